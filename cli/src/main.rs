@@ -1,0 +1,2 @@
+//! The command-line program of peakmask.
+fn main() {}

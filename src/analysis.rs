@@ -1,0 +1,162 @@
+//! What an analysis yields: plain data.
+
+use std::ops::Range;
+
+use ndarray::Array3;
+
+use crate::InstructionSet;
+
+/// Masks, peaks and a report of what ran.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Analysis<T> {
+    /// One boolean array of the input's shape `(n_x, n_y, n_t)`, C order, for each alpha in the order given: the
+    /// connected region around the dominant peak.
+    pub masks: Vec<Array3<bool>>,
+    /// All peaks of all time bins.
+    pub peaks: Peaks<T>,
+    /// What ran, where, and for how long.
+    pub report: Report,
+}
+
+/// All peaks of all time bins, as flat columns.
+///
+/// Peaks of time bin `t` are the rows `offsets[t] .. offsets[t + 1]`, in row-major order of `(x, y)`.
+///
+/// ```
+/// let p = ndarray::arr3(&[[[0.1, 0.2]], [[0.7, 0.2]], [[0.2, 0.6]]]);
+/// let peaks = peakmask::analyze(p.view(), &peakmask::Options::new())?.peaks;
+/// assert_eq!(peaks.offsets, [0, 1, 2]);
+/// assert_eq!(peaks.bin(1).coords, [[2, 0]]);
+/// assert_eq!(peaks.bin(1).heights, [0.6]);
+/// # Ok::<(), peakmask::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Peaks<T> {
+    /// `n_t + 1` row numbers (`[0]` before the first analysis).
+    pub offsets: Vec<i64>,
+    /// Position `[x, y]` of each peak, in bins.
+    pub coords: Vec<[i64; 2]>,
+    /// Prominence of each peak, in the input's unit; never NaN.
+    pub prominences: Vec<T>,
+    /// Height of each peak: the input's value, to the bit.
+    pub heights: Vec<T>,
+}
+
+impl<T> Default for Peaks<T> {
+    fn default() -> Self {
+        Self {
+            offsets: vec![0],
+            coords: Vec::new(),
+            prominences: Vec::new(),
+            heights: Vec::new(),
+        }
+    }
+}
+
+impl<T> Peaks<T> {
+    /// No time bins, no peaks: something to reuse with [`analyze_into`](crate::analyze_into).
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of time bins.
+    pub fn n_bins(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    /// Number of peaks in all time bins together.
+    pub fn len(&self) -> usize {
+        self.heights.len()
+    }
+
+    /// Whether there is no peak in any time bin.
+    pub fn is_empty(&self) -> bool {
+        self.heights.is_empty()
+    }
+
+    /// The peaks of time bin `t`; none for a bin that is constant or holds a NaN.
+    ///
+    /// # Panics
+    /// When `t >= n_bins()`.
+    pub fn bin(&self, t: usize) -> BinPeaks<'_, T> {
+        let rows = self.rows(t);
+        BinPeaks {
+            coords: &self.coords[rows.clone()],
+            prominences: &self.prominences[rows.clone()],
+            heights: &self.heights[rows],
+        }
+    }
+
+    /// The peaks of every time bin, in order.
+    pub fn bins(&self) -> impl ExactSizeIterator<Item = BinPeaks<'_, T>> {
+        (0..self.n_bins()).map(|t| self.bin(t))
+    }
+
+    fn rows(&self, t: usize) -> Range<usize> {
+        self.offsets[t] as usize..self.offsets[t + 1] as usize
+    }
+}
+
+/// The peaks of one time bin: three columns of equal length, in row-major order of `(x, y)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BinPeaks<'a, T> {
+    /// Position `[x, y]` of each peak.
+    pub coords: &'a [[i64; 2]],
+    /// Prominence of each peak.
+    pub prominences: &'a [T],
+    /// Height of each peak.
+    pub heights: &'a [T],
+}
+
+impl<T> BinPeaks<'_, T> {
+    /// Number of peaks in the bin.
+    pub fn len(&self) -> usize {
+        self.heights.len()
+    }
+
+    /// Whether the bin has no peak.
+    pub fn is_empty(&self) -> bool {
+        self.heights.is_empty()
+    }
+}
+
+/// What ran, where, and for how long.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Name of the engine that ran: `"cpu"`.
+    pub engine: &'static str,
+    /// Instruction set that the CPU engine used.
+    pub instruction_set: InstructionSet,
+    /// Worker threads.
+    pub threads: usize,
+    /// Time bins analysed.
+    pub bins: usize,
+    /// Peaks found.
+    pub peaks: usize,
+    /// Time from call to return, and where it went.
+    pub seconds: Seconds,
+    /// Bytes that the plan foresaw for results and scratch, with its assumed number of peaks.
+    pub bytes_planned: u64,
+}
+
+/// Seconds spent in each phase: `total` by the clock, the others added up over all worker threads.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
+pub struct Seconds {
+    /// From call to return.
+    pub total: f64,
+    /// Loading tiles, their minima, maxima and first maxima.
+    pub survey: f64,
+    /// Comparing with thresholds.
+    pub threshold: f64,
+    /// Growing regions from the dominant peaks.
+    pub flood: f64,
+    /// Finding local maxima.
+    pub peaks: f64,
+    /// Bases of peaks and plateaus.
+    pub bases: f64,
+    /// Writing masks and peaks.
+    pub emit: f64,
+}

@@ -1,0 +1,80 @@
+//! The element types, and all floating-point arithmetic of the crate.
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// The element types of a posterior: `f64` and `f32`.
+pub trait Element:
+    sealed::Sealed + Copy + PartialOrd + Default + Send + Sync + std::fmt::Debug + 'static
+{
+    /// The type's name and size.
+    const DTYPE: Dtype;
+    /// Negative infinity: below or equal to every value that is not NaN.
+    #[doc(hidden)]
+    const LOWEST: Self;
+    /// Positive infinity: above or equal to every value that is not NaN.
+    #[doc(hidden)]
+    const HIGHEST: Self;
+
+    /// `alpha * height`: the product in `f64`, for `f32` rounded once to `f32`.
+    #[doc(hidden)]
+    fn threshold(alpha: f64, height: Self) -> Self;
+
+    /// `(height - base) + 0.0` in the element's own type, so that a zero is positive.
+    #[doc(hidden)]
+    fn prominence(height: Self, base: Self) -> Self;
+}
+
+impl Element for f64 {
+    const DTYPE: Dtype = Dtype::F64;
+    const LOWEST: Self = Self::NEG_INFINITY;
+    const HIGHEST: Self = Self::INFINITY;
+
+    #[inline]
+    fn threshold(alpha: f64, height: Self) -> Self {
+        alpha * height
+    }
+
+    #[inline]
+    fn prominence(height: Self, base: Self) -> Self {
+        (height - base) + 0.0
+    }
+}
+
+impl Element for f32 {
+    const DTYPE: Dtype = Dtype::F32;
+    const LOWEST: Self = Self::NEG_INFINITY;
+    const HIGHEST: Self = Self::INFINITY;
+
+    #[inline]
+    fn threshold(alpha: f64, height: Self) -> Self {
+        (alpha * f64::from(height)) as f32
+    }
+
+    #[inline]
+    fn prominence(height: Self, base: Self) -> Self {
+        (height - base) + 0.0
+    }
+}
+
+/// An element type by name, for [`estimate`](crate::estimate).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dtype {
+    /// 64-bit floating point.
+    F64,
+    /// 32-bit floating point.
+    F32,
+}
+
+impl Dtype {
+    /// Bytes of one value.
+    pub const fn size(self) -> usize {
+        match self {
+            Self::F64 => 8,
+            Self::F32 => 4,
+        }
+    }
+}

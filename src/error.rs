@@ -1,0 +1,121 @@
+//! The one error type: what was asked, what was found, what to change.
+
+use crate::InstructionSet;
+
+/// Why an analysis did not take place, or did not finish.
+///
+/// Whenever one of these is returned no [`Analysis`](crate::Analysis) exists, and output arrays given to
+/// [`analyze_into`](crate::analyze_into) hold valid but unspecified values.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The maps have no cells.
+    #[error(
+        "a map needs at least one cell, but P[x, y, t] has shape ({n_x}, {n_y}, {n_t}); give an array whose first two axes are the position bins"
+    )]
+    EmptyMap {
+        /// Length of the first axis.
+        n_x: usize,
+        /// Length of the second axis.
+        n_y: usize,
+        /// Length of the third axis.
+        n_t: usize,
+    },
+    /// One map has more cells than a 32-bit index can name.
+    #[error(
+        "a map of {n_x} x {n_y} cells has more than 2^32 - 1 cells, the most that peakmask can index; split the map"
+    )]
+    MapTooLarge {
+        /// Length of the first axis.
+        n_x: usize,
+        /// Length of the second axis.
+        n_y: usize,
+    },
+    /// The number of output masks differs from the number of alphas.
+    #[error(
+        "{alphas} alphas were asked for, but {outputs} output masks were given; give one output mask for each alpha, in the same order"
+    )]
+    OutputCount {
+        /// Number of alphas in the options.
+        alphas: usize,
+        /// Number of output arrays.
+        outputs: usize,
+    },
+    /// An output mask does not have the shape of the input.
+    #[error(
+        "output mask {index} has shape {found:?}, but P[x, y, t] has shape {expected:?}; give a mask of the input's shape"
+    )]
+    OutputShape {
+        /// Position of the mask in the list of outputs.
+        index: usize,
+        /// The input's shape.
+        expected: [usize; 3],
+        /// The output's shape.
+        found: [usize; 3],
+    },
+    /// The analysis needs, or came to need, more memory than the limit.
+    #[error(
+        "the analysis needs {needed} bytes ({found_peaks}), but the memory limit is {limit} bytes ({source_of_limit}); analyse fewer time bins or fewer alphas at once, or raise the limit",
+        found_peaks = match peaks { Some(n) => format!("{n} peaks found so far"), None => "estimated before the start".to_owned() }
+    )]
+    OverBudget {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes allowed.
+        limit: u64,
+        /// Where the limit comes from.
+        source_of_limit: crate::LimitSource,
+        /// `None` when the estimate alone exceeds the limit; else the number of peaks whose storage crossed it.
+        peaks: Option<u64>,
+    },
+    /// The operating system refused an allocation.
+    #[error(
+        "the operating system refused an allocation of {bytes} bytes; analyse fewer time bins or fewer alphas at once"
+    )]
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: u64,
+    },
+    /// The caller cancelled.
+    #[error("cancelled after {done} of {total} time bins")]
+    Cancelled {
+        /// Time bins completed.
+        done: usize,
+        /// Time bins asked for.
+        total: usize,
+    },
+    /// The requested instruction set does not exist on this processor.
+    #[error(
+        "the instruction set {requested} was asked for, but this processor offers at most {best}; leave the choice to peakmask"
+    )]
+    InstructionSet {
+        /// What the options ask for.
+        requested: InstructionSet,
+        /// The widest set that this processor offers.
+        best: InstructionSet,
+    },
+    /// The array looks like `(t, x, y)` passed as `(x, y, t)`; see [`check_axis_order`](crate::check_axis_order).
+    #[error(
+        "the array of shape {shape:?} looks like (t, x, y), not (x, y, t): {evidence}; declare the layout as txy"
+    )]
+    AxisOrder {
+        /// The array's shape.
+        shape: [usize; 3],
+        /// What gives it away.
+        evidence: String,
+    },
+    /// Worker threads could not be started.
+    #[error("{threads} worker threads could not be started: {reason}; ask for fewer threads")]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// The operating system's reason.
+        reason: String,
+    },
+    /// A worker thread panicked: a defect in peakmask.
+    #[error("a worker thread panicked ({message}); this is a defect in peakmask, please report it")]
+    Worker {
+        /// The panic's message.
+        message: String,
+    },
+}

@@ -1,0 +1,203 @@
+//! What a caller can choose.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::InstructionSet;
+
+/// Which neighbours connect cells of a mask.
+///
+/// Peaks always compare all eight neighbours; this choice concerns masks alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Connectivity {
+    /// The four cells that share an edge (the default).
+    #[default]
+    Four,
+    /// The eight cells that share an edge or a corner.
+    Eight,
+}
+
+/// Which engine computes.
+///
+/// Every engine yields the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Backend {
+    /// Whatever is there (the default).
+    #[default]
+    Auto,
+    /// The processor's cores, or an error.
+    Cpu,
+}
+
+/// What happens when an analysis needs more memory than the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum MemoryGuard {
+    /// Refuse, before anything is allocated, or as soon as the peaks found cross the limit (the default).
+    #[default]
+    Strict,
+    /// Go on, and say so once through `log::warn!`.
+    Warn,
+    /// Do not look.
+    Off,
+}
+
+/// How far an analysis has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Time bins completed.
+    pub done: usize,
+    /// Time bins in all.
+    pub total: usize,
+}
+
+/// A switch that stops a running analysis from another thread, a signal handler or a progress callback.
+///
+/// Clones share the switch. A stopped analysis returns [`Error::Cancelled`](crate::Error::Cancelled).
+///
+/// ```
+/// let token = peakmask::CancelToken::new();
+/// token.clone().cancel();
+/// assert!(token.is_cancelled());
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// A switch that is off.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Turns the switch on, for good.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the switch is on.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+pub(crate) type ProgressFn = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// What to compute and how: a builder whose defaults suit most callers.
+///
+/// ```
+/// use peakmask::{Connectivity, Options};
+///
+/// let options = Options::new().alphas([0.5, 0.9]).connectivity(Connectivity::Eight).threads(2);
+/// assert_eq!(options.alpha_values(), [0.5, 0.9]);
+/// ```
+#[derive(Clone, Default)]
+pub struct Options {
+    pub(crate) alphas: Vec<f64>,
+    pub(crate) connectivity: Connectivity,
+    pub(crate) backend: Backend,
+    pub(crate) threads: Option<usize>,
+    pub(crate) instruction_set: Option<InstructionSet>,
+    pub(crate) memory_guard: MemoryGuard,
+    pub(crate) memory_limit: Option<u64>,
+    pub(crate) progress: Option<ProgressFn>,
+    pub(crate) cancel: Option<CancelToken>,
+}
+
+impl Options {
+    /// Peaks only, four-connected masks, any backend, all cores, strict memory guard.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One mask is made for each alpha, in this order: the connected cells around the dominant peak with
+    /// `P >= alpha * height`.
+    ///
+    /// Any float is allowed, NaN, infinities, negative numbers and repetitions included. No alpha (the default) means
+    /// peaks only.
+    #[must_use]
+    pub fn alphas(mut self, alphas: impl IntoIterator<Item = f64>) -> Self {
+        self.alphas = alphas.into_iter().collect();
+        self
+    }
+
+    /// Which neighbours connect cells of a mask.
+    #[must_use]
+    pub fn connectivity(mut self, connectivity: Connectivity) -> Self {
+        self.connectivity = connectivity;
+        self
+    }
+
+    /// Which engine computes.
+    #[must_use]
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// Number of worker threads; 0 (the default) means one for each core that the process may use.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = (threads > 0).then_some(threads);
+        self
+    }
+
+    /// Insists on one instruction set instead of the widest that the processor offers; the results are the same.
+    #[must_use]
+    pub fn instruction_set(mut self, instruction_set: InstructionSet) -> Self {
+        self.instruction_set = Some(instruction_set);
+        self
+    }
+
+    /// What happens when more memory is needed than the limit.
+    #[must_use]
+    pub fn memory_guard(mut self, memory_guard: MemoryGuard) -> Self {
+        self.memory_guard = memory_guard;
+        self
+    }
+
+    /// The most bytes that results and scratch may take; without it, what the machine and the process's control group
+    /// have to spare ([`MemoryLimit::detect`](crate::MemoryLimit::detect)).
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Called on the calling thread, some ten times a second, with the number of time bins completed, and once at the end.
+    ///
+    /// A panic in the callback cancels the analysis and propagates.
+    #[must_use]
+    pub fn progress(mut self, progress: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(progress));
+        self
+    }
+
+    /// A switch that stops the analysis.
+    #[must_use]
+    pub fn cancel_token(mut self, token: CancelToken) -> Self {
+        self.cancel = Some(token);
+        self
+    }
+
+    /// The alphas chosen so far.
+    pub fn alpha_values(&self) -> &[f64] {
+        &self.alphas
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("alphas", &self.alphas)
+            .field("connectivity", &self.connectivity)
+            .field("backend", &self.backend)
+            .field("threads", &self.threads)
+            .field("instruction_set", &self.instruction_set)
+            .field("memory_guard", &self.memory_guard)
+            .field("memory_limit", &self.memory_limit)
+            .field("progress", &self.progress.is_some())
+            .field("cancel", &self.cancel)
+            .finish()
+    }
+}
