@@ -19,6 +19,10 @@ pub trait Element:
     #[doc(hidden)]
     const HIGHEST: Self;
 
+    /// No number.
+    #[doc(hidden)]
+    const NAN: Self;
+
     /// Whether this is no number.
     #[doc(hidden)]
     fn is_nan(self) -> bool;
@@ -36,6 +40,7 @@ impl Element for f64 {
     const DTYPE: Dtype = Dtype::F64;
     const LOWEST: Self = Self::NEG_INFINITY;
     const HIGHEST: Self = Self::INFINITY;
+    const NAN: Self = Self::NAN;
 
     #[inline(always)]
     fn is_nan(self) -> bool {
@@ -57,6 +62,7 @@ impl Element for f32 {
     const DTYPE: Dtype = Dtype::F32;
     const LOWEST: Self = Self::NEG_INFINITY;
     const HIGHEST: Self = Self::INFINITY;
+    const NAN: Self = Self::NAN;
 
     #[inline(always)]
     fn is_nan(self) -> bool {

@@ -6,13 +6,13 @@ use crate::marks::{Marks, PeakMarks};
 use crate::{Element, Error, Peaks};
 
 /// Bytes of eight booleans for each value of eight bits, lowest bit first.
-const EXPANDED: [[u8; 8]; 256] = {
-    let mut table = [[0; 8]; 256];
+const EXPANDED: [[bool; 8]; 256] = {
+    let mut table = [[false; 8]; 256];
     let mut bits = 0;
     while bits < 256 {
         let mut i = 0;
         while i < 8 {
-            table[bits][i] = (bits >> i & 1) as u8;
+            table[bits][i] = bits >> i & 1 != 0;
             i += 1;
         }
         bits += 1;
@@ -46,54 +46,66 @@ pub(crate) fn masks<T>(marks: &Marks<T>, masks: &mut [ArrayViewMut3<'_, bool>]) 
 fn expand(bits: &[u8], out: &mut [bool]) {
     // Whole cache lines are streamed past the caches: an ordinary store would first fetch the line that it overwrites.
     let head = out.as_ptr().align_offset(LINE).min(out.len());
-    let (first, lines) = out.split_at_mut(head);
-    expand_bytewise(bits, 0, first);
-    let mut lines = lines.chunks_exact_mut(LINE);
+    let (first, rest) = out.split_at_mut(head);
+    copy(bits_at(bits, 0), first);
+    let mut lines = rest.chunks_exact_mut(LINE);
     let mut at = head;
     for line in &mut lines {
-        stream(line, bits_at(bits, at));
+        stream(bits_at(bits, at), line);
         at += LINE;
     }
-    expand_bytewise(bits, at, lines.into_remainder());
+    copy(bits_at(bits, at), lines.into_remainder());
 }
 
 /// Booleans in a cache line.
 const LINE: usize = 64;
 
-/// The 64 bits from bit `at` on, all of which exist.
+/// The 64 bits from bit `at` on; those that do not exist are clear.
 #[inline]
 fn bits_at(bits: &[u8], at: usize) -> u64 {
-    let bytes = &bits[at / 8..];
-    let low = bytes
-        .iter()
-        .take(8)
-        .rev()
-        .fold(0, |word, &byte| word << 8 | u64::from(byte));
+    let byte = |i: usize| bits.get(at / 8 + i).copied().unwrap_or(0);
+    let low = match bits.get(at / 8..at / 8 + 8) {
+        Some(bytes) => bytes
+            .iter()
+            .rev()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        None => (0..8)
+            .rev()
+            .fold(0, |word, i| word << 8 | u64::from(byte(i))),
+    };
     match at % 8 {
         0 => low,
-        shift => low >> shift | u64::from(bytes[8]) << (64 - shift),
+        shift => low >> shift | u64::from(byte(8)) << (64 - shift),
     }
 }
 
+/// Writes less than a cache line of booleans from their bits, in one piece.
 #[inline]
-fn expand_bytewise(bits: &[u8], at: usize, out: &mut [bool]) {
-    for (i, out) in out.iter_mut().enumerate() {
-        *out = bits[(at + i) / 8] >> ((at + i) % 8) & 1 != 0;
+fn copy(word: u64, out: &mut [bool]) {
+    let mut line = [false; LINE];
+    for (i, eight) in line.chunks_exact_mut(8).enumerate() {
+        eight.copy_from_slice(&EXPANDED[usize::from((word >> (8 * i)) as u8)]);
     }
+    out.copy_from_slice(&line[..out.len()]);
 }
 
 /// Writes a cache line of booleans from their bits.
 #[inline]
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "streaming stores")]
-fn stream(line: &mut [bool], word: u64) {
+fn stream(word: u64, line: &mut [bool]) {
     use std::arch::x86_64::_mm_stream_si64;
     assert!(line.len() == LINE && line.as_ptr().align_offset(LINE) == 0);
     for (i, eight) in line.chunks_exact_mut(8).enumerate() {
         let booleans = EXPANDED[usize::from((word >> (8 * i)) as u8)];
         // SAFETY: `eight` is eight bytes of an exclusive borrow, aligned to eight since the line is aligned to 64; every
         // byte of the table is a valid boolean. The batch ends with a fence, before any other thread may look.
-        unsafe { _mm_stream_si64(eight.as_mut_ptr().cast(), i64::from_ne_bytes(booleans)) };
+        unsafe {
+            _mm_stream_si64(
+                eight.as_mut_ptr().cast(),
+                i64::from_ne_bytes(booleans.map(u8::from)),
+            );
+        };
     }
 }
 
@@ -108,15 +120,8 @@ fn fence() {
 /// Writes a cache line of booleans from their bits.
 #[inline]
 #[cfg(not(target_arch = "x86_64"))]
-fn stream(line: &mut [bool], word: u64) {
-    for (i, eight) in line.chunks_exact_mut(8).enumerate() {
-        for (out, byte) in eight
-            .iter_mut()
-            .zip(EXPANDED[usize::from((word >> (8 * i)) as u8)])
-        {
-            *out = byte != 0;
-        }
-    }
+fn stream(word: u64, line: &mut [bool]) {
+    copy(word, line);
 }
 
 #[cfg(not(target_arch = "x86_64"))]

@@ -4,7 +4,7 @@ use crate::posterior::check_map;
 use crate::{Dtype, Error, Options};
 
 /// Values of one tile: it should stay inside a core's second-level cache.
-const TILE_BYTES: usize = 1 << 20;
+const TILE_BYTES: usize = 1 << 21;
 /// Values of one row of a strip: the loader reads at least this much in a piece, if the tiles fit.
 const ROW_BYTES: usize = 1 << 10;
 /// Values of one strip.

@@ -7,40 +7,41 @@ use std::ops::Range;
 
 use ndarray::{ArrayView3, Axis};
 
-use super::survey::BLOCK;
+use super::lanes::Word;
+use super::survey::{BLOCK, Survey};
 use crate::Element;
 use crate::posterior::{Fastest, Posterior};
 
-/// Copies the bins `bins` into as many of `tiles` as they fill, and calls `ready(tile, block, cells)` for each block of
-/// cells as soon as it is complete, while it is still in the first-level cache.
+/// Copies the bins `bins` into as many of `tiles` as they fill, and surveys each block of cells as soon as it is
+/// complete, if it can while the block is still in the first-level cache.
 #[inline(always)]
-pub(super) fn load<T: Element, const L: usize>(
+pub(super) fn load<T: Element, W: Word, const L: usize>(
     p: &Posterior<'_, T>,
     bins: Range<usize>,
     tiles: &mut [Vec<[T; L]>],
-    mut ready: impl FnMut(usize, u32, &[[T; L]]),
+    surveys: &mut [Survey<T, W, L>],
 ) {
     let view = p.bins(bins);
     let tiles = &mut tiles[..view.dim().2.div_ceil(L)];
     match p.fastest() {
-        Fastest::T => by_cell(view, tiles, &mut ready),
+        Fastest::T => by_cell(view, tiles, surveys),
         Fastest::Y => {
             by_bin(view, tiles, Axis(0));
-            survey_all(tiles, &mut ready);
+            survey_all(tiles, surveys);
         }
         Fastest::X => {
             by_bin(view, tiles, Axis(1));
-            survey_all(tiles, &mut ready);
+            survey_all(tiles, surveys);
         }
     }
 }
 
 /// Cell after cell, all bins of a cell at once: a row of the array is a row of the tiles.
 #[inline(always)]
-fn by_cell<T: Element, const L: usize>(
+fn by_cell<T: Element, W: Word, const L: usize>(
     view: ArrayView3<'_, T>,
     tiles: &mut [Vec<[T; L]>],
-    ready: &mut impl FnMut(usize, u32, &[[T; L]]),
+    surveys: &mut [Survey<T, W, L>],
 ) {
     let cells = view.dim().0 * view.dim().1;
     let mut rows = view.lanes(Axis(2)).into_iter();
@@ -67,7 +68,7 @@ fn by_cell<T: Element, const L: usize>(
             }
         }
         for (k, tile) in tiles.iter().enumerate() {
-            ready(k, block as u32, &tile[start..end]);
+            surveys[k].add(block as u32, &tile[start..end]);
         }
     }
 }
@@ -103,13 +104,13 @@ fn by_bin<T: Element, const L: usize>(
 }
 
 #[inline(always)]
-fn survey_all<T: Element, const L: usize>(
+fn survey_all<T: Element, W: Word, const L: usize>(
     tiles: &[Vec<[T; L]>],
-    ready: &mut impl FnMut(usize, u32, &[[T; L]]),
+    surveys: &mut [Survey<T, W, L>],
 ) {
     for (k, tile) in tiles.iter().enumerate() {
         for (block, cells) in tile.chunks(BLOCK).enumerate() {
-            ready(k, block as u32, cells);
+            surveys[k].add(block as u32, cells);
         }
     }
 }

@@ -128,10 +128,7 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
             for survey in &mut self.surveys {
                 *survey = Survey::new();
             }
-            let surveys = &mut self.surveys;
-            load::load(p, start..end, &mut self.tiles, |k, block, cells| {
-                surveys[k].add(block, cells);
-            });
+            load::load(p, start..end, &mut self.tiles, &mut self.surveys);
             for (survey, tile) in self.surveys.iter_mut().zip(&self.tiles) {
                 survey.finish(tile);
             }
