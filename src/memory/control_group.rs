@@ -381,10 +381,10 @@ mod tests {
     #[test]
     fn mount_of_a_sub_path_is_mapped() {
         let mount = "30 22 0:26 /docker/ab /cg rw - cgroup2 cgroup rw\n";
-        let tree = Tree::new("0::/docker/ab/worker\n", mount)
-            .v2("cg/worker", "max", 0, [0, 0])
+        let tree = Tree::new("0::/docker/ab/job\n", mount)
+            .v2("cg/job", "max", 0, [0, 0])
             .v2("cg", "8192", 192, [0, 0])
-            .v2("cg/docker/ab/worker", "1", 0, [0, 0]);
+            .v2("cg/docker/ab/job", "1", 0, [0, 0]);
         assert_eq!(tree.left(), Some(8000));
     }
 
