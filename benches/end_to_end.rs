@@ -90,6 +90,16 @@ impl Case {
         let bins = (0..self.n_t).step_by(self.n_t.div_ceil(40).max(1));
         let bins = bins.chain(self.n_t.checked_sub(1));
         check::assert_bins(bed.stack().view(), &ALPHAS, bed.masks(), bed.peaks(), bins);
+        if self.timed {
+            let (mean, known) = (
+                bed.peaks().len() as f64 / self.n_t as f64,
+                self.kind.peaks_per_bin(),
+            );
+            assert!(
+                (mean / known - 1.0).abs() < 0.15,
+                "{mean} peaks a bin, not about {known}"
+            );
+        }
         for threads in threads() {
             bed.reanalyse(threads);
             let fresh = bed.analysis(threads);

@@ -33,7 +33,7 @@ def prominent_peaks(z):
     is_peak = ndimage.maximum_filter(z, footprint=WINDOW) == z
     is_peak &= z > z.min()
     if not is_peak.any():  # among them every map with a NaN, on which scikit-image's reconstruction corrupts memory
-        return np.empty((0, 2), np.int64), np.empty(0)
+        return np.empty((0, 2), np.int64), np.empty(0, z.dtype)
     seed = z.copy()
     seed[is_peak] = -np.inf
     bases = reconstruction(seed, z, method="dilation")
@@ -44,7 +44,7 @@ def region(z, dominant, alpha):
     if dominant is None:
         return np.zeros(z.shape, dtype=bool)
     x, y = dominant
-    labels, _ = ndimage.label(z >= alpha * z[x, y])
+    labels, _ = ndimage.label(z >= alpha * float(z[x, y]))  # a Python float: rounded to the map's type
     label = labels[x, y]
     if label == 0:  # the peak itself stays below the threshold: its mask is that one cell
         labels[x, y] = label = -1

@@ -42,6 +42,15 @@ impl Kind {
         }
     }
 
+    /// Peaks a bin, on average over many: what the distributions of a random input are held to.
+    pub(crate) fn peaks_per_bin(self) -> f64 {
+        match self {
+            Self::Openfield => 52.0,
+            Self::Gm => 206.0,
+            Self::Po => 13.0,
+        }
+    }
+
     /// An input of `n_t` time bins.
     pub(crate) fn stack<T: Value>(
         self,
