@@ -93,6 +93,15 @@ impl<T> Peaks<T> {
         (0..self.n_bins()).map(|t| self.bin(t))
     }
 
+    /// Forgets all time bins and peaks, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.offsets.clear();
+        self.offsets.push(0);
+        self.coords.clear();
+        self.prominences.clear();
+        self.heights.clear();
+    }
+
     fn rows(&self, t: usize) -> Range<usize> {
         self.offsets[t] as usize..self.offsets[t + 1] as usize
     }
@@ -159,4 +168,16 @@ pub struct Seconds {
     pub bases: f64,
     /// Writing masks and peaks.
     pub emit: f64,
+}
+
+impl Seconds {
+    /// Adds another thread's phases.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.survey += other.survey;
+        self.threshold += other.threshold;
+        self.flood += other.flood;
+        self.peaks += other.peaks;
+        self.bases += other.bases;
+        self.emit += other.emit;
+    }
 }
