@@ -39,8 +39,9 @@ class Driver:
     """The compiled side: a process that holds one input and answers jobs."""
 
     def __init__(self, program, file, layout, pages):
+        self.command = [program, "serve", file, layout, pages, "1", *map(str, ALPHAS)]
         self.process = subprocess.Popen(
-            [program, "serve", file, layout, pages, *map(str, ALPHAS)],
+            self.command,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -58,6 +59,12 @@ class Driver:
         with tempfile.TemporaryDirectory() as folder:
             self.ask("dump", folder, first, end)
             return {file.stem: np.load(file) for file in Path(folder).glob("*.npy")}
+
+    def memory(self, threads):
+        """Bytes beyond input and results at the peak of a first job, in a process of its own; None if not known."""
+        command = [*self.command[:5], str(threads), *self.command[6:]]
+        command[1] = "memory"
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)["beyond"]
 
     def __enter__(self):
         return self
@@ -105,66 +112,96 @@ def time_reference(p, starts):
     return bare / bins * 1e6, read / bins * 1e6
 
 
-def compare(program, case, some, a):
-    kind, n_t, layout, dtype = case
+class Side:
+    """One input in one layout: in this process for the reference, in a driver for peakmask."""
+
+    def __init__(self, stack, program, file, layout, pages):
+        self.layout, self.times = layout, {}
+        self.driver = stack.enter_context(Driver(program, file, layout, pages))
+        p = np.load(file)
+        self.p = p if layout == "xyt" else np.moveaxis(p, 0, 2)
+        self.about = self.driver.ask("about")
+        if self.about["read"] < 0.8 * self.about["copy"]:
+            sys.exit(f"the floor's read is slower than 80 % of a copy, so no floor: {self.about}")
+
+    def round(self, starts, threads):
+        """Times everything once."""
+        n_t = self.p.shape[2]
+        bare, read = time_reference(self.p, starts)
+        now = {"reference": bare, "reference, read": read}
+        for n in threads:
+            for job in ("warm", "fresh", "peaks", "floor"):
+                now[f"{job} {n}"] = self.driver.seconds(job, n) / n_t * 1e6
+        for name, time_ in now.items():
+            self.times.setdefault(name, []).append(time_)
+
+    def median(self, name):
+        return median(self.times[name])
+
+    def ratio(self, name, other, side=None):
+        """Median over the rounds of one time by another of the same round."""
+        return median(a / b for a, b in zip(self.times[name], (side or self).times[other]))
+
+
+def compare(program, kind, n_t, dtype, layouts, some, a):
+    """All layouts of one input in turn, round after round: what it costs, and the lines of the two tables."""
     rng = np.random.default_rng(0)
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(dir=a.scratch))
-        file = Path(folder) / "input.npy"
-        inputs.write(file, some, n_t, layout, dtype)
-        driver = stack.enter_context(Driver(program, file, layout, a.pages))
-        p = np.load(file)
-        p = p if layout == "xyt" else np.moveaxis(p, 0, 2)
-        about = driver.ask("about")
-        assert_equal(p, driver, places(n_t, a.places, rng))
-        times = {"reference": [], "reference, read": []}
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=a.scratch)))
+        sides = []
+        for layout in layouts:
+            file = folder / f"{layout}.npy"
+            inputs.write(file, some, n_t, layout, dtype)
+            sides.append(Side(stack, program, file, layout, a.pages))
+        for side in sides:
+            assert_equal(side.p, side.driver, places(n_t, a.places, rng))
         for _ in range(a.rounds):
-            bare, read = time_reference(p, places(n_t, a.places, rng))
-            times["reference"].append(bare)
-            times["reference, read"].append(read)
-            for threads in a.threads:
-                for job in ("warm", "fresh", "peaks", "floor"):
-                    spent = driver.seconds(job, threads) / n_t * 1e6
-                    times.setdefault(f"{job} {threads}", []).append(spent)
-        memory = {threads: driver.ask("memory", threads) for threads in a.threads}
-    if about["read"] < 0.8 * about["copy"]:
-        sys.exit(f"the floor reads {about['read']:.3g} B/s, a copy runs at {about['copy']:.3g}: the floor is no floor")
-    return {
-        "kind": kind, "n_t": n_t, "layout": layout, "dtype": dtype, "about": about,
-        "peaks_per_bin": about["peaks"] / n_t, "memory": memory,
-        "us_per_bin": {name: median(list_) for name, list_ in times.items()}, "rounds": times,
-    }  # fmt: skip
+            starts = places(n_t, a.places, rng)
+            for side in sides:
+                side.round(starts, a.threads)
+        case = {"kind": kind, "n_t": n_t, "dtype": dtype, "layouts": {}, "lines": [], "layout_lines": []}
+        for side in sides:
+            beyond = {n: side.driver.memory(n) for n in a.threads}
+            case["layouts"][side.layout] = {"about": side.about, "beyond": beyond, "us_per_bin": side.times}
+            case["lines"] += [line(case, side, n, beyond[n], a.threads[0]) for n in a.threads]
+    if len(sides) == 2:
+        by_threads = " | ".join(f"{sides[1].ratio(f'warm {n}', f'warm {n}', sides[0]):.2f}" for n in a.threads)
+        case["layout_lines"].append(f"| {kind} | {n_t:,} | {dtype} | {by_threads} |")
+    return case
 
 
-def table(cases, threads):
-    """Markdown: a line for each case and number of threads."""
-    yield "| input | bins | layout, type | threads | reference | warm | fresh | x reference | bar, goal | fresh x | x one thread | peaks only | floor | / floor | beyond, MB |"
-    yield "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
-    for case in cases:
-        us = case["us_per_bin"]
-        for n in threads:
-            warm, fresh, floor = us[f"warm {n}"], us[f"fresh {n}"], us[f"floor {n}"]
-            ratio, fresh_ratio = us["reference"] / warm, us["reference, read"] / fresh
-            beyond = [case["memory"][n][job] for job in ("warm", "fresh")]
-            beyond = " / ".join("-" if bytes_ is None else f"{bytes_ / 1e6:.1f}" for bytes_ in beyond)
-            one = us[f"warm {threads[0]}"] / warm
-            bar = " ({}), {}".format(*BARS[case["kind"]])[1:] if (n, case["layout"], case["dtype"]) == (1, "xyt", "f64") else ""
-            yield (
-                f"| {case['kind']} ({case['peaks_per_bin']:.0f} peaks) | {case['n_t']:,} | {case['layout']} {case['dtype']} | {n} "
-                f"| {us['reference']:.0f} | {warm:.2f} | {fresh:.2f} | {ratio:.0f} | {bar} | {fresh_ratio:.0f} | {one:.2f} "
-                f"| {us[f'peaks {n}']:.2f} | {floor:.2f} | {warm / floor:.2f} | {beyond} |"
-            )
+COLUMNS = (
+    "input", "bins", "layout, type", "threads", "reference", "warm", "fresh", "x reference", "bar, goal",
+    "fresh x reference", "x fewest threads", "peaks only", "floor", "/ floor", "MB beyond input and results",
+)  # fmt: skip
 
 
-def layouts(cases):
-    """Markdown: (t, x, y) against (x, y, t), one thread, warm."""
-    yield "| input | bins | type | txy / xyt (bar 1.3, goal 1.0) |"
-    yield "|---|---|---|---|"
-    warm = {(c["kind"], c["n_t"], c["dtype"], c["layout"]): c["us_per_bin"].get("warm 1") for c in cases}
-    for (kind, n_t, dtype, layout), us in warm.items():
-        other = warm.get((kind, n_t, dtype, "xyt"))
-        if layout == "txy" and us and other:
-            yield f"| {kind} | {n_t:,} | {dtype} | {us / other:.2f} |"
+def line(case, side, n, beyond, fewest):
+    """One line of the table: a layout on n threads."""
+    warm, fresh, floor = f"warm {n}", f"fresh {n}", f"floor {n}"
+    barred = (side.layout, case["dtype"], n) == ("xyt", "f64", 1)
+    cells = (
+        f"{case['kind']}, {side.about['peaks'] / case['n_t']:.0f} peaks a bin",
+        f"{case['n_t']:,}",
+        f"{side.layout} {case['dtype']}",
+        n,
+        f"{side.median('reference'):.0f}",
+        f"{side.median(warm):.2f}",
+        f"{side.median(fresh):.2f}",
+        f"{side.ratio('reference', warm):.0f}",
+        "{}, {}".format(*BARS[case["kind"]]) if barred else "",
+        f"{side.ratio('reference, read', fresh):.0f}",
+        f"{side.ratio(f'warm {fewest}', warm):.2f}",
+        f"{side.median(f'peaks {n}'):.2f}",
+        f"{side.median(floor):.2f}",
+        f"{side.ratio(warm, floor):.2f}",
+        "not known" if beyond is None else f"{beyond / 1e6:.1f}",
+    )
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def head(columns):
+    return "| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|"
 
 
 def machine():
@@ -183,12 +220,12 @@ def machine():
 
 
 def plan(a):
-    """Every layout and type at the first number of bins, (x, y, t) float64 alone at the others."""
+    """Every layout and type at the first number of bins, the first of each alone at the others."""
     for n_t in a.n_t:
+        all_ = n_t == a.n_t[0]
         for kind in a.kinds:
-            for layout in a.layouts if n_t == a.n_t[0] else a.layouts[:1]:
-                for dtype in a.dtypes if n_t == a.n_t[0] else a.dtypes[:1]:
-                    yield kind, n_t, layout, dtype
+            for dtype in a.dtypes if all_ else a.dtypes[:1]:
+                yield kind, n_t, dtype, a.layouts if all_ else a.layouts[:1]
 
 
 def arguments():
@@ -209,19 +246,19 @@ def arguments():
 def main():
     a = arguments()
     program, cases, drawn = build(), [], {}
-    for case in plan(a):
-        kind = case[0]
+    for kind, n_t, dtype, layouts in plan(a):
         if kind not in drawn:
             drawn = {kind: inputs.maps(kind, inputs.UNIQUE)}
-        cases.append(compare(program, case, drawn[kind], a))
-        us = cases[-1]["us_per_bin"]
-        print(*case, *(f"{name} {value:.2f}" for name, value in us.items()), sep="  ", file=sys.stderr, flush=True)
+        cases.append(compare(program, kind, n_t, dtype, layouts, drawn[kind], a))
+        print(*cases[-1]["lines"], sep="\n", file=sys.stderr, flush=True)
         if a.json:
             a.json.write_text(json.dumps({"machine": machine(), "alphas": ALPHAS, "cases": cases}, indent=1))
+    set_ = next(iter(cases[0]["layouts"].values()))["about"]["instruction_set"]
     print(", ".join(f"{name} {value}" for name, value in machine().items()), end="\n\n")
-    print("Medians of", a.rounds, "rounds, us per bin;", cases[0]["about"]["instruction_set"], "with", a.pages, "pages.", end="\n\n")
-    print("\n".join(table(cases, a.threads)), end="\n\n")
-    print("\n".join(layouts(cases)))
+    print(f"us per bin, medians of {a.rounds} rounds; ratios are medians of each round's; {set_}; input in {a.pages} pages\n")
+    print(head(COLUMNS), *(line for case in cases for line in case["lines"]), sep="\n", end="\n\n")
+    ratios = [f"txy / xyt on {n} thread{'s' * (n > 1)} (bar 1.3, goal 1.0)" for n in a.threads]
+    print(head(["input", "bins", "type", *ratios]), *(line for case in cases for line in case["layout_lines"]), sep="\n")
 
 
 if __name__ == "__main__":

@@ -21,16 +21,25 @@ pub(crate) struct Bed<T> {
 impl<T: Element + Pod> Bed<T> {
     /// Analyses the input once; the arrays that come back are the warm outputs from then on.
     pub(crate) fn new(stack: Stack<T>, alphas: &[f64]) -> Self {
-        let mut bed = Self {
+        let mut bed = Self::cold(stack, alphas);
+        let all = std::thread::available_parallelism().map_or(1, usize::from);
+        bed.keep(bed.analysis(all));
+        bed
+    }
+
+    /// A bed without outputs as yet.
+    pub(crate) fn cold(stack: Stack<T>, alphas: &[f64]) -> Self {
+        Self {
             stack,
             alphas: alphas.to_vec(),
             masks: Vec::new(),
             peaks: Peaks::new(),
-        };
-        let all = std::thread::available_parallelism().map_or(1, usize::from);
-        let Analysis { masks, peaks, .. } = bed.analysis(all);
-        (bed.masks, bed.peaks) = (masks, peaks);
-        bed
+        }
+    }
+
+    /// Makes these arrays the warm outputs.
+    pub(crate) fn keep(&mut self, analysis: Analysis<T>) {
+        (self.masks, self.peaks) = (analysis.masks, analysis.peaks);
     }
 
     /// The input.

@@ -1,17 +1,17 @@
 //! peakmask as `benches/peers/compare.py` drives it: one input in memory, one job a line.
 //!
 //! ```text
-//! peers_driver serve INPUT.npy {xyt|txy} {huge|default} ALPHA...
+//! peers_driver {serve|memory} INPUT.npy {xyt|txy} {huge|default} THREADS ALPHA...
 //! ```
 //!
-//! It reads the file into anonymous memory, analyses it once, and answers lines of standard input with lines of JSON
-//! until the input ends:
+//! It reads the file into anonymous memory. `memory` analyses it once on THREADS threads, writes as JSON how many bytes
+//! of anonymous memory were in use at the peak beyond input and results, and is done. `serve` answers lines of standard
+//! input with lines of JSON until the input ends:
 //!
 //! | line | answer |
 //! |---|---|
 //! | `about` | version, instruction set, cores, peaks, speeds of the floor's read and of a copy, bytes in huge pages |
 //! | `warm N`, `fresh N`, `peaks N`, `floor N` | seconds of one such job on N threads |
-//! | `memory N` | bytes of anonymous memory at the peak of a warm and of a fresh job, beyond input and results |
 //! | `dump FOLDER FIRST END` | writes the warm results of the time bins FIRST to END as `.npy` files |
 
 #[path = "../../support/bed.rs"]
@@ -39,7 +39,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let ["serve", file, layout, pages, alphas @ ..] = &words[..] else {
+    let [command, file, layout, pages, threads, alphas @ ..] = &words[..] else {
         // `cargo bench` starts every bench target; this one has nothing to do without its partner.
         writeln!(
             std::io::stdout(),
@@ -47,23 +47,46 @@ fn main() -> Outcome<()> {
         )?;
         return Ok(());
     };
+    let command = match *command {
+        "serve" => Command::Serve,
+        "memory" => Command::Memory(threads.parse()?),
+        other => return Err(format!("the command is serve or memory, not {other}").into()),
+    };
     let layout = match *layout {
         "xyt" => Layout::Xyt,
         "txy" => Layout::Txy,
-        other => return Err(format!("layout is xyt or txy, not {other}").into()),
+        other => return Err(format!("the layout is xyt or txy, not {other}").into()),
     };
     let pages = match *pages {
         "huge" => Pages::Huge,
         "default" => Pages::Default,
         other => return Err(format!("pages are huge or default, not {other}").into()),
     };
-    let alphas = alphas
+    let alphas: Vec<f64> = alphas
         .iter()
         .map(|alpha| alpha.parse())
-        .collect::<Result<Vec<f64>, _>>()?;
+        .collect::<Result<_, _>>()?;
     match load::<f64>(file, layout, pages) {
-        Ok(stack) => serve(Bed::new(stack, &alphas)),
-        Err(_) => serve(Bed::new(load::<f32>(file, layout, pages)?, &alphas)),
+        Ok(stack) => command.run(stack, &alphas),
+        Err(_) => command.run(load::<f32>(file, layout, pages)?, &alphas),
+    }
+}
+
+enum Command {
+    Serve,
+    Memory(usize),
+}
+
+impl Command {
+    fn run<T: Element + Pod + WritableElement>(
+        self,
+        stack: Stack<T>,
+        alphas: &[f64],
+    ) -> Outcome<()> {
+        match self {
+            Self::Serve => serve(Bed::new(stack, alphas)),
+            Self::Memory(threads) => memory(&Bed::cold(stack, alphas), threads),
+        }
     }
 }
 
@@ -89,10 +112,6 @@ fn serve<T: Element + Pod + WritableElement>(mut bed: Bed<T>) -> Outcome<()> {
         let seconds = match &words[..] {
             ["about"] => {
                 writeln!(out, "{}", about(&bed)?)?;
-                continue;
-            }
-            ["memory", threads] => {
-                writeln!(out, "{}", memory(&mut bed, threads.parse()?)?)?;
                 continue;
             }
             ["dump", folder, first, end] => {
@@ -125,21 +144,23 @@ fn about<T: Element + Pod>(bed: &Bed<T>) -> Outcome<String> {
     ))
 }
 
-/// The warm job comes first: its results are part of what is resident before it.
-fn memory<T: Element + Pod>(bed: &mut Bed<T>, threads: usize) -> Outcome<String> {
-    let warm = resident::peak_beyond_now(|| bed.reanalyse(threads));
-    let fresh = resident::peak_beyond_now(|| bed.analysis(threads));
-    let results: usize = bed.masks().iter().map(ArrayBase::len).sum::<usize>()
-        + size_of_val(&bed.peaks().offsets[..])
-        + size_of_val(&bed.peaks().coords[..])
-        + size_of_val(&bed.peaks().prominences[..])
-        + size_of_val(&bed.peaks().heights[..]);
-    let text = |bytes: Option<i64>| bytes.map_or("null".to_owned(), |bytes| bytes.to_string());
-    Ok(format!(
-        r#"{{"warm": {}, "fresh": {}, "results": {results}}}"#,
-        text(warm),
-        text(fresh.map(|bytes| bytes - results as i64)),
-    ))
+/// Of the first job of this process: later ones would find memory that earlier ones left in the allocator's hands.
+fn memory<T: Element + Pod>(bed: &Bed<T>, threads: usize) -> Outcome<()> {
+    let (bytes, analysis) = resident::peak_beyond_now(|| bed.analysis(threads));
+    let peaks = &analysis.peaks;
+    let results: usize = analysis.masks.iter().map(ArrayBase::len).sum::<usize>()
+        + size_of_val(&peaks.offsets[..])
+        + size_of_val(&peaks.coords[..])
+        + size_of_val(&peaks.prominences[..])
+        + size_of_val(&peaks.heights[..]);
+    let beyond = bytes.map_or("null".to_owned(), |bytes| {
+        (bytes - results as i64).to_string()
+    });
+    writeln!(
+        std::io::stdout(),
+        r#"{{"beyond": {beyond}, "results": {results}}}"#
+    )?;
+    Ok(())
 }
 
 fn dump<T: Element + Pod + WritableElement>(

@@ -2,14 +2,17 @@
 
 use std::fs;
 
-/// Bytes of anonymous memory at the peak of `job` beyond those before it.
-pub(crate) fn peak_beyond_now<R>(job: impl FnOnce() -> R) -> Option<i64> {
+/// Bytes of anonymous memory at the peak of `job` beyond those before it, and what the job yields.
+pub(crate) fn peak_beyond_now<R>(job: impl FnOnce() -> R) -> (Option<i64>, R) {
     // "5" sets the high-water mark of resident memory back to what is resident now.
-    fs::write("/proc/self/clear_refs", "5").ok()?;
-    let before = status("RssAnon:")?;
-    drop(job());
-    let not_anonymous = status("RssFile:")? + status("RssShmem:")?;
-    Some(status("VmHWM:")? - not_anonymous - before)
+    let reset = fs::write("/proc/self/clear_refs", "5").ok();
+    let before = status("RssAnon:");
+    let result = job();
+    (reset.and_then(|()| Some(peak()? - before?)), result)
+}
+
+fn peak() -> Option<i64> {
+    Some(status("VmHWM:")? - status("RssFile:")? - status("RssShmem:")?)
 }
 
 /// Bytes that lie in huge pages.
