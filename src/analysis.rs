@@ -158,13 +158,11 @@ pub struct Seconds {
     pub total: f64,
     /// Loading tiles, their minima, maxima and first maxima.
     pub survey: f64,
-    /// Comparing with thresholds.
-    pub threshold: f64,
+    /// Comparing values with thresholds and with their neighbours.
+    pub compare: f64,
     /// Growing regions from the dominant peaks.
     pub flood: f64,
-    /// Finding local maxima.
-    pub peaks: f64,
-    /// Bases of peaks and plateaus.
+    /// Putting peaks in order, bases of plateaus.
     pub bases: f64,
     /// Writing masks and peaks.
     pub emit: f64,
@@ -174,9 +172,8 @@ impl Seconds {
     /// Adds another thread's phases.
     pub(crate) fn add(&mut self, other: &Self) {
         self.survey += other.survey;
-        self.threshold += other.threshold;
+        self.compare += other.compare;
         self.flood += other.flood;
-        self.peaks += other.peaks;
         self.bases += other.bases;
         self.emit += other.emit;
     }

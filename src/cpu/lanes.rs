@@ -2,6 +2,8 @@
 
 use std::ops::{BitAnd, BitOr, BitOrAssign, Not};
 
+use crate::Element;
+
 /// One bit for each lane of a tile.
 pub(crate) trait Word:
     Copy
@@ -73,4 +75,16 @@ pub(crate) fn set_lanes(word: impl Word) -> impl Iterator<Item = usize> {
         bits &= bits.wrapping_sub(1);
         found.then_some(lane)
     })
+}
+
+/// The lower of two values; the first, if they do not compare.
+#[inline(always)]
+pub(super) fn lower<T: Element>(a: T, b: T) -> T {
+    if b < a { b } else { a }
+}
+
+/// The higher of two values; the first, if they do not compare.
+#[inline(always)]
+pub(super) fn higher<T: Element>(a: T, b: T) -> T {
+    if b > a { b } else { a }
 }

@@ -85,6 +85,9 @@ struct Scratch<T, W, const L: usize> {
     frame: Frame,
     tiles: Vec<Vec<[T; L]>>,
     surveys: Vec<Survey<T, W, L>>,
+    /// Levels of each alpha.
+    levels: Vec<[T; L]>,
+    /// A framed plane for each alpha.
     above: Vec<W>,
     filled: Vec<W>,
     front: flood::Front,
@@ -98,7 +101,8 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
             frame,
             tiles: vec![vec![[T::default(); L]; frame.n_x * frame.n_y]; tiles],
             surveys: (0..tiles).map(|_| Survey::new()).collect(),
-            above: vec![W::default(); frame.len()],
+            levels: Vec::new(),
+            above: Vec::new(),
             filled: vec![W::default(); frame.len()],
             front: flood::Front::new(frame.n_x),
             row: peaks::Row::new(frame.n_y),
@@ -134,90 +138,84 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
             }
             clock.lap(&mut seconds.survey);
             for (k, first) in (start..end).step_by(L).enumerate() {
-                if !self.masks(
-                    k,
-                    first - bins.start,
-                    task,
-                    stop,
-                    marks,
-                    &mut clock,
-                    seconds,
-                ) {
-                    return false;
+                self.compare(k, task);
+                clock.lap(&mut seconds.compare);
+                for a in 0..task.alphas.len() {
+                    if !self.flood(k, a, task.connectivity, stop) {
+                        return false;
+                    }
+                    let rows = marks.rows_mut(a, self.frame.cells());
+                    let cells = (0..self.frame.n_x).flat_map(|x| &self.filled[self.frame.row(x)]);
+                    for (row, &word) in rows.zip(cells) {
+                        word.write(row, first - bins.start);
+                    }
                 }
+                clock.lap(&mut seconds.flood);
                 if task.peaks {
-                    self.peaks(k, L.min(end - first), marks, &mut clock, seconds);
+                    self.listing.close(
+                        &self.tiles[k],
+                        self.frame,
+                        L.min(end - first),
+                        &mut marks.peaks,
+                    );
                 }
+                clock.lap(&mut seconds.bases);
             }
         }
         true
     }
 
+    /// Thresholds and local maxima of tile `k`, map row by map row, so that its values are read once.
     #[inline(always)]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one tile's share of a batch; inlined into its only caller"
-    )]
-    fn masks(
-        &mut self,
-        k: usize,
-        first: usize,
-        task: Task<'_>,
-        stop: &Stop,
-        marks: &mut Marks<T>,
-        clock: &mut Clock,
-        seconds: &mut Seconds,
-    ) -> bool {
+    fn compare(&mut self, k: usize, task: Task<'_>) {
         let (tile, survey, frame) = (&self.tiles[k], &self.surveys[k], self.frame);
-        for (a, &alpha) in task.alphas.iter().enumerate() {
-            let mut level = [T::default(); L];
-            for i in 0..L {
-                level[i] = T::threshold(alpha, survey.top[i]);
-            }
-            threshold::threshold(tile, &level, frame, &mut self.above);
-            clock.lap(&mut seconds.threshold);
-            self.filled.fill(W::default());
-            for lane in lanes::set_lanes(survey.live) {
-                self.filled[frame.word(survey.dominant[lane] as usize)] |= W::bit(true, lane);
-            }
-            let seeds = lanes::set_lanes(survey.live).map(|lane| survey.dominant[lane]);
-            let Self {
-                above,
-                filled,
-                front,
-                ..
-            } = self;
-            if !flood::flood(above, filled, seeds, task.connectivity, frame, front, stop) {
-                return false;
-            }
-            let rows = marks.rows_mut(a, frame.cells());
-            let cells = (0..frame.n_x).flat_map(|x| &filled[frame.row(x)]);
-            for (row, &word) in rows.zip(cells) {
-                word.write(row, first);
-            }
-            clock.lap(&mut seconds.flood);
-        }
-        true
-    }
-
-    #[inline(always)]
-    fn peaks(
-        &mut self,
-        k: usize,
-        bins: usize,
-        marks: &mut Marks<T>,
-        clock: &mut Clock,
-        seconds: &mut Seconds,
-    ) {
-        let (tile, survey, frame) = (&self.tiles[k], &self.surveys[k], self.frame);
+        self.levels.clear();
+        self.levels.extend(
+            task.alphas
+                .iter()
+                .map(|&alpha| survey.top.map(|top| T::threshold(alpha, top))),
+        );
+        self.above
+            .resize(task.alphas.len() * frame.len(), W::default());
         self.listing.clear();
         for x in 0..frame.n_x {
-            self.row.find(tile, x, survey.live, &survey.floor);
-            self.listing.add(frame, x, &self.row);
+            for (level, above) in self
+                .levels
+                .iter()
+                .zip(self.above.chunks_exact_mut(frame.len()))
+            {
+                threshold::threshold(
+                    &tile[x * frame.n_y..][..frame.n_y],
+                    level,
+                    &mut above[frame.row(x)],
+                );
+            }
+            if task.peaks {
+                self.row.find(tile, x, survey.live, &survey.floor);
+                self.listing.add(frame, x, &self.row);
+            }
         }
-        clock.lap(&mut seconds.peaks);
-        self.listing.close(tile, frame, bins, &mut marks.peaks);
-        clock.lap(&mut seconds.bases);
+    }
+
+    /// The mask of alpha number `a` in tile `k`, into `filled`; false when it was stopped before the end.
+    #[inline(always)]
+    fn flood(&mut self, k: usize, a: usize, connectivity: Connectivity, stop: &Stop) -> bool {
+        let (survey, frame) = (&self.surveys[k], self.frame);
+        let above = &self.above[a * frame.len()..(a + 1) * frame.len()];
+        self.filled.fill(W::default());
+        for lane in lanes::set_lanes(survey.live) {
+            self.filled[frame.word(survey.dominant[lane] as usize)] |= W::bit(true, lane);
+        }
+        let seeds = lanes::set_lanes(survey.live).map(|lane| survey.dominant[lane]);
+        flood::flood(
+            above,
+            &mut self.filled,
+            seeds,
+            connectivity,
+            frame,
+            &mut self.front,
+            stop,
+        )
     }
 }
 

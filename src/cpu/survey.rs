@@ -4,7 +4,7 @@
 //! Live: no NaN among the lane's cells, and its maximum exceeds its minimum. Floor: its minimum. Dominant: the first
 //! cell, in row-major order, that holds its maximum. Per lane and by comparison alone, so no order of lanes matters.
 
-use super::lanes::Word;
+use super::lanes::{Word, higher, lower};
 use crate::Element;
 
 /// Cells surveyed at a time: a block lies in the first-level cache when its tile has just been loaded, and only a block
@@ -61,9 +61,9 @@ impl<T: Element, W: Word, const L: usize> Survey<T, W, L> {
             }
         }
         for i in 0..L {
-            let higher = top[i] > self.top[i];
-            self.block[i] = if higher { block } else { self.block[i] };
-            self.top[i] = if higher { top[i] } else { self.top[i] };
+            let raised = top[i] > self.top[i];
+            self.block[i] = if raised { block } else { self.block[i] };
+            self.top[i] = if raised { top[i] } else { self.top[i] };
         }
     }
 
@@ -83,14 +83,4 @@ impl<T: Element, W: Word, const L: usize> Survey<T, W, L> {
             }
         }
     }
-}
-
-#[inline(always)]
-fn lower<T: Element>(a: T, b: T) -> T {
-    if b < a { b } else { a }
-}
-
-#[inline(always)]
-fn higher<T: Element>(a: T, b: T) -> T {
-    if b > a { b } else { a }
 }

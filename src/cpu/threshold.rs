@@ -4,24 +4,20 @@
 //! Above: a bit by lane, set where `value >= level`; a NaN level is reached nowhere. A per-cell map, so no order matters.
 
 use super::lanes::Word;
-use super::planes::Frame;
 use crate::Element;
 
-/// Fills the inner cells of `above`; its frame stays clear.
+/// The lanes of each cell of a map row that reach their level.
 #[inline(always)]
 pub(super) fn threshold<T: Element, W: Word, const L: usize>(
-    tile: &[[T; L]],
+    row: &[[T; L]],
     level: &[T; L],
-    frame: Frame,
     above: &mut [W],
 ) {
-    for (x, row) in tile.chunks_exact(frame.n_y).enumerate() {
-        for (word, values) in above[frame.row(x)].iter_mut().zip(row) {
-            let mut bits = W::default();
-            for i in 0..L {
-                bits |= W::bit(values[i] >= level[i], i);
-            }
-            *word = bits;
+    for (word, values) in above.iter_mut().zip(row) {
+        let mut bits = W::default();
+        for i in 0..L {
+            bits |= W::bit(values[i] >= level[i], i);
         }
+        *word = bits;
     }
 }
