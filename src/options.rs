@@ -94,6 +94,7 @@ pub(crate) type ProgressFn = Arc<dyn Fn(Progress) + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Options {
     pub(crate) alphas: Vec<f64>,
+    pub(crate) no_peaks: bool,
     pub(crate) connectivity: Connectivity,
     pub(crate) backend: Backend,
     pub(crate) threads: Option<usize>,
@@ -118,6 +119,13 @@ impl Options {
     #[must_use]
     pub fn alphas(mut self, alphas: impl IntoIterator<Item = f64>) -> Self {
         self.alphas = alphas.into_iter().collect();
+        self
+    }
+
+    /// Whether to list peaks (the default), or to leave [`Peaks`](crate::Peaks) without any and make masks alone.
+    #[must_use]
+    pub fn peaks(mut self, peaks: bool) -> Self {
+        self.no_peaks = !peaks;
         self
     }
 
@@ -190,6 +198,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("alphas", &self.alphas)
+            .field("peaks", &!self.no_peaks)
             .field("connectivity", &self.connectivity)
             .field("backend", &self.backend)
             .field("threads", &self.threads)

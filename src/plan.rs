@@ -112,7 +112,11 @@ impl Plan {
             mask_bytes,
             fixed_bytes: mask_bytes.saturating_add(offsets).saturating_add(scratch),
             bytes_per_peak: 16 + 2 * dtype.size() as u64,
-            assumed_peaks: bins_and_cells / 32,
+            assumed_peaks: if options.no_peaks {
+                0
+            } else {
+                bins_and_cells / 32
+            },
         };
         Self {
             cpu,
@@ -160,9 +164,10 @@ impl CpuPlan {
         let planes = 4 * (n_x + 2) * (n_y + 1) * word;
         let rows = 2 * n_y * (self.lanes * dtype.size() + word);
         let filled = self.batch.div_ceil(8) * cells * self.alphas;
-        // Peaks in the order in which they are met, in order of bins, and those of another batch that waits.
-        let listed =
-            self.lanes * cells * (4 + dtype.size()) + 2 * self.listed * (4 + 2 * dtype.size());
+        // Peaks in the order in which they are met, in order of bins, and those of another batch that waits. A tile may
+        // list a peak in every cell; memory that is never touched counts for little: a quarter.
+        let tile = self.lanes * cells / 4;
+        let listed = tile * (4 + dtype.size()) + 2 * (LISTED_BYTES + tile * (4 + 2 * dtype.size()));
         (tiles + planes + rows + filled + listed + 8 * cells) as u64
     }
 }

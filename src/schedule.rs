@@ -231,7 +231,7 @@ impl<'a, T: Element> Run<'a, '_, T> {
             while !batch.bins.is_empty() {
                 // Alphas in groups, so that scratch does not grow with their number; peaks come with the first group.
                 let mut groups = groups(&self.options.alphas, self.plan.cpu.alphas);
-                let first = self.task(groups.next().unwrap_or_default(), true);
+                let first = self.task(groups.next().unwrap_or_default(), !self.options.no_peaks);
                 let Some(done) = engine.run(
                     self.p,
                     batch.bins.clone(),

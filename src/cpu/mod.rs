@@ -152,16 +152,15 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
                     }
                 }
                 clock.lap(&mut seconds.flood);
+                let lanes = L.min(end - first);
                 if task.peaks {
-                    self.listing.close(
-                        &self.tiles[k],
-                        self.frame,
-                        L.min(end - first),
-                        &mut marks.peaks,
-                    );
+                    self.listing
+                        .close(&self.tiles[k], self.frame, lanes, &mut marks.peaks);
+                } else {
+                    marks.peaks.counts.extend(std::iter::repeat_n(0, lanes));
                 }
                 clock.lap(&mut seconds.bases);
-                let done = (first + L).min(end) - bins.start;
+                let done = first + lanes - bins.start;
                 if marks.peaks.bytes() > LISTED_BYTES {
                     return Some(done);
                 }
