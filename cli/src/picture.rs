@@ -130,13 +130,19 @@ pub(crate) fn of_analysis<T: Element + Pod + Into<f64>>(
 }
 
 fn title(input: &Input) -> String {
+    const LONGEST: usize = 60;
     let [n_x, n_y, n_t] = input.shape();
-    let name = input
+    let mut name = input
         .array
         .path
         .file_name()
         .unwrap_or_default()
-        .to_string_lossy();
+        .to_string_lossy()
+        .into_owned();
+    if let Some((end, _)) = name.char_indices().nth(LONGEST) {
+        name.truncate(end);
+        name.push('…');
+    }
     format!("{name}: {n_x} × {n_y} cells, {n_t} time bins")
 }
 

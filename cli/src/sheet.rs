@@ -57,28 +57,36 @@ const COLOURS: colorous::Gradient = colorous::MAGMA;
 /// Outlines: colours that the map of colours does not contain, distinct for the colour-blind as well.
 const OUTLINES: [RGBColor; 6] = [
     RGBColor(0x38, 0xD9, 0xFF),
-    RGBColor(0x6B, 0xF1, 0x78),
+    RGBColor(0x0A, 0x5C, 0xFF),
+    RGBColor(0x00, 0xC8, 0x53),
     RGBColor(0xFF, 0xFF, 0xFF),
-    RGBColor(0x4F, 0x86, 0xFF),
-    RGBColor(0xFF, 0xE1, 0x35),
     RGBColor(0xFF, 0x4F, 0xD8),
+    RGBColor(0x7A, 0x7A, 0x00),
 ];
+const DOMINANT: RGBColor = RGBColor(0xFF, 0x2D, 0x2D);
 
-/// Longest side of a panel's map, in pixels, that small maps are enlarged to.
-const MAP_PIXELS: usize = 400;
+/// Longest side of a panel's map, in pixels, that small maps are enlarged to; and that of a single
+/// panel, or of maps as thin as a thread.
+const MAP_PIXELS: usize = 560;
+const LARGE_PIXELS: usize = 900;
 /// Cells a side beyond which neighbours share a pixel.
 const MOST_CELLS: usize = 1024;
 /// Shortest side of a map, in pixels: of a 1-D track, say.
 const THINNEST: usize = 72;
 /// Pixels of a sheet beyond which it is refused.
-const MOST_PIXELS: usize = 200_000_000;
+const MOST_PIXELS: usize = 100_000_000;
 
 const LEFT: usize = 70;
 const RIGHT: usize = 128;
 const ABOVE: usize = 44;
 const BELOW: usize = 66;
 const MARGIN: usize = 24;
-const HEAD: usize = 100;
+const TITLE: u32 = 28;
+const TITLE_LINE: usize = 54;
+const LEGEND: u32 = 20;
+const LEGEND_LINE: usize = 42;
+const ICON: usize = 32;
+const WORDS_FROM: usize = 42;
 const BAR_GAP: usize = 12;
 const BAR_WIDTH: usize = 16;
 
@@ -97,16 +105,25 @@ struct Scale {
 }
 
 impl Scale {
-    fn new(n_x: usize, n_y: usize) -> Self {
+    fn new((n_x, n_y): (usize, usize), panels: usize) -> Self {
         let longest = n_x.max(n_y);
         let block = longest.div_ceil(MOST_CELLS).max(1);
         let blocks = [n_x.div_ceil(block), n_y.div_ceil(block)];
-        let longest = blocks[0].max(blocks[1]).max(1);
-        let square = (MAP_PIXELS / longest).max(1);
+        let [longest, shortest] = [
+            blocks[0].max(blocks[1]).max(1),
+            blocks[0].min(blocks[1]).max(1),
+        ];
         // Cells are square unless the map would be a thread.
+        let thin = shortest * 8 < longest;
+        let target = if thin || panels == 1 {
+            LARGE_PIXELS
+        } else {
+            MAP_PIXELS
+        };
+        let square = (target / longest).max(1);
         let pixels = blocks.map(|n| {
-            if n * square < THINNEST && n * 8 < longest {
-                THINNEST / n.max(1)
+            if thin {
+                square.max(THINNEST / n.max(1))
             } else {
                 square
             }
@@ -165,7 +182,12 @@ fn colour(value: f64, range: Option<(f64, f64)>) -> RGBColor {
     } else {
         (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0)
     };
-    let c = COLOURS.eval_continuous(position.clamp(0.0, 1.0));
+    rgb(position.clamp(0.0, 1.0))
+}
+
+/// The colour at a position from 0 to 1.
+fn rgb(position: f64) -> RGBColor {
+    let c = COLOURS.eval_continuous(position);
     RGBColor(c.r, c.g, c.b)
 }
 
@@ -173,18 +195,37 @@ fn outline(index: usize) -> RGBColor {
     OUTLINES[index % OUTLINES.len()]
 }
 
+/// Where things stand on a sheet.
+struct Page {
+    scale: Scale,
+    columns: usize,
+    legend: Vec<Vec<Entry>>,
+    /// Pixels above the panels.
+    head: usize,
+    width: usize,
+    height: usize,
+}
+
 impl Sheet {
     pub(crate) fn draw(&self, cancel: &CancelToken) -> Result<Image, Failure> {
+        let failed = |error: Box<dyn std::error::Error>| {
+            if cancel.is_cancelled() {
+                Failure::Interrupted
+            } else {
+                Failure::Other(format!("the picture cannot be drawn ({error})"))
+            }
+        };
         let Some(first) = self.panels.first() else {
             return Err(Failure::Input(
                 "there is no time bin to draw; give an input with at least one".to_owned(),
             ));
         };
-        let (n_x, n_y) = first.values.dim();
-        let scale = Scale::new(n_x, n_y);
-        let columns = columns(self.panels.len(), panel_size(&scale));
-        let rows = self.panels.len().div_ceil(columns);
-        let [width, height] = sheet_size(&scale, columns, rows);
+        register_font(FONT, FontStyle::Normal, FONT_FILE)
+            .map_err(|_| failed("its font is damaged".into()))?;
+        let page = self
+            .page(Scale::new(first.values.dim(), self.panels.len()))
+            .map_err(failed)?;
+        let Page { width, height, .. } = page;
         if width.saturating_mul(height) > MOST_PIXELS {
             return Err(Failure::Input(format!(
                 "a sheet of {} time bins would have {width} x {height} pixels; draw fewer with --bins",
@@ -192,20 +233,7 @@ impl Sheet {
             )));
         }
         let mut rgb = vec![0xFF; width * height * 3];
-        self.paint(
-            &mut rgb,
-            (width as u32, height as u32),
-            &scale,
-            columns,
-            cancel,
-        )
-        .map_err(|error| {
-            if cancel.is_cancelled() {
-                Failure::Interrupted
-            } else {
-                Failure::Other(format!("the picture cannot be drawn ({error})"))
-            }
-        })?;
+        self.paint(&mut rgb, &page, cancel).map_err(failed)?;
         Ok(Image {
             width: width as u32,
             height: height as u32,
@@ -213,70 +241,147 @@ impl Sheet {
         })
     }
 
-    fn paint(
-        &self,
-        rgb: &mut [u8],
-        size: (u32, u32),
-        scale: &Scale,
-        columns: usize,
-        cancel: &CancelToken,
-    ) -> Drawn {
-        register_font(FONT, FontStyle::Normal, FONT_FILE).map_err(|_| "its font is damaged")?;
-        let root = BitMapBackend::with_buffer(rgb, size).into_drawing_area();
+    fn page(&self, scale: Scale) -> Drawn<Page> {
+        let [panel_width, panel_height] = panel_size(&scale);
+        let columns = columns(self.panels.len(), [panel_width, panel_height]);
+        let rows = self.panels.len().div_ceil(columns);
+        let edges = 2 * MARGIN + LEFT;
+        let width =
+            (2 * MARGIN + columns * panel_width).max(edges + text_width(&self.title, TITLE)?);
+        let legend = self.legend(width - edges)?;
+        let head = TITLE_LINE + legend.len() * LEGEND_LINE + MARGIN;
+        Ok(Page {
+            scale,
+            columns,
+            head,
+            width,
+            height: head + rows * panel_height + MARGIN,
+            legend,
+        })
+    }
+
+    fn paint(&self, rgb: &mut [u8], page: &Page, cancel: &CancelToken) -> Drawn {
+        let root = BitMapBackend::with_buffer(rgb, (page.width as u32, page.height as u32))
+            .into_drawing_area();
         root.fill(&WHITE)?;
-        self.head(&root)?;
-        let [width, height] = panel_size(scale);
+        self.head(&root, &page.legend)?;
+        let [width, height] = panel_size(&page.scale);
         for (i, panel) in self.panels.iter().enumerate() {
             if cancel.is_cancelled() {
                 return Err("interrupted".into());
             }
-            let (x, y) = (
-                MARGIN + i % columns * width,
-                HEAD + MARGIN + i / columns * height,
-            );
-            panel.paint(&root, scale, [(x + LEFT) as i32, (y + ABOVE) as i32])?;
+            let x = MARGIN + i % page.columns * width + LEFT;
+            let y = page.head + i / page.columns * height + ABOVE;
+            panel.paint(&root, &page.scale, [x as i32, y as i32])?;
         }
         root.present()?;
         Ok(())
     }
 
     /// Title and legend.
-    fn head(&self, root: &Area<'_>) -> Drawn {
+    fn head(&self, root: &Area<'_>, lines: &[Vec<Entry>]) -> Drawn {
         let left = (MARGIN + LEFT) as i32;
         text(
             root,
             &self.title,
-            28,
-            (left, 26),
+            TITLE,
+            (left, 30),
             (HPos::Left, VPos::Center),
         )?;
-        let mut pen = (left, 72);
-        for (i, alpha) in self.alphas.iter().enumerate() {
-            swatch(root, pen, COLOURS.eval_continuous(0.25), Some(outline(i)))?;
-            label(root, &mut pen, &format!("mask, alpha {alpha}"))?;
+        for (i, line) in lines.iter().enumerate() {
+            let mut pen = (
+                left,
+                (TITLE_LINE + LEGEND_LINE / 2 + i * LEGEND_LINE) as i32,
+            );
+            for entry in line {
+                entry.icon.paint(root, pen)?;
+                let words = (pen.0 + WORDS_FROM as i32, pen.1);
+                text(
+                    root,
+                    &entry.words,
+                    LEGEND,
+                    words,
+                    (HPos::Left, VPos::Center),
+                )?;
+                pen.0 += entry.width as i32;
+            }
         }
-        swatch(root, pen, COLOURS.eval_continuous(0.25), None)?;
-        dominant_marker(root, (pen.0 + 13, pen.1), 8)?;
-        label(root, &mut pen, "dominant peak")?;
-        swatch(root, pen, COLOURS.eval_continuous(0.25), None)?;
-        peak_marker(root, (pen.0 + 13, pen.1), 4)?;
-        label(root, &mut pen, "other peaks")?;
-        if self
-            .panels
-            .iter()
-            .any(|panel| panel.values.iter().any(|value| value.is_nan()))
-        {
-            swatch(
-                root,
-                pen,
-                colorous::Color {
-                    r: NAN_GREY.0,
-                    g: NAN_GREY.1,
-                    b: NAN_GREY.2,
-                },
-                None,
-            )?;
-            label(root, &mut pen, "NaN")?;
+        Ok(())
+    }
+
+    /// The legend, as lines that fit into a width.
+    fn legend(&self, width: usize) -> Drawn<Vec<Vec<Entry>>> {
+        let alphas = self.alphas.iter().enumerate();
+        let mut entries: Vec<_> = alphas
+            .map(|(i, alpha)| (Icon::Outline(i), format!("mask, alpha {alpha}")))
+            .collect();
+        entries.push((Icon::Dominant, "dominant peak".to_owned()));
+        entries.push((Icon::Peak, "other peaks".to_owned()));
+        let mut values = self.panels.iter().flat_map(|panel| &panel.values);
+        if values.any(|value| value.is_nan()) {
+            entries.push((Icon::NotANumber, "NaN".to_owned()));
+        }
+        let mut lines = vec![Vec::new()];
+        let mut room = width;
+        for (icon, words) in entries {
+            let entry = Entry {
+                icon,
+                width: WORDS_FROM + text_width(&words, LEGEND)? + 34,
+                words,
+            };
+            if entry.width > room && room < width {
+                lines.push(Vec::new());
+                room = width;
+            }
+            room = room.saturating_sub(entry.width);
+            if let Some(line) = lines.last_mut() {
+                line.push(entry);
+            }
+        }
+        Ok(lines)
+    }
+}
+
+/// One entry of the legend.
+struct Entry {
+    icon: Icon,
+    words: String,
+    width: usize,
+}
+
+enum Icon {
+    Outline(usize),
+    Dominant,
+    Peak,
+    NotANumber,
+}
+
+impl Icon {
+    fn paint(&self, root: &Area<'_>, (x, y): (i32, i32)) -> Drawn {
+        let square = |from: i32, colour: RGBColor| {
+            let to = ICON as i32 - from;
+            let middle = ICON as i32 / 2;
+            let corners = [(x + from, y - middle + from), (x + to, y - middle + to)];
+            root.draw(&Rectangle::new(corners, colour.filled()))
+        };
+        let ground = rgb(0.25);
+        square(
+            0,
+            if matches!(self, Self::NotANumber) {
+                NAN_GREY
+            } else {
+                ground
+            },
+        )?;
+        let centre = (x + ICON as i32 / 2, y);
+        match *self {
+            Self::Outline(index) => {
+                square(5, outline(index))?;
+                square(8, ground)?;
+            }
+            Self::Dominant => dominant_marker(root, centre, 3, (8, 13))?,
+            Self::Peak => peak_marker(root, centre, 3)?,
+            Self::NotANumber => {}
         }
         Ok(())
     }
@@ -284,18 +389,10 @@ impl Sheet {
 
 fn panel_size(scale: &Scale) -> [usize; 2] {
     let [width, height] = scale.size();
+    // A title needs room even above a map of one cell's width.
     [
         LEFT + width.max(2 * THINNEST) + RIGHT,
         ABOVE + height + BELOW,
-    ]
-}
-
-fn sheet_size(scale: &Scale, columns: usize, rows: usize) -> [usize; 2] {
-    let [width, height] = panel_size(scale);
-    // The legend needs room even beside a single small panel.
-    [
-        (2 * MARGIN + columns * width).max(1100),
-        2 * MARGIN + HEAD + rows * height,
     ]
 }
 
@@ -303,7 +400,7 @@ fn sheet_size(scale: &Scale, columns: usize, rows: usize) -> [usize; 2] {
 fn columns(panels: usize, [width, height]: [usize; 2]) -> usize {
     let misfit = |columns: usize| {
         let rows = panels.div_ceil(columns);
-        let ratio = (columns * width) as f64 / (rows * height + HEAD) as f64;
+        let ratio = (columns * width) as f64 / (rows * height) as f64;
         let empty = (columns * rows - panels) as f64 / panels as f64;
         (ratio / 1.4).ln().abs() + empty
     };
@@ -312,69 +409,44 @@ fn columns(panels: usize, [width, height]: [usize; 2]) -> usize {
         .unwrap_or(1)
 }
 
-fn text(root: &Area<'_>, words: &str, size: u32, at: (i32, i32), (h, v): (HPos, VPos)) -> Drawn {
+fn text(
+    root: &Area<'_>,
+    words: &str,
+    size: u32,
+    (x, y): (i32, i32),
+    (h, v): (HPos, VPos),
+) -> Drawn {
     let style = TextStyle::from((FONT, size).into_font())
         .color(&INK)
         .pos(Pos::new(h, v));
-    Ok(root.draw_text(words, &style, at)?)
+    // plotters centres a line with room for accents; this centres its digits.
+    Ok(root.draw_text(words, &style, (x, y + size as i32 / 8))?)
 }
 
-fn swatch(
-    root: &Area<'_>,
-    (x, y): (i32, i32),
-    fill: colorous::Color,
-    edge: Option<RGBColor>,
-) -> Drawn {
-    let fill = RGBColor(fill.r, fill.g, fill.b);
-    root.draw(&Rectangle::new(
-        [(x, y - 13), (x + 26, y + 13)],
-        fill.filled(),
-    ))?;
-    if let Some(edge) = edge {
-        root.draw(&Rectangle::new(
-            [(x + 4, y - 9), (x + 22, y + 9)],
-            edge.filled(),
-        ))?;
-        root.draw(&Rectangle::new(
-            [(x + 7, y - 6), (x + 19, y + 6)],
-            fill.filled(),
-        ))?;
-    }
-    Ok(())
+fn text_width(words: &str, size: u32) -> Drawn<usize> {
+    Ok((FONT, size).into_font().box_size(words)?.0 as usize)
 }
 
-/// Words beside a swatch; moves the pen past them.
-fn label(root: &Area<'_>, pen: &mut (i32, i32), words: &str) -> Drawn {
-    const SIZE: u32 = 20;
-    text(
-        root,
-        words,
-        SIZE,
-        (pen.0 + 36, pen.1),
-        (HPos::Left, VPos::Center),
-    )?;
-    let (width, _) = root.estimate_text_size(words, &TextStyle::from((FONT, SIZE).into_font()))?;
-    pen.0 += 36 + width as i32 + 34;
-    Ok(())
-}
-
+/// A white dot with a dark rim.
 fn peak_marker(root: &Area<'_>, at: (i32, i32), radius: i32) -> Drawn {
-    if radius > 2 {
-        root.draw(&Circle::new(at, radius, BLACK.filled()))?;
-    }
-    Ok(root.draw(&Circle::new(at, (radius - 1).max(1), WHITE.filled()))?)
+    root.draw(&Circle::new(at, radius + 1, BLACK.filled()))?;
+    Ok(root.draw(&Circle::new(at, radius, WHITE.filled()))?)
 }
 
-/// A cross with a dark rim.
-fn dominant_marker(root: &Area<'_>, (x, y): (i32, i32), radius: i32) -> Drawn {
-    for (reach, width, colour) in [
-        (radius + 2, 7, BLACK),
-        (radius, 3, RGBColor(0xFF, 0x3B, 0x30)),
-    ] {
-        for way in [1, -1] {
-            let ends = [(x - reach, y - way * reach), (x + reach, y + way * reach)];
-            root.draw(&PathElement::new(ends, colour.stroke_width(width)))?;
+/// A dot between four arms that leave the cells around it free, with a light rim and a dark one.
+fn dominant_marker(root: &Area<'_>, (x, y): (i32, i32), radius: i32, arms: (i32, i32)) -> Drawn {
+    for (rim, colour) in [(2, BLACK), (1, WHITE), (0, DOMINANT)] {
+        for (step_x, step_y) in [(1, 0), (0, 1), (-1, 0), (0, -1)] {
+            let [start, end] =
+                [arms.0 - rim, arms.1 + rim].map(|reach| (x + step_x * reach, y + step_y * reach));
+            let (wide, high) = ((1 + rim) * step_y.abs(), (1 + rim) * step_x.abs());
+            let corners = [
+                (start.0 - wide, start.1 - high),
+                (end.0 + wide, end.1 + high),
+            ];
+            root.draw(&Rectangle::new(corners, colour.filled()))?;
         }
+        root.draw(&Circle::new((x, y), radius + rim, colour.filled()))?;
     }
     Ok(())
 }
@@ -462,7 +534,7 @@ impl Panel {
             )
         };
         let smallest = scale.pixels[0].min(scale.pixels[1]) as i32;
-        let radius = (smallest / 4).clamp(2, 5);
+        let radius = (smallest / 4).clamp(1, 5);
         for peak in &self.peaks {
             peak_marker(root, at(peak), radius)?;
         }
@@ -475,9 +547,9 @@ impl Panel {
                 best
             }
         });
-        dominant.map_or(Ok(()), |peak| {
-            dominant_marker(root, at(peak), (smallest / 2).clamp(6, 10))
-        })
+        let radius = (smallest / 3).clamp(2, 6);
+        let arms = (radius + 11, radius + 24);
+        dominant.map_or(Ok(()), |peak| dominant_marker(root, at(peak), radius, arms))
     }
 
     /// Ticks in cells, and the names of the axes; `corner` is the lower left one.
@@ -571,10 +643,10 @@ fn colour_bar(root: &Area<'_>, range: Option<(f64, f64)>, [x, y]: [i32; 2], heig
     const SIZE: u32 = 17;
     let right = x + BAR_WIDTH as i32;
     for row in 0..height {
-        let c = COLOURS.eval_continuous(1.0 - f64::from(row) / f64::from((height - 1).max(1)));
+        let c = rgb(1.0 - f64::from(row) / f64::from((height - 1).max(1)));
         root.draw(&Rectangle::new(
             [(x, y + row), (right, y + row + 1)],
-            RGBColor(c.r, c.g, c.b).filled(),
+            c.filled(),
         ))?;
     }
     root.draw(&Rectangle::new(
@@ -661,19 +733,10 @@ mod tests {
     #[test]
     fn colours_span_the_finite_values() {
         let range = Some((-f64::MAX, f64::MAX));
-        let (lowest, highest) = (COLOURS.eval_continuous(0.0), COLOURS.eval_continuous(1.0));
-        assert_eq!(
-            colour(f64::NEG_INFINITY, range),
-            RGBColor(lowest.r, lowest.g, lowest.b)
-        );
-        assert_eq!(
-            colour(f64::MAX, range),
-            RGBColor(highest.r, highest.g, highest.b)
-        );
-        assert_eq!(
-            colour(f64::INFINITY, range),
-            RGBColor(highest.r, highest.g, highest.b)
-        );
+        assert_eq!(colour(f64::NEG_INFINITY, range), rgb(0.0));
+        assert_eq!(colour(f64::MAX, range), rgb(1.0));
+        assert_eq!(colour(f64::INFINITY, range), rgb(1.0));
+        assert_eq!(colour(0.0, range), rgb(0.5));
         assert_eq!(colour(f64::NAN, range), NAN_GREY);
     }
 
