@@ -87,9 +87,8 @@ impl<'a> Summary<'a> {
             "seconds": {
                 "total": seconds.total,
                 "survey": seconds.survey,
-                "threshold": seconds.threshold,
+                "compare": seconds.compare,
                 "flood": seconds.flood,
-                "peaks": seconds.peaks,
                 "bases": seconds.bases,
                 "emit": seconds.emit,
             },
