@@ -109,39 +109,29 @@ impl Budget<'_> {
         ))
     }
 
-    /// What to say when the library found more than it may keep, after `done` time bins.
-    pub(crate) fn exceeded(&self, error: peakmask::Error, done: usize) -> Failure {
+    /// What to say when the library needs more than it may take; `peaks_per_bin` samples the input, when the number of
+    /// peaks is what was underestimated.
+    pub(crate) fn exceeded(
+        &self,
+        error: peakmask::Error,
+        peaks_per_bin: impl FnOnce() -> Result<f64, Failure>,
+    ) -> Failure {
+        let n_bins = self.bins.len();
         match error {
-            peakmask::Error::OverBudget {
-                needed,
-                peaks: Some(peaks),
-                ..
-            } => {
-                let density = peaks as f64 / done.clamp(1, self.bins.len().max(1)) as f64;
-                self.refusal(
+            peakmask::Error::OverBudget { needed, peaks: Some(_), .. } => match peaks_per_bin() {
+                Ok(density) => self.refusal(
                     format!(
-                        "analysing {} time bins needs more than {}: {peaks} peaks were found by the {done}th time bin",
-                        self.bins.len(),
-                        size(needed)
+                        "analysing {n_bins} time bins needs more than {}, since there are some {density:.0} peaks in each",
+                        size(needed.saturating_add(self.input.copy_bytes(n_bins)))
                     ),
                     density,
-                )
+                ),
+                Err(failure) => failure,
+            },
+            peakmask::Error::OverBudget { needed, .. } => self.refusal(format!("analysing {n_bins} time bins needs {}", size(needed)), 0.0),
+            peakmask::Error::OutOfMemory { bytes } => {
+                self.refusal(format!("the operating system refused an allocation of {}", size(bytes)), 0.0)
             }
-            peakmask::Error::OverBudget { needed, .. } => self.refusal(
-                format!(
-                    "analysing {} time bins needs {}",
-                    self.bins.len(),
-                    size(needed)
-                ),
-                0.0,
-            ),
-            peakmask::Error::OutOfMemory { bytes } => self.refusal(
-                format!(
-                    "the operating system refused an allocation of {}",
-                    size(bytes)
-                ),
-                0.0,
-            ),
             other => other.into(),
         }
     }

@@ -49,10 +49,7 @@ impl Pending {
         &mut self,
         f: impl FnOnce(&mut (dyn WriteSeek + '_)) -> io::Result<()>,
     ) -> Result<(), Failure> {
-        let mut writer = Fused {
-            inner: BufWriter::with_capacity(1 << 20, self.file.as_file_mut()),
-            failed: false,
-        };
+        let mut writer = Fused::new(BufWriter::with_capacity(1 << 20, self.file.as_file_mut()));
         let written = f(&mut writer).and_then(|()| writer.flush());
         drop(writer);
         // Some file systems tell that they are full only when asked to store what they took.
@@ -94,9 +91,21 @@ impl<W: Write + Seek> WriteSeek for W {}
 struct Fused<W> {
     inner: W,
     failed: bool,
+    position: u64,
+    end: u64,
 }
 
 impl<W> Fused<W> {
+    fn new(inner: W) -> Self {
+        Self {
+            inner,
+            failed: false,
+            position: 0,
+            end: 0,
+        }
+    }
+
+    /// `f`, until it fails for the first time; from then on what `f` should have returned.
     fn once<R>(&mut self, afterwards: R, f: impl FnOnce(&mut W) -> io::Result<R>) -> io::Result<R> {
         if self.failed {
             return Ok(afterwards);
@@ -111,7 +120,10 @@ impl<W> Fused<W> {
 
 impl<W: Write> Write for Fused<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.once(bytes.len(), |inner| inner.write(bytes))
+        let written = self.once(bytes.len(), |inner| inner.write(bytes))?;
+        self.position += written as u64;
+        self.end = self.end.max(self.position);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -121,7 +133,13 @@ impl<W: Write> Write for Fused<W> {
 
 impl<W: Seek> Seek for Fused<W> {
     fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
-        self.once(0, |inner| inner.seek(to))
+        let afterwards = match to {
+            io::SeekFrom::Start(n) => n,
+            io::SeekFrom::Current(n) => self.position.saturating_add_signed(n),
+            io::SeekFrom::End(n) => self.end.saturating_add_signed(n),
+        };
+        self.position = self.once(afterwards, |inner| inner.seek(to))?;
+        Ok(self.position)
     }
 }
 

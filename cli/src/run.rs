@@ -1,8 +1,6 @@
 //! `peakmask run`: from a posterior to masks, peaks, a report and a picture.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytemuck::Pod;
 use indicatif::ProgressBar;
@@ -129,17 +127,24 @@ fn analyze<T: Element>(
     bar: &'static ProgressBar,
 ) -> Result<Analysis<T>, Failure> {
     terminal::count_bins(bar, budget.bins.len());
-    let done = Arc::new(AtomicUsize::new(0));
-    let options = options.progress({
-        let done = Arc::clone(&done);
-        move |progress| {
-            done.store(progress.done, Ordering::Relaxed);
-            bar.set_position(progress.done as u64);
-        }
-    });
+    let options = options.progress(|progress| bar.set_position(progress.done as u64));
     let analysis = peakmask::analyze(posterior.view()?, &options);
     if analysis.is_err() {
         bar.finish_and_clear();
     }
-    analysis.map_err(|error| budget.exceeded(error, done.load(Ordering::Relaxed)))
+    analysis.map_err(|error| budget.exceeded(error, || peaks_per_bin(posterior, budget.options)))
+}
+
+/// The number of peaks in a time bin, from a sample, with a margin for the others.
+fn peaks_per_bin<T: Element>(
+    posterior: &Posterior<'_, T>,
+    options: &Options,
+) -> Result<f64, Failure> {
+    const SAMPLE: usize = 64;
+    const MARGIN: f64 = 1.25;
+    let n_t = posterior.view()?.dim().2;
+    let bins: Vec<_> = (0..n_t).step_by((n_t / SAMPLE).max(1)).collect();
+    let options = options.clone().alphas([]).memory_guard(MemoryGuard::Off);
+    let peaks = peakmask::analyze(posterior.select(&bins)?.view(), &options)?.peaks;
+    Ok(MARGIN * peaks.len() as f64 / bins.len().max(1) as f64)
 }
