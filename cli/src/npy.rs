@@ -171,9 +171,8 @@ impl Header {
                 .find(|(key, _)| key.as_string().is_some_and(|key| key == name));
             found.map(|(_, value)| value)
         };
-        let shape = match entry("shape")? {
-            Value::Tuple(lengths) | Value::List(lengths) => lengths,
-            _ => return None,
+        let (Value::Tuple(shape) | Value::List(shape)) = entry("shape")? else {
+            return None;
         };
         Some(Self {
             descr: Descr::parse(entry("descr")?)?,

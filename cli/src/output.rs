@@ -199,7 +199,8 @@ fn interruption() -> io::Error {
 }
 
 fn interrupted(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Stopped>())
+    let inner = error.get_ref();
+    inner.is_some_and(|inner| inner.downcast_ref::<Stopped>().is_some())
 }
 
 #[derive(Debug)]

@@ -73,7 +73,7 @@ fn run_as<T: Element + Pod + Into<f64>>(
     result.write(|writer| {
         let shape = [n_x, n_y, bins.len()];
         write_npz(writer, shape, &args.alphas, &analysis, cancel, &|bytes| {
-            bar.inc(bytes)
+            bar.inc(bytes);
         })
     })?;
     bar.finish_and_clear();
