@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Folder, header, npy_bytes};
 
-/// A file of zeros that takes no room on the disk; its first value shows at once that it is not time first.
+/// A `(t, x, y)` file of zeros that takes no room on the disk.
 fn zeros(folder: &Folder, n_x: usize, n_y: usize, n_t: usize) {
-    let header = header("'<f4'", false, &format!("({n_x}, {n_y}, {n_t})"));
-    let start = npy_bytes(1, 0, &header, &5_f32.to_le_bytes());
-    let length = start.len() - 4 + n_x * n_y * n_t * 4;
+    let header = header("'<f4'", false, &format!("({n_t}, {n_x}, {n_y})"));
+    let start = npy_bytes(1, 0, &header, &[]);
+    let length = start.len() + n_x * n_y * n_t * 4;
     folder.write("in.npy", &start);
     let file = File::options()
         .write(true)
@@ -71,7 +71,7 @@ fn an_analysis_can_be_interrupted() {
     for signal in ["-INT", "-TERM"] {
         let folder = Folder::new();
         zeros(&folder, 41, 63, 2_000_000);
-        let words = "run in.npy --memory-limit 1TiB -o out.npz --report out.json --picture out.png";
+        let words = "run in.npy --layout txy --memory-limit 1TiB -o out.npz --report out.json --picture out.png";
         let (code, said) = interrupt(&folder, words, signal, 0);
         assert_eq!(
             (code, said.as_str()),
@@ -91,7 +91,7 @@ fn writing_can_be_interrupted() {
         let alphas = "--alpha 0.5 ".repeat(10);
         let (code, said) = interrupt(
             &folder,
-            &format!("run in.npy {alphas} -o out.npz"),
+            &format!("run in.npy --layout txy {alphas} -o out.npz"),
             "-INT",
             1 << 20,
         );
