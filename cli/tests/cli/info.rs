@@ -1,5 +1,6 @@
 //! `peakmask info`.
 
+use crate::memory::bytes_for;
 use crate::support::{Folder, Form, PLAIN, npy, npz, posterior};
 
 #[test]
@@ -62,7 +63,10 @@ fn an_input_is_described() {
 fn what_does_not_fit_is_told() {
     let folder = Folder::new();
     folder.write("in.npy", &npy(posterior::<f64>(20, 30, 3000).view(), PLAIN));
-    let said = folder.succeed("info in.npy --memory-limit 1MiB").stdout;
+    let limit = bytes_for(1500, &peakmask::Options::new().alphas([0.5, 0.9]));
+    let said = folder
+        .succeed(&format!("info in.npy --memory-limit {limit}"))
+        .stdout;
     assert!(said.contains("does not fit; at most "), "{said}");
     let said = folder.succeed("info in.npy --memory-limit 10").stdout;
     assert!(

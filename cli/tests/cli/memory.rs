@@ -1,6 +1,7 @@
 //! More memory than allowed: exit code 3, and the number of time bins that fits.
 
 use ndarray::Array3;
+use peakmask::{Dtype, Options};
 
 use crate::support::{Folder, Form, PLAIN, npy, npz, posterior};
 
@@ -14,32 +15,26 @@ fn advised_end(stderr: &str, start: usize) -> usize {
     digits.parse().expect("a number")
 }
 
+/// What so many time bins of 20 x 30 cells need.
+pub(crate) fn bytes_for(n_bins: usize, options: &Options) -> u64 {
+    let estimate = peakmask::estimate([20, 30, n_bins], Dtype::F64, options);
+    estimate.expect("a valid shape").total()
+}
+
 /// Refuses a number of time bins that exceeds the limit, follows the advice, and asks for one more.
-fn follow_advice(name: &str, bytes: &[u8], limit: &str, starts: [usize; 2], words: &str) {
+fn follow_advice(name: &str, bytes: &[u8], limit: u64, words: &str) {
     let folder = Folder::new();
     folder.write(name, bytes);
-    for start in starts {
-        let command = |bins: &str| {
-            format!(
-                "run {name} --alpha 0.5 --alpha 0.9 --threads 1 --memory-limit {limit} -o out.npz --bins {bins}"
-            )
-        };
-        let limit = "the memory limit is";
-        let said = folder
-            .fail(
-                &command(&format!("{start}:")),
-                3,
-                &[limit, "given by --memory-limit", words],
-            )
-            .stderr;
+    let flags = format!("--alpha 0.5 --alpha 0.9 --threads 1 --memory-limit {limit} -o out.npz");
+    for start in [0, 1000] {
+        let command = |end: &str| format!("run {name} {flags} --bins {start}:{end}");
+        let expected = ["the memory limit is", "given by --memory-limit", words];
+        let said = folder.fail(&command(""), 3, &expected).stderr;
         let end = advised_end(&said, start);
         assert!(end > start && end < 3000, "{said}");
-        folder.fail(
-            &command(&format!("{start}:{}", end + 1)),
-            3,
-            &[&format!("--bins {start}:{end}")],
-        );
-        folder.succeed(&command(&format!("{start}:{end}")));
+        let again = format!("--bins {start}:{end}");
+        folder.fail(&command(&(end + 1).to_string()), 3, &[&again]);
+        folder.succeed(&command(&end.to_string()));
         std::fs::remove_file(folder.path("out.npz")).expect("the result");
     }
 }
@@ -50,14 +45,10 @@ fn the_advice_fits_and_one_more_does_not() {
     let p = Array3::from_shape_fn((20, 30, 3000), |(x, y, t)| {
         (x * y + 1) as f64 / (t + 1) as f64
     });
+    let limit = bytes_for(1500, &Options::new().alphas([0.5, 0.9]).threads(1));
+    let with_copy = limit + 20 * 30 * 1500 * 8;
     let plain = npy(p.view(), PLAIN);
-    follow_advice(
-        "mapped.npy",
-        &plain,
-        "3MiB",
-        [0, 1000],
-        "(masks and scratch",
-    );
+    follow_advice("mapped.npy", &plain, limit, "(masks and scratch");
     let swapped = npy(
         p.view(),
         Form {
@@ -65,19 +56,13 @@ fn the_advice_fits_and_one_more_does_not() {
             ..PLAIN
         },
     );
-    follow_advice(
-        "swapped.npy",
-        &swapped,
-        "8MiB",
-        [0, 1000],
-        "a copy of the input takes",
-    );
+    let copied = "a copy of the input takes";
+    follow_advice("swapped.npy", &swapped, with_copy, copied);
     follow_advice(
         "packed.npz",
         &npz(&[("p", &plain)], true),
-        "8MiB",
-        [0, 1000],
-        "a copy of the input takes",
+        with_copy,
+        copied,
     );
 }
 
@@ -85,24 +70,20 @@ fn the_advice_fits_and_one_more_does_not() {
 fn more_peaks_than_assumed_are_refused_when_they_are_found() {
     // A peak in every fourth cell, where one in 32 is assumed.
     let p = Array3::from_shape_fn((20, 30, 3000), |(x, y, _)| {
-        if x % 2 == 0 && y % 2 == 0 { 1.0 } else { 0.0 }
+        f64::from(x % 2 == 0 && y % 2 == 0)
     });
     let folder = Folder::new();
     folder.write("in.npy", &npy(p.view(), PLAIN));
-    let words = "run in.npy --threads 1 --memory-limit 10MiB -o out.npz";
-    let said = folder
-        .fail(
-            words,
-            3,
-            &[
-                "needs more than",
-                "some 188 peaks in each",
-                "10.0 MiB (given by --memory-limit)",
-            ],
-        )
-        .stderr;
+    let limit = bytes_for(3000, &Options::new().threads(1)) + (1 << 20);
+    let words = format!("run in.npy --threads 1 --memory-limit {limit} -o out.npz");
+    let expected = [
+        "needs more than",
+        "some 188 peaks in each",
+        "given by --memory-limit",
+    ];
+    let said = folder.fail(&words, 3, &expected).stderr;
     let end = advised_end(&said, 0);
-    assert!(end > 500, "{said}");
+    assert!(end > 100, "{said}");
     folder.succeed(&format!("{words} --bins 0:{end}"));
     folder.succeed(&format!("{words} --on-limit warn"));
 }
@@ -111,11 +92,8 @@ fn more_peaks_than_assumed_are_refused_when_they_are_found() {
 fn a_limit_below_one_bin_is_named() {
     let folder = Folder::new();
     folder.write("in.npy", &npy(posterior::<f64>(20, 30, 50).view(), PLAIN));
-    folder.fail(
-        "run in.npy --alpha 0.5 --memory-limit 100 -o out.npz",
-        3,
-        &["not even one time bin fits", "100 B"],
-    );
+    let words = "run in.npy --alpha 0.5 --memory-limit 100 -o out.npz";
+    folder.fail(words, 3, &["not even one time bin fits", "100 B"]);
 }
 
 #[test]
@@ -123,8 +101,8 @@ fn a_warning_lets_the_analysis_go_on() {
     let folder = Folder::new();
     folder.write("in.npy", &npy(posterior::<f64>(20, 30, 3000).view(), PLAIN));
     folder.succeed("run in.npy --alpha 0.5 -o free.npz");
-    let outcome =
-        folder.succeed("run in.npy --alpha 0.5 --memory-limit 100kB --on-limit warn -o out.npz");
-    assert!(outcome.stderr.contains("warning: "), "{}", outcome.stderr);
+    let words = "run in.npy --alpha 0.5 --memory-limit 100kB --on-limit warn -o out.npz";
+    let said = folder.succeed(words).stderr;
+    assert!(said.contains("warning: "), "{said}");
     assert_eq!(folder.read("out.npz"), folder.read("free.npz"));
 }
