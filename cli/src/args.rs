@@ -1,0 +1,447 @@
+//! What a user can type, and the texts of `--help`.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Peaks, prominences and dominant-peak masks of decoded position posteriors.
+///
+/// INPUT holds P[x, y, t]: one 2-D map of position bins ("cells") for each time bin, float64 or float32, as numpy.save
+/// or numpy.savez wrote it. In every time bin peakmask finds all local maxima (8 neighbours) with their heights and
+/// prominences, and for each alpha the connected region around the highest peak in which P >= alpha * height.
+#[derive(Debug, Parser)]
+#[command(name = "peakmask", version, propagate_version = true, after_long_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  peakmask run posterior.npz --alpha 0.5 --alpha 0.9 -o result.npz --picture result.png
+  peakmask picture posterior.npz result.npz -o sheet.png --bins 0,50,100
+  peakmask info posterior.npz
+
+Exit codes:
+  0    done
+  1    a result could not be written, or the analysis could not run
+  2    the arguments or the input cannot be used
+  3    more memory is needed than allowed
+  130  interrupted (Ctrl-C, or a request to terminate); nothing was written";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Analyse a posterior and write masks and peaks to an .npz file
+    Run(RunArgs),
+    /// Draw a sheet of time bins: posterior, mask outlines and peaks
+    Picture(PictureArgs),
+    /// Show version, processor and memory limit; for an INPUT its shape and the memory that it would need
+    Info(InfoArgs),
+}
+
+/// Where the posterior lies, and how its axes are ordered.
+#[derive(Debug, Args)]
+pub(crate) struct InputArgs {
+    /// A .npy or .npz file with a 3-D array of float64 or float32
+    ///
+    /// A .npy file, and an uncompressed member of an .npz file, is mapped into memory and read where it lies, in C or
+    /// Fortran order. Values that are compressed, not aligned, or of the other byte order are copied first; the copy holds
+    /// the chosen time bins only, and counts towards the memory limit. The file must not change while it is read.
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+}
+
+/// How to read an input file.
+#[derive(Debug, Args)]
+pub(crate) struct ReadingArgs {
+    /// Which array of an .npz file to read
+    ///
+    /// Without it: `p_x_given_n`, else the only 3-D array of floats.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+
+    /// Order of the input's axes: position, position, time; or time first
+    ///
+    /// Results have the axes x, y, t for either.
+    #[arg(long, value_enum, default_value_t = Layout::Xyt)]
+    pub(crate) layout: Layout,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = RUN_AFTER_HELP)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+
+    /// Make a mask of the cells around the dominant peak with P >= A * height; repeat for more masks
+    ///
+    /// Any float: also -0.5, nan, inf, -inf (a threshold that nothing reaches leaves the dominant cell alone). Without
+    /// --alpha only peaks are found.
+    #[arg(long = "alpha", value_name = "A", value_parser = parse_alpha, allow_hyphen_values = true)]
+    pub(crate) alphas: Vec<f64>,
+
+    /// The .npz file to write; an existing file is replaced once the new one is complete
+    #[arg(short, long, value_name = "OUT.npz")]
+    pub(crate) output: PathBuf,
+
+    /// Which neighbours connect the cells of a mask: the 4 that share an edge, or all 8
+    #[arg(long, value_enum, default_value_t = Neighbours::Four)]
+    pub(crate) connectivity: Neighbours,
+
+    /// Which engine computes; the results are the same
+    #[arg(long, value_enum, default_value_t = Engine::Auto)]
+    pub(crate) backend: Engine,
+
+    /// Number of worker threads; 0 means one for each core that the process may use
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) threads: usize,
+
+    /// Analyse only time bins A to B - 1, as a Python slice: 0:1000, 500:, :100, -100:
+    #[arg(long, value_name = "A:B", allow_hyphen_values = true)]
+    pub(crate) bins: Option<BinRange>,
+
+    /// The most memory that results, scratch and copies may take: 8GiB, 500MB, or a number of bytes
+    ///
+    /// Default: what the machine and the process's control group have to spare (see `peakmask info`). The pages of a
+    /// mapped input do not count: the operating system takes them back at will.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) memory_limit: Option<u64>,
+
+    /// Whether to stop (exit code 3) or to go on with a warning when more memory is needed than the limit
+    #[arg(long, value_enum, default_value_t = OnLimit::Error)]
+    pub(crate) on_limit: OnLimit,
+
+    /// Also write a report: input, options, memory plan, what ran and for how long
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// Also draw up to 12 evenly spaced time bins, as `peakmask picture` would
+    #[arg(long, value_name = "OUT.png")]
+    pub(crate) picture: Option<PathBuf>,
+
+    /// No progress bar and no summary; warnings and errors are still shown
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+const RUN_AFTER_HELP: &str = "\
+OUT.npz, for numpy.load:
+  masks         bool (n_alpha, n_x, n_y, n_t)   one mask for each alpha, in the order given
+  alpha         float64 (n_alpha,)
+  peak_offsets  int64 (n_t + 1,)                peaks of time bin t: rows peak_offsets[t] to peak_offsets[t + 1] - 1
+  peak_coords   int64 (N, 2)                    x, y in cells, row by row
+  prominences   input's type (N,)               height above the highest neighbour that is no peak, in the input's unit
+  peak_heights  input's type (N,)               P at the peak
+A bin that is constant or holds a NaN has no peaks and an empty mask.
+
+Examples:
+  peakmask run posterior.npy --alpha 0.5 --alpha 0.9 -o result.npz
+  peakmask run decoded.npz --key acausal --layout txy --bins 0:10000 --alpha 0.5 -o first.npz
+  peakmask run huge.npy --alpha 0.5 --memory-limit 8GiB --report report.json -o result.npz";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = PICTURE_AFTER_HELP)]
+pub(crate) struct PictureArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+
+    /// A result of `peakmask run` on all time bins of INPUT; without it the drawn bins are analysed now
+    #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "connectivity"])]
+    pub(crate) result: Option<PathBuf>,
+
+    /// The PNG file to write; an existing file is replaced once the new one is complete
+    #[arg(short, long, value_name = "OUT.png")]
+    pub(crate) output: PathBuf,
+
+    /// Time bins to draw, separated by commas; default: up to 12, evenly spaced, that are neither constant nor hold NaN
+    #[arg(long, value_name = "T,T,...", value_delimiter = ',', value_parser = parse_bin)]
+    pub(crate) bins: Vec<usize>,
+
+    /// Outline the mask of this alpha; repeat for more [default: 0.5 and 0.9]
+    #[arg(long = "alpha", value_name = "A", value_parser = parse_alpha, allow_hyphen_values = true)]
+    pub(crate) alphas: Vec<f64>,
+
+    /// Which neighbours connect the cells of a mask
+    #[arg(long, value_enum, default_value_t = Neighbours::Four)]
+    pub(crate) connectivity: Neighbours,
+}
+
+const PICTURE_AFTER_HELP: &str = "\
+Each panel shows one time bin on its own colour scale, stated beside it: from the lowest to the highest finite value.
+NaN cells are grey. x runs to the right and y upwards, both in cells. Maps of more than 1024 cells a side are drawn with
+the highest value of each block of cells.
+
+Examples:
+  peakmask picture posterior.npz -o sheet.png
+  peakmask picture posterior.npz result.npz --bins 0,50,100,150 -o sheet.png";
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// A .npy or .npz file with a 3-D array of float64 or float32
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+
+    /// Plan for a mask of this alpha; repeat for more [default: 0.5 and 0.9]
+    #[arg(long = "alpha", value_name = "A", value_parser = parse_alpha, allow_hyphen_values = true)]
+    pub(crate) alphas: Vec<f64>,
+
+    /// Plan with this memory limit instead of the machine's
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) memory_limit: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Layout {
+    /// (x, y, t)
+    Xyt,
+    /// (t, x, y)
+    Txy,
+}
+
+impl Layout {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Xyt => "xyt",
+            Self::Txy => "txy",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Neighbours {
+    /// cells that share an edge
+    #[value(name = "4")]
+    Four,
+    /// cells that share an edge or a corner
+    #[value(name = "8")]
+    Eight,
+}
+
+impl Neighbours {
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Four => 4,
+            Self::Eight => 8,
+        }
+    }
+}
+
+impl From<Neighbours> for peakmask::Connectivity {
+    fn from(neighbours: Neighbours) -> Self {
+        match neighbours {
+            Neighbours::Four => Self::Four,
+            Neighbours::Eight => Self::Eight,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// whatever is there
+    Auto,
+    /// the processor's cores
+    Cpu,
+}
+
+impl Engine {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
+impl From<Engine> for peakmask::Backend {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Auto => Self::Auto,
+            Engine::Cpu => Self::Cpu,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnLimit {
+    /// stop before anything is computed, or as soon as the peaks found cross the limit
+    Error,
+    /// go on, with a warning
+    Warn,
+}
+
+impl OnLimit {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+        }
+    }
+}
+
+/// Time bins as a Python slice with a step of one; unlike Python's, it may not reach beyond the bins that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BinRange {
+    start: Option<i64>,
+    stop: Option<i64>,
+}
+
+impl FromStr for BinRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let end = |part: &str| match part.trim() {
+            "" => Ok(None),
+            number => number.parse().map(Some),
+        };
+        text.split_once(':')
+            .and_then(|(a, b)| {
+                Some(Self {
+                    start: end(a).ok()?,
+                    stop: end(b).ok()?,
+                })
+            })
+            .ok_or_else(|| {
+                "a range of time bins is written A:B, either end may be left out, as in 0:1000, 500: or :100".to_owned()
+            })
+    }
+}
+
+impl BinRange {
+    /// The bins meant, of `n_t`.
+    pub(crate) fn resolve(range: Option<Self>, n_t: usize) -> Result<Range<usize>, String> {
+        let Some(Self { start, stop }) = range else {
+            return Ok(0..n_t);
+        };
+        let end = |number: Option<i64>, default: usize| match number {
+            None => Ok(default),
+            Some(number) => {
+                let from_start = if number < 0 {
+                    number.checked_add_unsigned(n_t as u64)
+                } else {
+                    Some(number)
+                };
+                from_start
+                    .and_then(|n| usize::try_from(n).ok())
+                    .filter(|&n| n <= n_t)
+                    .ok_or_else(|| {
+                        format!("--bins names time bin {number}, but the input has {n_t} time bins; stay within 0:{n_t}")
+                    })
+            }
+        };
+        let (start, stop) = (end(start, 0)?, end(stop, n_t)?);
+        if start >= stop && n_t > 0 {
+            return Err(format!(
+                "--bins {start}:{stop} names no time bin; the first must be smaller than the second, within 0:{n_t}"
+            ));
+        }
+        Ok(start..stop)
+    }
+}
+
+fn parse_alpha(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| {
+        "an alpha is a number such as 0.5, -0.5, nan or inf; for several, repeat --alpha".to_owned()
+    })
+}
+
+fn parse_bin(text: &str) -> Result<usize, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| "time bins are whole numbers separated by commas, as in 0,50,100".to_owned())
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    text.parse::<ByteSize>()
+        .map(|size| size.as_u64())
+        .map_err(|_| {
+            "a size is a number of bytes, or a number with a unit, as in 8GiB or 500MB".to_owned()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(text: &str, n_t: usize) -> Result<Range<usize>, String> {
+        BinRange::resolve(Some(text.parse()?), n_t)
+    }
+
+    #[test]
+    fn slices_resolve_as_in_python() {
+        for (text, expected) in [
+            (":", 0..10),
+            ("2:5", 2..5),
+            ("2:", 2..10),
+            (":5", 0..5),
+            ("-3:", 7..10),
+            (":-3", 0..7),
+            ("0:10", 0..10),
+        ] {
+            assert_eq!(resolve(text, 10), Ok(expected), "{text}");
+        }
+        assert_eq!(resolve(":", 0), Ok(0..0));
+        assert_eq!(resolve("0:0", 0), Ok(0..0));
+        assert_eq!(BinRange::resolve(None, 0), Ok(0..0));
+    }
+
+    #[test]
+    fn slices_beyond_the_input_or_empty_are_refused() {
+        for (text, word) in [
+            ("0:11", "time bin 11"),
+            ("-11:", "time bin -11"),
+            ("5:5", "names no time bin"),
+            ("7:3", "names no time bin"),
+            ("10:", "names no time bin"),
+            ("-9223372036854775808:", "time bin -9223372036854775808"),
+            ("9223372036854775807:", "time bin 9223372036854775807"),
+        ] {
+            let sentence = resolve(text, 10).expect_err(text);
+            assert!(sentence.contains(word), "{text}: {sentence}");
+        }
+        for text in ["5", "a:b", "1:2:3", "1.5:", "", "99999999999999999999:"] {
+            assert!(text.parse::<BinRange>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn alphas_are_any_float() {
+        for text in ["0.5", "-0.5", "1e-3", "inf", "-inf", "+2"] {
+            assert!(parse_alpha(text).is_ok(), "{text}");
+        }
+        assert!(parse_alpha("nan").is_ok_and(f64::is_nan));
+        for text in ["x", "", "0.5,0.9", "1/2"] {
+            assert!(parse_alpha(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [
+            ("8GiB", 8 << 30),
+            ("500MB", 500_000_000),
+            ("1 MiB", 1 << 20),
+            ("4096", 4096),
+            ("1.5KiB", 1536),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["x", "", "-1GiB", "8 apples", "."] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,202 @@
+//! How much memory an analysis needs, how much it may take, and how many time bins would fit.
+
+use std::fmt;
+use std::ops::Range;
+
+use bytesize::ByteSize;
+use peakmask::{Estimate, LimitSource, MemoryLimit, Options};
+
+use crate::failure::Failure;
+use crate::input::Input;
+
+/// A number of bytes in words, as in `1.5 GiB`.
+pub(crate) fn size(bytes: u64) -> impl fmt::Display {
+    ByteSize::b(bytes).display().iec()
+}
+
+/// The user's limit, or else what can be spared now.
+pub(crate) fn limit(asked: Option<u64>) -> MemoryLimit {
+    match asked {
+        Some(bytes) => MemoryLimit {
+            bytes,
+            source: LimitSource::Caller,
+        },
+        None => MemoryLimit::detect(),
+    }
+}
+
+/// A limit in words, with its source.
+pub(crate) fn limit_in_words(limit: MemoryLimit) -> String {
+    match limit.source {
+        LimitSource::Unknown => {
+            "none (the operating system does not say what it can spare)".to_owned()
+        }
+        LimitSource::Caller => format!("{} (given by --memory-limit)", size(limit.bytes)),
+        source => format!("{} ({source})", size(limit.bytes)),
+    }
+}
+
+/// What the analysis of some time bins of an input allocates, a copy of the input included.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) n_bins: usize,
+    pub(crate) copy: u64,
+    pub(crate) estimate: Estimate,
+}
+
+impl Plan {
+    pub(crate) fn new(input: &Input, n_bins: usize, options: &Options) -> Result<Self, Failure> {
+        let [n_x, n_y, _] = input.shape();
+        let estimate = peakmask::estimate([n_x, n_y, n_bins], input.dtype, options)
+            .map_err(|error| input.array.unusable(error))?;
+        Ok(Self {
+            n_bins,
+            copy: input.copy_bytes(n_bins),
+            estimate,
+        })
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.copy.saturating_add(self.estimate.total())
+    }
+
+    /// The total if every time bin has so many peaks, should that be more than assumed.
+    fn total_with_density(&self, peaks_per_bin: f64) -> u64 {
+        let peaks = (peaks_per_bin * self.n_bins as f64) as u64;
+        self.copy.saturating_add(
+            self.estimate
+                .total_with(peaks.max(self.estimate.assumed_peaks)),
+        )
+    }
+}
+
+/// An input, what is asked of it, and the memory that it may take.
+pub(crate) struct Budget<'a> {
+    pub(crate) input: &'a Input,
+    pub(crate) options: &'a Options,
+    pub(crate) bins: Range<usize>,
+    pub(crate) limit: MemoryLimit,
+}
+
+impl Budget<'_> {
+    pub(crate) fn plan(&self) -> Result<Plan, Failure> {
+        Plan::new(self.input, self.bins.len(), self.options)
+    }
+
+    /// Refuses a plan that exceeds the limit.
+    pub(crate) fn check(&self, plan: &Plan) -> Result<(), Failure> {
+        if plan.total() <= self.limit.bytes {
+            return Ok(());
+        }
+        let copy = match plan.copy {
+            0 => String::new(),
+            bytes => format!("; a copy of the input takes {}", size(bytes)),
+        };
+        Err(self.refusal(
+            format!(
+                "analysing {} time bins needs {} (masks and scratch {}, some {} peaks {}{copy})",
+                self.bins.len(),
+                size(plan.total()),
+                size(plan.estimate.fixed_bytes),
+                plan.estimate.assumed_peaks,
+                size(
+                    plan.estimate
+                        .total()
+                        .saturating_sub(plan.estimate.fixed_bytes)
+                ),
+            ),
+            0.0,
+        ))
+    }
+
+    /// What to say when the library needs more than it may take; `peaks_per_bin` samples the input, when the number of
+    /// peaks is what was underestimated.
+    pub(crate) fn exceeded(
+        &self,
+        error: peakmask::Error,
+        peaks_per_bin: impl FnOnce() -> Result<f64, Failure>,
+    ) -> Failure {
+        let n_bins = self.bins.len();
+        match error {
+            peakmask::Error::OverBudget { needed, peaks: Some(_), .. } => match peaks_per_bin() {
+                Ok(density) => self.refusal(
+                    format!(
+                        "analysing {n_bins} time bins needs more than {}, since there are some {density:.0} peaks in each",
+                        size(needed.saturating_add(self.input.copy_bytes(n_bins)))
+                    ),
+                    density,
+                ),
+                Err(failure) => failure,
+            },
+            peakmask::Error::OverBudget { needed, .. } => self.refusal(format!("analysing {n_bins} time bins needs {}", size(needed)), 0.0),
+            peakmask::Error::OutOfMemory { bytes } => {
+                self.refusal(format!("the operating system refused an allocation of {}", size(bytes)), 0.0)
+            }
+            other => other.into(),
+        }
+    }
+
+    fn refusal(&self, need: String, peaks_per_bin: f64) -> Failure {
+        let advice = match self.largest(peaks_per_bin) {
+            0 => "not even one time bin fits; raise --memory-limit".to_owned(),
+            n => format!(
+                "analyse at most {n} time bins at once with --bins {}:{}, or raise --memory-limit",
+                self.bins.start,
+                self.bins.start + n
+            ),
+        };
+        Failure::Memory(format!(
+            "{need}, but the memory limit is {}; {advice}",
+            limit_in_words(self.limit)
+        ))
+    }
+
+    /// The largest number of time bins that fits, fewer than all chosen ones.
+    fn largest(&self, peaks_per_bin: f64) -> usize {
+        most(self.bins.len().saturating_sub(1), |n_bins| {
+            Plan::new(self.input, n_bins, self.options)
+                .is_ok_and(|plan| plan.total_with_density(peaks_per_bin) <= self.limit.bytes)
+        })
+    }
+
+    /// The largest number of time bins that fits, all included.
+    pub(crate) fn largest_of_all(&self) -> usize {
+        most(self.bins.len(), |n_bins| {
+            Plan::new(self.input, n_bins, self.options)
+                .is_ok_and(|plan| plan.total() <= self.limit.bytes)
+        })
+    }
+}
+
+/// The largest `n <= upper` that fits, given that everything smaller than what fits does too; 0 if nothing does.
+fn most(upper: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let (mut yes, mut no) = (0, upper.saturating_add(1));
+    while no - yes > 1 {
+        let middle = yes + (no - yes) / 2;
+        if fits(middle) {
+            yes = middle;
+        } else {
+            no = middle;
+        }
+    }
+    yes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::most;
+
+    #[test]
+    fn the_largest_that_fits_is_found() {
+        for upper in 0..40 {
+            for limit in 0..45 {
+                assert_eq!(
+                    most(upper, |n| n <= limit),
+                    upper.min(limit),
+                    "{upper} {limit}"
+                );
+            }
+        }
+        assert_eq!(most(usize::MAX - 1, |n| n <= 1 << 40), 1 << 40);
+    }
+}

@@ -1,0 +1,438 @@
+//! Files that appear complete or not at all, and the `.npz` of a result.
+
+use std::fs;
+use std::io::{self, BufWriter, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use bytemuck::NoUninit;
+use ndarray::ArrayView3;
+use peakmask::{Analysis, CancelToken, Element};
+use tempfile::NamedTempFile;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::failure::Failure;
+use crate::npy::tuple;
+
+/// A file under a temporary name in its final folder; dropped without [`Pending::persist`] it vanishes.
+pub(crate) struct Pending {
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
+impl Pending {
+    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+        let target = target(path)?;
+        let folder = folder(&target);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".peakmask-").suffix(".partial");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // What any new file gets, less the user's umask; temporary files are otherwise the owner's alone.
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        let file = builder.tempfile_in(&folder).map_err(|error| {
+            Failure::output(
+                path,
+                format!(
+                    "cannot be written, since the folder {} takes no new file ({error})",
+                    folder.display()
+                ),
+            )
+        })?;
+        Ok(Self { path: target, file })
+    }
+
+    /// Writes the content.
+    pub(crate) fn write(
+        &mut self,
+        f: impl FnOnce(&mut (dyn WriteSeek + '_)) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        let mut writer = Fused::new(BufWriter::with_capacity(1 << 20, self.file.as_file_mut()));
+        let written = f(&mut writer).and_then(|()| writer.flush());
+        drop(writer);
+        // Some file systems tell that they are full only when asked to store what they took.
+        written
+            .and_then(|()| self.file.as_file().sync_data())
+            .map_err(|error| {
+                if interrupted(&error) {
+                    Failure::Interrupted
+                } else {
+                    Failure::output(
+                        &self.path,
+                        format!("cannot be written ({error}); make room, or choose another place"),
+                    )
+                }
+            })
+    }
+
+    /// Gives the file its name.
+    pub(crate) fn persist(self) -> Result<(), Failure> {
+        let path = self.path;
+        self.file.persist(&path).map(drop).map_err(|error| {
+            Failure::output(
+                &path,
+                format!(
+                    "cannot be put in place ({}); nothing was left behind",
+                    error.error
+                ),
+            )
+        })
+    }
+}
+
+/// Something to write an archive to.
+pub(crate) trait WriteSeek: Write + Seek {}
+impl<W: Write + Seek> WriteSeek for W {}
+
+/// A writer that fails once and then takes everything without storing it: an archive that is given up after an error is
+/// closed quietly, instead of failing and complaining again.
+struct Fused<W> {
+    inner: W,
+    failed: bool,
+    position: u64,
+    end: u64,
+}
+
+impl<W> Fused<W> {
+    fn new(inner: W) -> Self {
+        Self {
+            inner,
+            failed: false,
+            position: 0,
+            end: 0,
+        }
+    }
+
+    /// `f`, until it fails for the first time; from then on what `f` should have returned.
+    fn once<R>(&mut self, afterwards: R, f: impl FnOnce(&mut W) -> io::Result<R>) -> io::Result<R> {
+        if self.failed {
+            return Ok(afterwards);
+        }
+        let result = f(&mut self.inner);
+        self.failed = result
+            .as_ref()
+            .is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
+        result
+    }
+}
+
+impl<W: Write> Write for Fused<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.once(bytes.len(), |inner| inner.write(bytes))?;
+        self.position += written as u64;
+        self.end = self.end.max(self.position);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.once((), W::flush)
+    }
+}
+
+impl<W: Seek> Seek for Fused<W> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let afterwards = match to {
+            io::SeekFrom::Start(n) => n,
+            io::SeekFrom::Current(n) => self.position.saturating_add_signed(n),
+            io::SeekFrom::End(n) => self.end.saturating_add_signed(n),
+        };
+        self.position = self.once(afterwards, |inner| inner.seek(to))?;
+        Ok(self.position)
+    }
+}
+
+/// The file behind `path`: where a link leads, not the link, is replaced.
+fn target(path: &Path) -> Result<PathBuf, Failure> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let replaceable = target
+        .metadata()
+        .map_or(true, |metadata| metadata.is_file());
+    if replaceable && target.file_name().is_some() {
+        Ok(target)
+    } else {
+        Err(Failure::output(
+            path,
+            "is not a regular file; give the name of a file to write",
+        ))
+    }
+}
+
+fn folder(target: &Path) -> PathBuf {
+    match target.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
+        Some(folder) => folder.to_owned(),
+        None => PathBuf::from("."),
+    }
+}
+
+/// Refuses to write one file twice, or over an input.
+pub(crate) fn check_distinct(inputs: &[&Path], outputs: &[&Path]) -> Result<(), Failure> {
+    let identity = |path: &Path| {
+        fs::canonicalize(path).unwrap_or_else(|_| {
+            let folder = fs::canonicalize(folder(path)).unwrap_or_else(|_| folder(path));
+            folder.join(path.file_name().unwrap_or_default())
+        })
+    };
+    for (i, &output) in outputs.iter().enumerate() {
+        let this = identity(output);
+        if inputs.iter().any(|input| identity(input) == this) {
+            return Err(Failure::input(
+                output,
+                "is the input; give the output another name",
+            ));
+        }
+        if outputs[..i].iter().any(|other| identity(other) == this) {
+            return Err(Failure::input(
+                output,
+                "is named for two outputs; give each its own name",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Says that writing ended because the user wanted it to. (`Interrupted` would make `write_all` try again.)
+fn interruption() -> io::Error {
+    io::Error::other(Stopped)
+}
+
+fn interrupted(error: &io::Error) -> bool {
+    let inner = error.get_ref();
+    inner.is_some_and(|inner| inner.downcast_ref::<Stopped>().is_some())
+}
+
+#[derive(Debug)]
+struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// Bytes between two looks at the cancellation token.
+const PIECE: usize = 1 << 20;
+
+/// An `.npz` archive in the making. Members are uncompressed, and may exceed 4 GiB.
+struct Npz<'a, W: Write + Seek> {
+    zip: ZipWriter<W>,
+    cancel: &'a CancelToken,
+    written: &'a dyn Fn(u64),
+}
+
+impl<W: Write + Seek> Npz<'_, W> {
+    /// Starts a member and writes its header; its values follow.
+    fn member(&mut self, key: &str, descr: &str, shape: &[usize]) -> io::Result<()> {
+        let options = SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Stored)
+            .large_file(true);
+        self.zip.start_file(format!("{key}.npy"), options)?;
+        self.zip.write_all(&header(descr, shape))
+    }
+
+    fn values<T: NoUninit>(&mut self, values: &[T]) -> io::Result<()> {
+        for piece in bytemuck::must_cast_slice::<T, u8>(values).chunks(PIECE) {
+            if self.cancel.is_cancelled() {
+                return Err(interruption());
+            }
+            self.zip.write_all(piece)?;
+            (self.written)(piece.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// A mask, row by row: without a copy where it lies in C order, as the library returns it.
+    fn mask(&mut self, mask: ArrayView3<'_, bool>) -> io::Result<()> {
+        match mask.as_slice() {
+            Some(values) => self.values(values),
+            None => mask
+                .rows()
+                .into_iter()
+                .try_for_each(|row| self.values(&row.to_vec())),
+        }
+    }
+}
+
+/// The header of a `.npy` file, format version 1: padded so that the data start at a multiple of 64.
+fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let mut text = format!(
+        "{{'descr': '{descr}', 'fortran_order': False, 'shape': {}, }}",
+        tuple(shape)
+    );
+    let unpadded = 10 + text.len() + 1;
+    text.push_str(&" ".repeat(unpadded.next_multiple_of(64) - unpadded));
+    text.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend_from_slice(&(text.len() as u16).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+    bytes
+}
+
+/// Bytes of values in the archive that [`write_npz`] makes.
+pub(crate) fn npz_bytes<T: Element>(analysis: &Analysis<T>) -> u64 {
+    let masks: usize = analysis.masks.iter().map(ndarray::Array3::len).sum();
+    let peaks = analysis.peaks.len() * (16 + 2 * size_of::<T>());
+    (masks + peaks + 8 * (analysis.peaks.offsets.len() + analysis.masks.len())) as u64
+}
+
+/// Writes a result as an archive that `numpy.load` reads; calls `written` with the number of bytes after each piece.
+pub(crate) fn write_npz<T: Element + NoUninit>(
+    writer: &mut (dyn WriteSeek + '_),
+    shape: [usize; 3],
+    alphas: &[f64],
+    analysis: &Analysis<T>,
+    cancel: &CancelToken,
+    written: &dyn Fn(u64),
+) -> io::Result<()> {
+    let order = if cfg!(target_endian = "little") {
+        '<'
+    } else {
+        '>'
+    };
+    let (f8, i8) = (format!("{order}f8"), format!("{order}i8"));
+    let float = format!("{order}f{}", size_of::<T>());
+    let [n_x, n_y, n_t] = shape;
+    let peaks = &analysis.peaks;
+    let mut npz = Npz {
+        zip: ZipWriter::new(writer),
+        cancel,
+        written,
+    };
+    npz.member("masks", "|b1", &[alphas.len(), n_x, n_y, n_t])?;
+    for mask in &analysis.masks {
+        npz.mask(mask.view())?;
+    }
+    npz.member("alpha", &f8, &[alphas.len()])?;
+    npz.values(alphas)?;
+    npz.member("peak_offsets", &i8, &[peaks.offsets.len()])?;
+    npz.values(&peaks.offsets)?;
+    npz.member("peak_coords", &i8, &[peaks.coords.len(), 2])?;
+    npz.values(&peaks.coords)?;
+    npz.member("prominences", &float, &[peaks.prominences.len()])?;
+    npz.values(&peaks.prominences)?;
+    npz.member("peak_heights", &float, &[peaks.heights.len()])?;
+    npz.values(&peaks.heights)?;
+    npz.zip.finish()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_end_at_a_multiple_of_64() {
+        for shape in [&[][..], &[7], &[2, 41, 63, 100_000], &[usize::MAX; 4]] {
+            let bytes = header("<f8", shape);
+            assert_eq!(bytes.len() % 64, 0);
+            assert_eq!(bytes.last(), Some(&b'\n'));
+        }
+    }
+
+    /// A file of which only the writes that matter are kept: long runs of one value are counted, not stored.
+    #[derive(Default)]
+    struct Sparse {
+        bytes: std::collections::BTreeMap<u64, Vec<u8>>,
+        position: u64,
+        end: u64,
+    }
+
+    impl Write for Sparse {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if bytes.len() < PIECE {
+                self.bytes.insert(self.position, bytes.to_vec());
+            }
+            self.position += bytes.len() as u64;
+            self.end = self.end.max(self.position);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Seek for Sparse {
+        fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+            self.position = match to {
+                io::SeekFrom::Start(n) => n,
+                io::SeekFrom::Current(n) => self
+                    .position
+                    .checked_add_signed(n)
+                    .ok_or(io::ErrorKind::InvalidInput)?,
+                io::SeekFrom::End(n) => self
+                    .end
+                    .checked_add_signed(n)
+                    .ok_or(io::ErrorKind::InvalidInput)?,
+            };
+            Ok(self.position)
+        }
+    }
+
+    impl Sparse {
+        fn at(&self, offset: u64, length: usize) -> Vec<u8> {
+            let mut found = vec![0; length];
+            for (&start, bytes) in &self.bytes {
+                for (i, &byte) in bytes.iter().enumerate() {
+                    let position = start + i as u64;
+                    if position >= offset && position < offset + length as u64 {
+                        found[(position - offset) as usize] = byte;
+                    }
+                }
+            }
+            found
+        }
+    }
+
+    #[test]
+    fn members_beyond_4_gib_are_zip64() {
+        let mut file = Sparse::default();
+        let cancel = CancelToken::new();
+        let piece = vec![0_u8; PIECE];
+        let pieces = 4097_u64;
+        {
+            let mut npz = Npz {
+                zip: ZipWriter::new(&mut file),
+                cancel: &cancel,
+                written: &|_| {},
+            };
+            npz.member("masks", "|b1", &[pieces as usize * PIECE])
+                .expect("start");
+            for _ in 0..pieces {
+                npz.values(&piece).expect("values");
+            }
+            npz.zip.finish().expect("finish");
+        }
+        let size = pieces * PIECE as u64 + header("|b1", &[pieces as usize * PIECE]).len() as u64;
+        assert!(size > 1 << 32);
+        let local = file.at(0, 64);
+        assert_eq!(local[..4], *b"PK\x03\x04");
+        let name = u16::from_le_bytes([local[26], local[27]]) as usize;
+        assert_eq!(
+            local[18..26],
+            [0xFF; 8],
+            "both 32-bit sizes point to the extra field"
+        );
+        assert_eq!(
+            local[30 + name..][..4],
+            [1, 0, 16, 0],
+            "the extra field is zip64's"
+        );
+        for field in [4, 12] {
+            let bytes: [u8; 8] = local[30 + name + field..][..8]
+                .try_into()
+                .expect("eight bytes");
+            assert_eq!(u64::from_le_bytes(bytes), size);
+        }
+        assert_eq!(
+            file.at(file.end - 42, 4),
+            *b"PK\x06\x07",
+            "a zip64 locator leads to the directory"
+        );
+        assert_eq!(file.at(file.end - 22, 4), *b"PK\x05\x06");
+    }
+}

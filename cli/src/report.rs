@@ -1,0 +1,164 @@
+//! The report of a run: for machines as JSON, for people as one line.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use ndarray::Array3;
+use peakmask::{Analysis, Element, LimitSource, MemoryLimit, Report};
+use serde_json::{Value, json};
+
+use crate::args::RunArgs;
+use crate::budget::Plan;
+use crate::input::{Copy, Input};
+
+/// What came out, in numbers.
+pub(crate) struct Summary<'a> {
+    alphas: &'a [f64],
+    report: &'a Report,
+    /// Time bins that have peaks: those that are neither constant nor hold a NaN.
+    live_bins: usize,
+    /// Cells of all masks of each alpha.
+    areas: Vec<u64>,
+}
+
+impl<'a> Summary<'a> {
+    pub(crate) fn new<T: Element>(alphas: &'a [f64], analysis: &'a Analysis<T>) -> Self {
+        Self {
+            alphas,
+            report: &analysis.report,
+            live_bins: analysis.peaks.bins().filter(|bin| !bin.is_empty()).count(),
+            areas: analysis.masks.iter().map(area).collect(),
+        }
+    }
+
+    fn per_live_bin(&self, number: u64) -> f64 {
+        number as f64 / self.live_bins.max(1) as f64
+    }
+
+    fn bins_per_second(&self) -> Option<f64> {
+        let seconds = self.report.seconds.total;
+        (seconds > 0.0).then(|| self.report.bins as f64 / seconds)
+    }
+
+    /// One line for people.
+    pub(crate) fn line(&self) -> String {
+        let report = self.report;
+        let mut line = format!(
+            "{} time bins, {} of them live; per live bin {:.1} peaks",
+            report.bins,
+            self.live_bins,
+            self.per_live_bin(report.peaks as u64)
+        );
+        for (alpha, &area) in self.alphas.iter().zip(&self.areas) {
+            let _ = write!(
+                line,
+                ", {:.1} cells at alpha {alpha}",
+                self.per_live_bin(area)
+            );
+        }
+        let _ = write!(line, "; {:.3} s", report.seconds.total);
+        if let Some(rate) = self.bins_per_second() {
+            let _ = write!(line, ", {rate:.0} bins/s");
+        }
+        let threads = if report.threads == 1 {
+            "thread"
+        } else {
+            "threads"
+        };
+        let _ = write!(
+            line,
+            ", {} {threads}, {}",
+            report.threads, report.instruction_set
+        );
+        line
+    }
+
+    fn json(&self) -> Value {
+        let report = self.report;
+        let seconds = &report.seconds;
+        json!({
+            "engine": report.engine,
+            "instruction_set": report.instruction_set.to_string(),
+            "threads": report.threads,
+            "bins": report.bins,
+            "live_bins": self.live_bins,
+            "peaks": report.peaks,
+            "mean_area_cells_per_live_bin": self.areas.iter().map(|&area| self.per_live_bin(area)).collect::<Vec<_>>(),
+            "seconds": {
+                "total": seconds.total,
+                "survey": seconds.survey,
+                "compare": seconds.compare,
+                "flood": seconds.flood,
+                "bases": seconds.bases,
+                "emit": seconds.emit,
+            },
+            "bins_per_second": self.bins_per_second(),
+            "bytes_planned": report.bytes_planned,
+        })
+    }
+}
+
+fn area(mask: &Array3<bool>) -> u64 {
+    mask.rows()
+        .into_iter()
+        .map(|row| row.iter().map(|&cell| u64::from(cell)).sum::<u64>())
+        .sum()
+}
+
+/// The whole story of a run as JSON.
+pub(crate) fn json(
+    args: &RunArgs,
+    input: &Input,
+    bins: &Range<usize>,
+    plan: &Plan,
+    limit: MemoryLimit,
+    summary: &Summary<'_>,
+) -> Value {
+    let [n_x, n_y, n_t] = input.shape();
+    let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "input": {
+            "path": path(&input.array.path),
+            "key": input.array.key,
+            "dtype": input.array.header.descr.name(),
+            "shape": [n_x, n_y, n_t],
+            "layout": input.layout.name(),
+            "stored_shape": input.stored_shape(),
+            "stored_order": if input.array.header.fortran_order { "fortran" } else { "c" },
+            "copied_because": input.copy().map(Copy::reason),
+        },
+        "options": {
+            "alphas": args.alphas.iter().map(|&alpha| number(alpha)).collect::<Vec<_>>(),
+            "connectivity": args.connectivity.number(),
+            "backend": args.backend.name(),
+            "threads": args.threads,
+            "bins": [bins.start, bins.end],
+            "memory_limit": args.memory_limit,
+            "on_limit": args.on_limit.name(),
+        },
+        "memory": {
+            "limit_bytes": (limit.source != LimitSource::Unknown).then_some(limit.bytes),
+            "limit_source": limit.source.to_string(),
+            "fixed_bytes": plan.estimate.fixed_bytes,
+            "bytes_per_peak": plan.estimate.bytes_per_peak,
+            "assumed_peaks": plan.estimate.assumed_peaks,
+            "copy_bytes": plan.copy,
+            "total_bytes": plan.total(),
+        },
+        "outputs": {
+            "result": path(&args.output),
+            "picture": args.picture.as_deref().map(path),
+        },
+        "run": summary.json(),
+    })
+}
+
+/// A float as JSON knows it; NaN and the infinities, for which it has no numbers, as strings.
+fn number(value: f64) -> Value {
+    if value.is_finite() {
+        json!(value)
+    } else {
+        json!(value.to_string().to_lowercase())
+    }
+}

@@ -1,0 +1,150 @@
+//! `peakmask run`: from a posterior to masks, peaks, a report and a picture.
+
+use std::path::Path;
+
+use bytemuck::Pod;
+use indicatif::ProgressBar;
+use peakmask::{Analysis, CancelToken, Dtype, Element, MemoryGuard, Options};
+
+use crate::args::{BinRange, OnLimit, RunArgs};
+use crate::budget::{self, Budget};
+use crate::failure::Failure;
+use crate::input::{Input, Posterior};
+use crate::output::{Pending, check_distinct, npz_bytes, write_npz};
+use crate::report::{self, Summary};
+use crate::{picture, terminal};
+
+pub(crate) fn run(args: &RunArgs, cancel: &CancelToken) -> Result<(), Failure> {
+    let input = Input::open(&args.input)?;
+    let outputs: Vec<&Path> = [
+        Some(&args.output),
+        args.picture.as_ref(),
+        args.report.as_ref(),
+    ]
+    .into_iter()
+    .flatten()
+    .map(AsRef::as_ref)
+    .collect();
+    check_distinct(&[&args.input.input], &outputs)?;
+    match input.dtype {
+        Dtype::F64 => run_as::<f64>(args, &input, cancel),
+        Dtype::F32 => run_as::<f32>(args, &input, cancel),
+    }
+}
+
+fn run_as<T: Element + Pod + Into<f64>>(
+    args: &RunArgs,
+    input: &Input,
+    cancel: &CancelToken,
+) -> Result<(), Failure> {
+    let bins = BinRange::resolve(args.bins, input.n_bins())
+        .map_err(|sentence| input.array.unusable(sentence))?;
+    let options = options(args, cancel);
+    let budget = Budget {
+        input,
+        options: &options,
+        bins: bins.clone(),
+        limit: budget::limit(args.memory_limit),
+    };
+    let plan = budget.plan()?;
+    let strict = args.on_limit == OnLimit::Error;
+    if strict && plan.copy > 0 {
+        // Before the copy is made; a mapped input is first checked for swapped axes, which falsify every estimate.
+        budget.check(&plan)?;
+    }
+    let posterior = input.load::<T>(bins.clone(), cancel)?;
+    posterior.check_axis_order()?;
+    if strict {
+        budget.check(&plan)?;
+    }
+    // Made before the analysis, so that a folder that takes no files is found out now.
+    let mut result = Pending::create(&args.output)?;
+    let mut sheet = args.picture.as_deref().map(Pending::create).transpose()?;
+    let mut file = args.report.as_deref().map(Pending::create).transpose()?;
+
+    let bar = terminal::bar(args.quiet);
+    let options = options
+        .clone()
+        .memory_limit(budget.limit.bytes.saturating_sub(plan.copy));
+    let analysis = analyze(&posterior, options, &budget, bar)?;
+
+    let [n_x, n_y, _] = input.shape();
+    terminal::count_bytes(bar, npz_bytes(&analysis));
+    result.write(|writer| {
+        let shape = [n_x, n_y, bins.len()];
+        write_npz(writer, shape, &args.alphas, &analysis, cancel, &|bytes| {
+            bar.inc(bytes);
+        })
+    })?;
+    bar.finish_and_clear();
+    if let Some(sheet) = &mut sheet {
+        let image = picture::of_analysis(
+            input,
+            &posterior,
+            bins.start,
+            &args.alphas,
+            &analysis,
+            cancel,
+        )?;
+        sheet.write(|writer| image.write_png(writer))?;
+    }
+    let summary = Summary::new(&args.alphas, &analysis);
+    if let Some(file) = &mut file {
+        let report = report::json(args, input, &bins, &plan, budget.limit, &summary);
+        file.write(|writer| Ok(writeln!(writer, "{report:#}")?))?;
+    }
+    if cancel.is_cancelled() {
+        return Err(Failure::Interrupted);
+    }
+    [Some(result), sheet, file]
+        .into_iter()
+        .flatten()
+        .try_for_each(Pending::persist)?;
+    if !args.quiet {
+        terminal::say(&summary.line());
+    }
+    Ok(())
+}
+
+fn options(args: &RunArgs, cancel: &CancelToken) -> Options {
+    Options::new()
+        .alphas(args.alphas.iter().copied())
+        .connectivity(args.connectivity.into())
+        .backend(args.backend.into())
+        .threads(args.threads)
+        .memory_guard(match args.on_limit {
+            OnLimit::Error => MemoryGuard::Strict,
+            OnLimit::Warn => MemoryGuard::Warn,
+        })
+        .cancel_token(cancel.clone())
+}
+
+/// Runs the library under a progress bar.
+fn analyze<T: Element>(
+    posterior: &Posterior<'_, T>,
+    options: Options,
+    budget: &Budget<'_>,
+    bar: &'static ProgressBar,
+) -> Result<Analysis<T>, Failure> {
+    terminal::count_bins(bar, budget.bins.len());
+    let options = options.progress(|progress| bar.set_position(progress.done as u64));
+    let analysis = peakmask::analyze(posterior.view()?, &options);
+    if analysis.is_err() {
+        bar.finish_and_clear();
+    }
+    analysis.map_err(|error| budget.exceeded(error, || peaks_per_bin(posterior, budget.options)))
+}
+
+/// The number of peaks in a time bin, from a sample, with a margin for the others.
+fn peaks_per_bin<T: Element>(
+    posterior: &Posterior<'_, T>,
+    options: &Options,
+) -> Result<f64, Failure> {
+    const SAMPLE: usize = 64;
+    const MARGIN: f64 = 1.25;
+    let n_t = posterior.view()?.dim().2;
+    let bins: Vec<_> = (0..n_t).step_by((n_t / SAMPLE).max(1)).collect();
+    let options = options.clone().alphas([]).memory_guard(MemoryGuard::Off);
+    let peaks = peakmask::analyze(posterior.select(&bins)?.view(), &options)?.peaks;
+    Ok(MARGIN * peaks.len() as f64 / bins.len().max(1) as f64)
+}

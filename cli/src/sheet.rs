@@ -1,0 +1,756 @@
+//! The drawing: a sheet of panels, one a time bin.
+
+use std::io::{self, Write};
+
+use ndarray::Array2;
+use peakmask::CancelToken;
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::register_font;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use crate::failure::Failure;
+
+/// One time bin.
+pub(crate) struct Panel {
+    /// Its number in the input.
+    pub(crate) bin: usize,
+    /// P[x, y].
+    pub(crate) values: Array2<f64>,
+    /// One mask for each alpha.
+    pub(crate) masks: Vec<Array2<bool>>,
+    /// Cells of all peaks, in row-major order.
+    pub(crate) peaks: Vec<[usize; 2]>,
+}
+
+/// Panels of one size, under a title and a legend.
+pub(crate) struct Sheet {
+    pub(crate) title: String,
+    pub(crate) alphas: Vec<f64>,
+    pub(crate) panels: Vec<Panel>,
+}
+
+/// A finished picture: rows of red, green and blue bytes from the top.
+pub(crate) struct Image {
+    width: u32,
+    height: u32,
+    rgb: Vec<u8>,
+}
+
+impl Image {
+    pub(crate) fn write_png(&self, writer: impl Write) -> io::Result<()> {
+        let mut encoder = png::Encoder::new(writer, self.width, self.height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header()?;
+        writer.write_image_data(&self.rgb)?;
+        Ok(writer.finish()?)
+    }
+}
+
+const FONT: &str = "DejaVu Sans";
+static FONT_FILE: &[u8] = include_bytes!("../assets/DejaVuSans-subset.ttf");
+
+const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
+const NAN_GREY: RGBColor = RGBColor(0x9A, 0x9A, 0x9A);
+const COLOURS: colorous::Gradient = colorous::MAGMA;
+/// Outlines: colours that the map of colours does not contain, distinct for the colour-blind as well.
+const OUTLINES: [RGBColor; 6] = [
+    RGBColor(0x38, 0xD9, 0xFF),
+    RGBColor(0x0A, 0x5C, 0xFF),
+    RGBColor(0x00, 0xC8, 0x53),
+    RGBColor(0xFF, 0xFF, 0xFF),
+    RGBColor(0xFF, 0x4F, 0xD8),
+    RGBColor(0x7A, 0x7A, 0x00),
+];
+const DOMINANT: RGBColor = RGBColor(0xFF, 0x2D, 0x2D);
+
+/// Longest side of a panel's map, in pixels, that small maps are enlarged to; and that of a single
+/// panel, or of maps as thin as a thread.
+const MAP_PIXELS: usize = 560;
+const LARGE_PIXELS: usize = 900;
+/// Cells a side beyond which neighbours share a pixel.
+const MOST_CELLS: usize = 1024;
+/// Shortest side of a map, in pixels: of a 1-D track, say.
+const THINNEST: usize = 72;
+/// Pixels of a sheet beyond which it is refused.
+const MOST_PIXELS: usize = 100_000_000;
+
+const LEFT: usize = 70;
+const RIGHT: usize = 128;
+const ABOVE: usize = 44;
+const BELOW: usize = 66;
+const MARGIN: usize = 24;
+const TITLE: u32 = 28;
+const TITLE_LINE: usize = 54;
+const LEGEND: u32 = 20;
+const LEGEND_LINE: usize = 42;
+const ICON: usize = 32;
+const WORDS_FROM: usize = 42;
+const BAR_GAP: usize = 12;
+const BAR_WIDTH: usize = 16;
+
+type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+type Drawn<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// How cells become pixels: the same for all panels.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    /// Cells a side that share a pixel block.
+    block: usize,
+    /// Blocks along x and y.
+    blocks: [usize; 2],
+    /// Pixels of a block along x and y.
+    pixels: [usize; 2],
+}
+
+impl Scale {
+    fn new((n_x, n_y): (usize, usize), panels: usize) -> Self {
+        let longest = n_x.max(n_y);
+        let block = longest.div_ceil(MOST_CELLS).max(1);
+        let blocks = [n_x.div_ceil(block), n_y.div_ceil(block)];
+        let [longest, shortest] = [
+            blocks[0].max(blocks[1]).max(1),
+            blocks[0].min(blocks[1]).max(1),
+        ];
+        // Cells are square unless the map would be a thread.
+        let thin = shortest * 8 < longest;
+        let target = if thin || panels == 1 {
+            LARGE_PIXELS
+        } else {
+            MAP_PIXELS
+        };
+        let square = (target / longest).max(1);
+        let pixels = blocks.map(|n| {
+            if thin {
+                square.max(THINNEST / n.max(1))
+            } else {
+                square
+            }
+        });
+        Self {
+            block,
+            blocks,
+            pixels,
+        }
+    }
+
+    fn size(&self) -> [usize; 2] {
+        [
+            self.blocks[0] * self.pixels[0],
+            self.blocks[1] * self.pixels[1],
+        ]
+    }
+
+    /// Joins the cells of each block, starting from `empty`.
+    fn pool<V: Copy>(&self, cells: &Array2<V>, empty: V, join: impl Fn(V, V) -> V) -> Array2<V> {
+        let mut pooled = Array2::from_elem(self.blocks, empty);
+        for ((x, y), &value) in cells.indexed_iter() {
+            let joined = &mut pooled[[x / self.block, y / self.block]];
+            *joined = join(*joined, value);
+        }
+        pooled
+    }
+
+    /// Centre of a cell in pixels from the lower left corner of the map.
+    fn centre(&self, axis: usize, cell: usize) -> f64 {
+        (cell / self.block) as f64 * self.pixels[axis] as f64 + self.pixels[axis] as f64 / 2.0
+    }
+}
+
+/// Smallest and largest finite value; the scale of a panel's colours.
+fn finite_range(values: &Array2<f64>) -> Option<(f64, f64)> {
+    values
+        .iter()
+        .filter(|value| value.is_finite())
+        .fold(None, |range, &value| {
+            let (low, high) = range.unwrap_or((value, value));
+            Some((value.min(low), value.max(high)))
+        })
+}
+
+fn colour(value: f64, range: Option<(f64, f64)>) -> RGBColor {
+    if value.is_nan() {
+        return NAN_GREY;
+    }
+    let (low, high) = range.unwrap_or((0.0, 0.0));
+    // Halves, so that the difference of extremes does not overflow.
+    let position = if value >= high && value > low {
+        1.0
+    } else if value <= low {
+        0.0
+    } else {
+        (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0)
+    };
+    rgb(position.clamp(0.0, 1.0))
+}
+
+/// The colour at a position from 0 to 1.
+fn rgb(position: f64) -> RGBColor {
+    let c = COLOURS.eval_continuous(position);
+    RGBColor(c.r, c.g, c.b)
+}
+
+fn outline(index: usize) -> RGBColor {
+    OUTLINES[index % OUTLINES.len()]
+}
+
+/// Where things stand on a sheet.
+struct Page {
+    scale: Scale,
+    columns: usize,
+    legend: Vec<Vec<Entry>>,
+    /// Pixels above the panels.
+    head: usize,
+    width: usize,
+    height: usize,
+}
+
+impl Sheet {
+    pub(crate) fn draw(&self, cancel: &CancelToken) -> Result<Image, Failure> {
+        let failed = |error: Box<dyn std::error::Error>| {
+            if cancel.is_cancelled() {
+                Failure::Interrupted
+            } else {
+                Failure::Other(format!("the picture cannot be drawn ({error})"))
+            }
+        };
+        let Some(first) = self.panels.first() else {
+            return Err(Failure::Input(
+                "there is no time bin to draw; give an input with at least one".to_owned(),
+            ));
+        };
+        register_font(FONT, FontStyle::Normal, FONT_FILE)
+            .map_err(|_| failed("its font is damaged".into()))?;
+        let page = self
+            .page(Scale::new(first.values.dim(), self.panels.len()))
+            .map_err(failed)?;
+        let Page { width, height, .. } = page;
+        if width.saturating_mul(height) > MOST_PIXELS {
+            return Err(Failure::Input(format!(
+                "a sheet of {} time bins would have {width} x {height} pixels; draw fewer with --bins",
+                self.panels.len()
+            )));
+        }
+        let mut rgb = vec![0xFF; width * height * 3];
+        self.paint(&mut rgb, &page, cancel).map_err(failed)?;
+        Ok(Image {
+            width: width as u32,
+            height: height as u32,
+            rgb,
+        })
+    }
+
+    fn page(&self, scale: Scale) -> Drawn<Page> {
+        let [panel_width, panel_height] = panel_size(&scale);
+        let columns = columns(self.panels.len(), [panel_width, panel_height]);
+        let rows = self.panels.len().div_ceil(columns);
+        let edges = 2 * MARGIN + LEFT;
+        let width =
+            (2 * MARGIN + columns * panel_width).max(edges + text_width(&self.title, TITLE)?);
+        let legend = self.legend(width - edges)?;
+        let head = TITLE_LINE + legend.len() * LEGEND_LINE + MARGIN;
+        Ok(Page {
+            scale,
+            columns,
+            head,
+            width,
+            height: head + rows * panel_height + MARGIN,
+            legend,
+        })
+    }
+
+    fn paint(&self, rgb: &mut [u8], page: &Page, cancel: &CancelToken) -> Drawn {
+        let root = BitMapBackend::with_buffer(rgb, (page.width as u32, page.height as u32))
+            .into_drawing_area();
+        root.fill(&WHITE)?;
+        self.head(&root, &page.legend)?;
+        let [width, height] = panel_size(&page.scale);
+        for (i, panel) in self.panels.iter().enumerate() {
+            if cancel.is_cancelled() {
+                return Err("interrupted".into());
+            }
+            let x = MARGIN + i % page.columns * width + LEFT;
+            let y = page.head + i / page.columns * height + ABOVE;
+            panel.paint(&root, &page.scale, [x as i32, y as i32])?;
+        }
+        root.present()?;
+        Ok(())
+    }
+
+    /// Title and legend.
+    fn head(&self, root: &Area<'_>, lines: &[Vec<Entry>]) -> Drawn {
+        let left = (MARGIN + LEFT) as i32;
+        text(
+            root,
+            &self.title,
+            TITLE,
+            (left, 30),
+            (HPos::Left, VPos::Center),
+        )?;
+        for (i, line) in lines.iter().enumerate() {
+            let mut pen = (
+                left,
+                (TITLE_LINE + LEGEND_LINE / 2 + i * LEGEND_LINE) as i32,
+            );
+            for entry in line {
+                entry.icon.paint(root, pen)?;
+                let words = (pen.0 + WORDS_FROM as i32, pen.1);
+                text(
+                    root,
+                    &entry.words,
+                    LEGEND,
+                    words,
+                    (HPos::Left, VPos::Center),
+                )?;
+                pen.0 += entry.width as i32;
+            }
+        }
+        Ok(())
+    }
+
+    /// The legend, as lines that fit into a width.
+    fn legend(&self, width: usize) -> Drawn<Vec<Vec<Entry>>> {
+        let alphas = self.alphas.iter().enumerate();
+        let mut entries: Vec<_> = alphas
+            .map(|(i, alpha)| (Icon::Outline(i), format!("mask, alpha {alpha}")))
+            .collect();
+        entries.push((Icon::Dominant, "dominant peak".to_owned()));
+        entries.push((Icon::Peak, "other peaks".to_owned()));
+        let mut values = self.panels.iter().flat_map(|panel| &panel.values);
+        if values.any(|value| value.is_nan()) {
+            entries.push((Icon::NotANumber, "NaN".to_owned()));
+        }
+        let mut lines = vec![Vec::new()];
+        let mut room = width;
+        for (icon, words) in entries {
+            let entry = Entry {
+                icon,
+                width: WORDS_FROM + text_width(&words, LEGEND)? + 34,
+                words,
+            };
+            if entry.width > room && room < width {
+                lines.push(Vec::new());
+                room = width;
+            }
+            room = room.saturating_sub(entry.width);
+            if let Some(line) = lines.last_mut() {
+                line.push(entry);
+            }
+        }
+        Ok(lines)
+    }
+}
+
+/// One entry of the legend.
+struct Entry {
+    icon: Icon,
+    words: String,
+    width: usize,
+}
+
+enum Icon {
+    Outline(usize),
+    Dominant,
+    Peak,
+    NotANumber,
+}
+
+impl Icon {
+    fn paint(&self, root: &Area<'_>, (x, y): (i32, i32)) -> Drawn {
+        let square = |from: i32, colour: RGBColor| {
+            let to = ICON as i32 - from;
+            let middle = ICON as i32 / 2;
+            let corners = [(x + from, y - middle + from), (x + to, y - middle + to)];
+            root.draw(&Rectangle::new(corners, colour.filled()))
+        };
+        let ground = rgb(0.25);
+        square(
+            0,
+            if matches!(self, Self::NotANumber) {
+                NAN_GREY
+            } else {
+                ground
+            },
+        )?;
+        let centre = (x + ICON as i32 / 2, y);
+        match *self {
+            Self::Outline(index) => {
+                square(5, outline(index))?;
+                square(8, ground)?;
+            }
+            Self::Dominant => dominant_marker(root, centre, 3, (8, 13))?,
+            Self::Peak => peak_marker(root, centre, 3)?,
+            Self::NotANumber => {}
+        }
+        Ok(())
+    }
+}
+
+fn panel_size(scale: &Scale) -> [usize; 2] {
+    let [width, height] = scale.size();
+    // A title needs room even above a map of one cell's width.
+    [
+        LEFT + width.max(2 * THINNEST) + RIGHT,
+        ABOVE + height + BELOW,
+    ]
+}
+
+/// The number of columns that makes a sheet most like a page on its side, with the fewest empty places.
+fn columns(panels: usize, [width, height]: [usize; 2]) -> usize {
+    let misfit = |columns: usize| {
+        let rows = panels.div_ceil(columns);
+        let ratio = (columns * width) as f64 / (rows * height) as f64;
+        let empty = (columns * rows - panels) as f64 / panels as f64;
+        (ratio / 1.4).ln().abs() + empty
+    };
+    (1..=panels)
+        .min_by(|&a, &b| misfit(a).total_cmp(&misfit(b)))
+        .unwrap_or(1)
+}
+
+fn text(
+    root: &Area<'_>,
+    words: &str,
+    size: u32,
+    (x, y): (i32, i32),
+    (h, v): (HPos, VPos),
+) -> Drawn {
+    let style = TextStyle::from((FONT, size).into_font())
+        .color(&INK)
+        .pos(Pos::new(h, v));
+    // plotters centres a line with room for accents; this centres its digits.
+    Ok(root.draw_text(words, &style, (x, y + size as i32 / 8))?)
+}
+
+fn text_width(words: &str, size: u32) -> Drawn<usize> {
+    Ok((FONT, size).into_font().box_size(words)?.0 as usize)
+}
+
+/// A white dot with a dark rim.
+fn peak_marker(root: &Area<'_>, at: (i32, i32), radius: i32) -> Drawn {
+    root.draw(&Circle::new(at, radius + 1, BLACK.filled()))?;
+    Ok(root.draw(&Circle::new(at, radius, WHITE.filled()))?)
+}
+
+/// A dot between four arms that leave the cells around it free, with a light rim and a dark one.
+fn dominant_marker(root: &Area<'_>, (x, y): (i32, i32), radius: i32, arms: (i32, i32)) -> Drawn {
+    for (rim, colour) in [(2, BLACK), (1, WHITE), (0, DOMINANT)] {
+        for (step_x, step_y) in [(1, 0), (0, 1), (-1, 0), (0, -1)] {
+            let [start, end] =
+                [arms.0 - rim, arms.1 + rim].map(|reach| (x + step_x * reach, y + step_y * reach));
+            let (wide, high) = ((1 + rim) * step_y.abs(), (1 + rim) * step_x.abs());
+            let corners = [
+                (start.0 - wide, start.1 - high),
+                (end.0 + wide, end.1 + high),
+            ];
+            root.draw(&Rectangle::new(corners, colour.filled()))?;
+        }
+        root.draw(&Circle::new((x, y), radius + rim, colour.filled()))?;
+    }
+    Ok(())
+}
+
+impl Panel {
+    /// Draws the map with its upper left corner at `corner`, and everything around it.
+    fn paint(&self, root: &Area<'_>, scale: &Scale, [x, y]: [i32; 2]) -> Drawn {
+        let [width, height] = scale.size();
+        let values = scale.pool(&self.values, f64::NAN, f64::max);
+        let range = finite_range(&self.values);
+        let image = BitMapElement::with_owned_buffer(
+            (x, y),
+            (width as u32, height as u32),
+            self.map(&values, range, scale),
+        );
+        root.draw(&image.ok_or("a panel has the wrong size")?)?;
+        self.markers(root, scale, [x, y + height as i32])?;
+        root.draw(&Rectangle::new(
+            [(x - 1, y - 1), (x + width as i32, y + height as i32)],
+            INK.stroke_width(1),
+        ))?;
+        let peaks = match self.peaks.len() {
+            1 => "1 peak".to_owned(),
+            n => format!("{n} peaks"),
+        };
+        text(
+            root,
+            &format!("bin {} · {peaks}", self.bin),
+            21,
+            (x, y - 22),
+            (HPos::Left, VPos::Center),
+        )?;
+        self.axes(root, scale, [x, y + height as i32])?;
+        colour_bar(
+            root,
+            range,
+            [x + (width + BAR_GAP) as i32, y],
+            height as i32,
+        )
+    }
+
+    /// The map as pixels: colours, and the outlines of the masks along the borders of their cells.
+    fn map(&self, values: &Array2<f64>, range: Option<(f64, f64)>, scale: &Scale) -> Vec<u8> {
+        let masks: Vec<_> = self
+            .masks
+            .iter()
+            .map(|mask| scale.pool(mask, false, |a, b| a || b))
+            .collect();
+        let [width, height] = scale.size();
+        let [p_x, p_y] = scale.pixels;
+        let mut rgb = Vec::with_capacity(width * height * 3);
+        for row in 0..height {
+            let up = height - 1 - row;
+            for column in 0..width {
+                let (cell, place) = ([column / p_x, up / p_y], [column % p_x, up % p_y]);
+                // The last alpha lies on top.
+                let line = (0..masks.len()).rev().find(|&i| {
+                    is_outline(&masks[i], cell, place, scale.pixels, self.inset(i, scale))
+                });
+                let RGBColor(r, g, b) = line.map_or_else(|| colour(values[cell], range), outline);
+                rgb.extend_from_slice(&[r, g, b]);
+            }
+        }
+        rgb
+    }
+
+    /// First and last pixel of an outline, counted from the border of its region inwards: side by side where cells are
+    /// large enough, so that outlines along the same border are both seen.
+    fn inset(&self, index: usize, scale: &Scale) -> (usize, usize) {
+        let smallest = scale.pixels[0].min(scale.pixels[1]);
+        let line = (smallest / (self.masks.len() + 1)).clamp(1, 3);
+        let from = if line * self.masks.len() <= smallest {
+            line * index
+        } else {
+            0
+        };
+        (from, from + line)
+    }
+
+    fn markers(&self, root: &Area<'_>, scale: &Scale, [x, y]: [i32; 2]) -> Drawn {
+        let at = |&[cell_x, cell_y]: &[usize; 2]| {
+            (
+                x + scale.centre(0, cell_x) as i32,
+                y - 1 - scale.centre(1, cell_y) as i32,
+            )
+        };
+        let smallest = scale.pixels[0].min(scale.pixels[1]) as i32;
+        let radius = (smallest / 4).clamp(1, 5);
+        for peak in &self.peaks {
+            peak_marker(root, at(peak), radius)?;
+        }
+        // Of equal heights the first is dominant.
+        let height = |cell: &[usize; 2]| self.values[*cell];
+        let dominant = self.peaks.iter().reduce(|best, peak| {
+            if height(peak) > height(best) {
+                peak
+            } else {
+                best
+            }
+        });
+        let radius = (smallest / 3).clamp(2, 6);
+        let arms = (radius + 11, radius + 24);
+        dominant.map_or(Ok(()), |peak| dominant_marker(root, at(peak), radius, arms))
+    }
+
+    /// Ticks in cells, and the names of the axes; `corner` is the lower left one.
+    fn axes(&self, root: &Area<'_>, scale: &Scale, [x, y]: [i32; 2]) -> Drawn {
+        const SIZE: u32 = 18;
+        let (n_x, n_y) = self.values.dim();
+        let [width, height] = scale.size().map(|n| n as i32);
+        for tick in ticks(n_x, width) {
+            let at = x + scale.centre(0, tick) as i32;
+            root.draw(&PathElement::new(
+                [(at, y), (at, y + 6)],
+                INK.stroke_width(1),
+            ))?;
+            text(
+                root,
+                &tick.to_string(),
+                SIZE,
+                (at, y + 18),
+                (HPos::Center, VPos::Center),
+            )?;
+        }
+        for tick in ticks(n_y, height) {
+            let at = y - 1 - scale.centre(1, tick) as i32;
+            root.draw(&PathElement::new(
+                [(x - 7, at), (x - 1, at)],
+                INK.stroke_width(1),
+            ))?;
+            text(
+                root,
+                &tick.to_string(),
+                SIZE,
+                (x - 11, at),
+                (HPos::Right, VPos::Center),
+            )?;
+        }
+        text(
+            root,
+            "x",
+            SIZE,
+            (x + width / 2, y + 40),
+            (HPos::Center, VPos::Center),
+        )?;
+        text(
+            root,
+            "y",
+            SIZE,
+            (x - 56, y - height / 2),
+            (HPos::Center, VPos::Center),
+        )
+    }
+}
+
+/// Whether a pixel lies on the outline of a mask: within the cell, at a distance from the outside that is within `inset`.
+fn is_outline(
+    mask: &Array2<bool>,
+    [x, y]: [usize; 2],
+    place: [usize; 2],
+    pixels: [usize; 2],
+    (from, to): (usize, usize),
+) -> bool {
+    if !mask[[x, y]] {
+        return false;
+    }
+    // Pixels from here to the nearest one of the cell before, the same, and after, along either axis.
+    let steps = [0, 1].map(|axis| [place[axis] + 1, 0, pixels[axis] - place[axis]]);
+    let mut distance = usize::MAX;
+    for (i, &step_x) in steps[0].iter().enumerate() {
+        for (j, &step_y) in steps[1].iter().enumerate() {
+            let neighbour = (x + i).checked_sub(1).zip((y + j).checked_sub(1));
+            if !neighbour
+                .and_then(|cell| mask.get(cell))
+                .is_some_and(|&inside| inside)
+            {
+                distance = distance.min(step_x.max(step_y));
+            }
+        }
+    }
+    distance > from && distance <= to
+}
+
+/// Round numbers of cells below `n`, at least some 50 pixels apart.
+fn ticks(n: usize, pixels: i32) -> impl Iterator<Item = usize> {
+    let most = (pixels / 50).clamp(1, 8) as usize;
+    let step = (0..)
+        .flat_map(|power| [1, 2, 5].map(|digit| digit * 10_usize.pow(power)))
+        .find(|step| n.div_ceil(*step) <= most);
+    (0..n).step_by(step.unwrap_or(n))
+}
+
+fn colour_bar(root: &Area<'_>, range: Option<(f64, f64)>, [x, y]: [i32; 2], height: i32) -> Drawn {
+    const SIZE: u32 = 17;
+    let right = x + BAR_WIDTH as i32;
+    for row in 0..height {
+        let c = rgb(1.0 - f64::from(row) / f64::from((height - 1).max(1)));
+        root.draw(&Rectangle::new(
+            [(x, y + row), (right, y + row + 1)],
+            c.filled(),
+        ))?;
+    }
+    root.draw(&Rectangle::new(
+        [(x - 1, y - 1), (right, y + height)],
+        INK.stroke_width(1),
+    ))?;
+    let Some((low, high)) = range else {
+        return text(
+            root,
+            "not finite",
+            SIZE,
+            (right + 8, y + height / 2),
+            (HPos::Left, VPos::Center),
+        );
+    };
+    if low == high {
+        return text(
+            root,
+            &number(low),
+            SIZE,
+            (right + 8, y + height / 2),
+            (HPos::Left, VPos::Center),
+        );
+    }
+    text(
+        root,
+        &number(high),
+        SIZE,
+        (right + 8, y + 7),
+        (HPos::Left, VPos::Center),
+    )?;
+    text(
+        root,
+        &number(low),
+        SIZE,
+        (right + 8, y + height - 8),
+        (HPos::Left, VPos::Center),
+    )
+}
+
+/// A number with three digits.
+fn number(value: f64) -> String {
+    let words = match value.abs() {
+        0.0 => return "0".to_owned(),
+        size if (0.001..10_000.0).contains(&size) => {
+            let decimals = (2 - size.log10().floor() as i32).max(0) as usize;
+            format!("{value:.decimals$}")
+        }
+        _ => format!("{value:.2e}"),
+    };
+    words.replace('-', "−")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        for (value, words) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (0.123_456, "0.123"),
+            (1.0, "1.00"),
+            (-45.67, "−45.7"),
+            (2.5e-7, "2.50e−7"),
+            (1e300, "1.00e300"),
+            (999.6, "1000"),
+        ] {
+            assert_eq!(number(value), words);
+        }
+    }
+
+    #[test]
+    fn ticks_are_round() {
+        assert_eq!(ticks(41, 287).collect::<Vec<_>>(), [0, 10, 20, 30, 40]);
+        assert_eq!(ticks(1, 72).collect::<Vec<_>>(), [0]);
+        assert_eq!(
+            ticks(80, 400).collect::<Vec<_>>(),
+            [0, 10, 20, 30, 40, 50, 60, 70]
+        );
+    }
+
+    #[test]
+    fn colours_span_the_finite_values() {
+        let range = Some((-f64::MAX, f64::MAX));
+        assert_eq!(colour(f64::NEG_INFINITY, range), rgb(0.0));
+        assert_eq!(colour(f64::MAX, range), rgb(1.0));
+        assert_eq!(colour(f64::INFINITY, range), rgb(1.0));
+        assert_eq!(colour(0.0, range), rgb(0.5));
+        assert_eq!(colour(f64::NAN, range), NAN_GREY);
+    }
+
+    #[test]
+    fn the_outline_of_a_cell_is_its_border() {
+        let mask = Array2::from_shape_fn((3, 3), |cell| cell == (1, 1));
+        let drawn: Vec<Vec<bool>> = (0..4)
+            .map(|v| {
+                (0..4)
+                    .map(|u| is_outline(&mask, [1, 1], [u, v], [4, 4], (0, 1)))
+                    .collect()
+            })
+            .collect();
+        let (full, hollow) = (vec![true; 4], vec![true, false, false, true]);
+        assert_eq!(drawn, [full.clone(), hollow.clone(), hollow, full]);
+    }
+}

@@ -1,0 +1,47 @@
+//! The manual.
+
+use crate::support::Folder;
+
+#[test]
+fn the_help_is_a_manual() {
+    let folder = Folder::new();
+    for (command, words) in [
+        (
+            "--help",
+            &["run", "picture", "info", "Exit codes", "130", "Examples"][..],
+        ),
+        (
+            "run --help",
+            &[
+                "--alpha",
+                "--key",
+                "--layout",
+                "--connectivity",
+                "--backend",
+                "--threads",
+                "--bins",
+                "--memory-limit",
+                "--on-limit",
+                "--report",
+                "--picture",
+                "--quiet",
+                "peak_offsets",
+                "Examples",
+            ],
+        ),
+        (
+            "picture --help",
+            &["RESULT.npz", "--bins", "--alpha", "Examples", "grey"],
+        ),
+        ("info --help", &["INPUT", "--memory-limit"]),
+    ] {
+        let said = folder.succeed(command).stdout;
+        for word in words {
+            assert!(said.contains(word), "{command}: '{word}' is not in {said}");
+        }
+    }
+    assert_eq!(
+        folder.succeed("--version").stdout,
+        concat!("peakmask ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}

@@ -1,0 +1,11 @@
+//! The program as a user meets it: arguments in, files, sentences and exit codes out.
+
+mod help;
+mod info;
+#[cfg(unix)]
+mod interrupt;
+mod memory;
+mod picture;
+mod refusals;
+mod run;
+mod support;

@@ -1,0 +1,236 @@
+//! `peakmask picture`.
+
+use ndarray::Array3;
+
+use crate::support::{Folder, PLAIN, header, npy, npy_bytes, npz, pixels, png_size, posterior};
+
+#[test]
+fn a_result_and_a_fresh_analysis_give_the_same_picture() {
+    let folder = Folder::new();
+    folder.write("in.npy", &npy(posterior::<f32>(12, 9, 50).view(), PLAIN));
+    folder.succeed("run in.npy --alpha 0.5 --alpha 0.9 -o out.npz --picture run.png");
+    folder.succeed("picture in.npy out.npz -o result.png");
+    folder.succeed("picture in.npy -o fresh.png");
+    assert_eq!(folder.read("run.png"), folder.read("fresh.png"));
+    assert_eq!(folder.read("result.png"), folder.read("fresh.png"));
+    folder.succeed("picture in.npy -o other.png --alpha 0.2 --connectivity 8");
+    assert_ne!(folder.read("other.png"), folder.read("fresh.png"));
+    folder.succeed("picture in.npy out.npz --bins 3,0,49 -o result.png");
+    folder.succeed("picture in.npy --bins 3,0,49 -o fresh.png");
+    assert_eq!(folder.read("result.png"), folder.read("fresh.png"));
+}
+
+#[test]
+fn a_repacked_result_is_read_too() {
+    use std::io::Read as _;
+    let folder = Folder::new();
+    folder.write("in.npy", &npy(posterior::<f64>(6, 9, 30).view(), PLAIN));
+    folder.succeed("run in.npy --alpha 0.5 -o out.npz --picture run.png");
+    let mut archive =
+        zip::ZipArchive::new(std::io::Cursor::new(folder.read("out.npz"))).expect("an archive");
+    let members: Vec<(String, Vec<u8>)> = (0..archive.len())
+        .map(|i| {
+            let mut member = archive.by_index(i).expect("a member");
+            let mut bytes = Vec::new();
+            member.read_to_end(&mut bytes).expect("bytes");
+            (
+                member
+                    .name()
+                    .expect("a name")
+                    .trim_end_matches(".npy")
+                    .to_owned(),
+                bytes,
+            )
+        })
+        .collect();
+    let members: Vec<(&str, &[u8])> = members
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect();
+    folder.write("packed.npz", &npz(&members, true));
+    folder.succeed("picture in.npy packed.npz -o out.png");
+    assert_eq!(folder.read("out.png"), folder.read("run.png"));
+}
+
+#[test]
+fn results_of_other_inputs_are_refused() {
+    let folder = Folder::new();
+    let p = posterior::<f64>(6, 9, 30);
+    folder.write("in.npy", &npy(p.view(), PLAIN));
+    folder.write("other.npy", &npy(p.mapv(|v| v * 2.0).view(), PLAIN));
+    folder.write("single.npy", &npy(p.mapv(|v| v as f32).view(), PLAIN));
+    folder.succeed("run other.npy --alpha 0.5 -o other.npz");
+    folder.succeed("run single.npy --alpha 0.5 -o single.npz");
+    folder.succeed("run in.npy --alpha 0.5 --bins 0:20 -o part.npz");
+    for (result, words) in [
+        (
+            "other.npz",
+            "is not a result of `peakmask run` on this input",
+        ),
+        ("single.npz", "holds float32 values"),
+        ("part.npz", "(1, 6, 9, 20)"),
+        ("in.npy", "is not a result of `peakmask run`"),
+        ("missing.npz", "no such file"),
+    ] {
+        folder.fail(&format!("picture in.npy {result} -o out.png"), 2, &[words]);
+    }
+    folder.fail(
+        "picture in.npy other.npz --alpha 0.5 -o out.png",
+        2,
+        &["cannot be used with"],
+    );
+    let alpha = npy_bytes(
+        1,
+        0,
+        &header("'<f8'", false, "(1,)"),
+        &0.5_f64.to_le_bytes(),
+    );
+    folder.write("bare.npz", &npz(&[("alpha", &alpha)], false));
+    folder.fail(
+        "picture in.npy bare.npz -o out.png",
+        2,
+        &["has no array 'masks'"],
+    );
+}
+
+#[test]
+fn results_with_wild_numbers_are_refused() {
+    let folder = Folder::new();
+    folder.write(
+        "in.npy",
+        &npy(
+            Array3::from_shape_fn((2, 2, 1), |(x, y, _)| (x * 2 + y) as f64).view(),
+            PLAIN,
+        ),
+    );
+    let array = |descr: &str, shape: &str, bytes: &[u8]| {
+        npy_bytes(1, 0, &header(descr, false, shape), bytes)
+    };
+    let words = |values: &[i64]| {
+        values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect::<Vec<u8>>()
+    };
+    for (offsets, coords) in [
+        (vec![0, i64::MAX], vec![1, 1]),
+        (vec![-1, 1], vec![1, 1]),
+        (vec![1, 0], vec![1, 1]),
+        (vec![0, 1], vec![i64::MAX, 1]),
+        (vec![0, 1], vec![-1, -1]),
+        (vec![0, 1, 1], vec![1, 1]),
+    ] {
+        let members = [
+            ("masks", array("'|b1'", "(1, 2, 2, 1)", &[0, 0, 0, 1])),
+            ("alpha", array("'<f8'", "(1,)", &0.5_f64.to_le_bytes())),
+            (
+                "peak_offsets",
+                array("'<i8'", &format!("({},)", offsets.len()), &words(&offsets)),
+            ),
+            ("peak_coords", array("'<i8'", "(1, 2)", &words(&coords))),
+            (
+                "peak_heights",
+                array("'<f8'", "(1,)", &3.0_f64.to_le_bytes()),
+            ),
+        ];
+        let members: Vec<(&str, &[u8])> = members
+            .iter()
+            .map(|(name, bytes)| (*name, bytes.as_slice()))
+            .collect();
+        folder.write("wild.npz", &npz(&members, false));
+        folder.fail(
+            "picture in.npy wild.npz -o out.png",
+            2,
+            &["is not a result of `peakmask run` on this input"],
+        );
+    }
+}
+
+#[test]
+fn maps_of_every_kind_are_drawn() {
+    let folder = Folder::new();
+    for (shape, bins) in [
+        ((1, 1, 3), ""),
+        ((1, 80, 9), ""),
+        ((80, 1, 9), ""),
+        (
+            (3, 2, 24),
+            "--bins 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23",
+        ),
+        ((41, 63, 12), "--bins 7"),
+        ((300, 2, 2), ""),
+        ((1000, 1000, 1), ""),
+        ((7, 2500, 2), ""),
+    ] {
+        let (n_x, n_y, n_t) = shape;
+        folder.write(
+            "in.npy",
+            &npy(posterior::<f32>(n_x, n_y, n_t).view(), PLAIN),
+        );
+        folder.succeed(&format!(
+            "picture in.npy {bins} --alpha 0.5 --alpha 0.9 --alpha nan -o out.png"
+        ));
+        let (width, height) = png_size(&folder.read("out.png"));
+        assert!(
+            (300..6000).contains(&width) && (200..6000).contains(&height),
+            "{shape:?}: {width} x {height}"
+        );
+    }
+}
+
+#[test]
+fn bins_without_peaks_are_drawn() {
+    let folder = Folder::new();
+    for value in [0.0, 0.25, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        folder.write(
+            "in.npy",
+            &npy(Array3::from_elem((6, 5, 2), value).view(), PLAIN),
+        );
+        folder.succeed("picture in.npy -o out.png");
+    }
+    let grey = [0x9A; 3];
+    let (_, _, rgb) = pixels(&{
+        folder.write(
+            "in.npy",
+            &npy(Array3::from_elem((6, 5, 1), f64::NAN).view(), PLAIN),
+        );
+        folder.succeed("picture in.npy -o out.png");
+        folder.read("out.png")
+    });
+    let (drawn, _) = rgb.as_chunks::<3>();
+    assert!(
+        drawn.iter().filter(|&&pixel| pixel == grey).count() > 50_000,
+        "NaN cells are grey"
+    );
+}
+
+#[test]
+fn no_bins_make_no_picture() {
+    let folder = Folder::new();
+    folder.write(
+        "in.npy",
+        &npy(Array3::<f64>::zeros((3, 3, 0)).view(), PLAIN),
+    );
+    folder.fail(
+        "picture in.npy -o out.png",
+        2,
+        &["there is no time bin to draw"],
+    );
+    folder.fail(
+        "run in.npy -o out.npz --picture out.png",
+        2,
+        &["there is no time bin to draw"],
+    );
+}
+
+#[test]
+fn too_many_panels_are_refused() {
+    let folder = Folder::new();
+    folder.write("in.npy", &npy(posterior::<f32>(20, 20, 1).view(), PLAIN));
+    let bins = vec!["0"; 2000].join(",");
+    folder.fail(
+        &format!("picture in.npy --bins {bins} -o out.png"),
+        2,
+        &["draw fewer with --bins"],
+    );
+}
