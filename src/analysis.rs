@@ -93,6 +93,15 @@ impl<T> Peaks<T> {
         (0..self.n_bins()).map(|t| self.bin(t))
     }
 
+    /// Forgets all time bins and peaks, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.offsets.clear();
+        self.offsets.push(0);
+        self.coords.clear();
+        self.prominences.clear();
+        self.heights.clear();
+    }
+
     fn rows(&self, t: usize) -> Range<usize> {
         self.offsets[t] as usize..self.offsets[t + 1] as usize
     }
@@ -149,14 +158,23 @@ pub struct Seconds {
     pub total: f64,
     /// Loading tiles, their minima, maxima and first maxima.
     pub survey: f64,
-    /// Comparing with thresholds.
-    pub threshold: f64,
+    /// Comparing values with thresholds and with their neighbours.
+    pub compare: f64,
     /// Growing regions from the dominant peaks.
     pub flood: f64,
-    /// Finding local maxima.
-    pub peaks: f64,
-    /// Bases of peaks and plateaus.
+    /// Putting peaks in order, bases of plateaus.
     pub bases: f64,
     /// Writing masks and peaks.
     pub emit: f64,
+}
+
+impl Seconds {
+    /// Adds another thread's phases.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.survey += other.survey;
+        self.compare += other.compare;
+        self.flood += other.flood;
+        self.bases += other.bases;
+        self.emit += other.emit;
+    }
 }

@@ -8,7 +8,7 @@ mod sealed {
 
 /// The element types of a posterior: `f64` and `f32`.
 pub trait Element:
-    sealed::Sealed + Copy + PartialOrd + Default + Send + Sync + std::fmt::Debug + 'static
+    sealed::Sealed + Copy + PartialOrd + Default + Into<f64> + Send + Sync + std::fmt::Debug + 'static
 {
     /// The type's name and size.
     const DTYPE: Dtype;
@@ -18,6 +18,14 @@ pub trait Element:
     /// Positive infinity: above or equal to every value that is not NaN.
     #[doc(hidden)]
     const HIGHEST: Self;
+
+    /// No number.
+    #[doc(hidden)]
+    const NAN: Self;
+
+    /// Whether this is no number.
+    #[doc(hidden)]
+    fn is_nan(self) -> bool;
 
     /// `alpha * height`: the product in `f64`, for `f32` rounded once to `f32`.
     #[doc(hidden)]
@@ -32,13 +40,19 @@ impl Element for f64 {
     const DTYPE: Dtype = Dtype::F64;
     const LOWEST: Self = Self::NEG_INFINITY;
     const HIGHEST: Self = Self::INFINITY;
+    const NAN: Self = Self::NAN;
 
-    #[inline]
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        Self::is_nan(self)
+    }
+
+    #[inline(always)]
     fn threshold(alpha: f64, height: Self) -> Self {
         alpha * height
     }
 
-    #[inline]
+    #[inline(always)]
     fn prominence(height: Self, base: Self) -> Self {
         (height - base) + 0.0
     }
@@ -48,13 +62,19 @@ impl Element for f32 {
     const DTYPE: Dtype = Dtype::F32;
     const LOWEST: Self = Self::NEG_INFINITY;
     const HIGHEST: Self = Self::INFINITY;
+    const NAN: Self = Self::NAN;
 
-    #[inline]
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        Self::is_nan(self)
+    }
+
+    #[inline(always)]
     fn threshold(alpha: f64, height: Self) -> Self {
         (alpha * f64::from(height)) as f32
     }
 
-    #[inline]
+    #[inline(always)]
     fn prominence(height: Self, base: Self) -> Self {
         (height - base) + 0.0
     }

@@ -3,11 +3,14 @@
 mod analysis;
 mod cpu;
 mod element;
+mod emit;
 mod error;
+mod marks;
 mod memory;
 mod options;
 mod plan;
 mod posterior;
+mod schedule;
 
 pub use analysis::{Analysis, BinPeaks, Peaks, Report, Seconds};
 pub use cpu::InstructionSet;
@@ -20,19 +23,30 @@ pub use posterior::check_axis_order;
 
 use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 
+use memory::Budget;
+use plan::Plan;
+use posterior::Posterior;
+
 /// Finds all peaks of every time bin and, for each alpha, the mask of the region around the dominant peak.
 ///
 /// # Errors
 /// See [`Error`].
 pub fn analyze<T: Element>(p: ArrayView3<'_, T>, options: &Options) -> Result<Analysis<T>, Error> {
+    let shape = p.dim();
+    let job = Job::new(p, options)?;
+    let budget = Budget::new(job.plan.estimate, options)?;
     let mut masks: Vec<_> = options
         .alphas
         .iter()
-        .map(|_| Array3::from_elem(p.dim(), false))
-        .collect();
+        .map(|_| emit::mask(shape))
+        .collect::<Result<_, _>>()?;
     let mut peaks = Peaks::new();
-    let mut views: Vec<_> = masks.iter_mut().map(|m| m.view_mut()).collect();
-    let report = analyze_into(p, options, &mut views, &mut peaks)?;
+    let mut views: Vec<_> = masks
+        .iter_mut()
+        .map(|mask: &mut Array3<bool>| mask.view_mut())
+        .collect();
+    let report = job.run(options, budget, &mut views, &mut peaks)?;
+    emit::shrink(&mut peaks);
     Ok(Analysis {
         masks,
         peaks,
@@ -50,108 +64,73 @@ pub fn analyze_into<T: Element>(
     masks: &mut [ArrayViewMut3<'_, bool>],
     peaks: &mut Peaks<T>,
 ) -> Result<Report, Error> {
-    let (n_x, n_y, n_t) = p.dim();
-    if n_x == 0 || n_y == 0 {
-        return Err(Error::EmptyMap { n_x, n_y, n_t });
-    }
+    let job = Job::new(p, options)?;
     if masks.len() != options.alphas.len() {
         return Err(Error::OutputCount {
             alphas: options.alphas.len(),
             outputs: masks.len(),
         });
     }
-    for (index, m) in masks.iter().enumerate() {
-        if m.dim() != p.dim() {
-            let (a, b, c) = m.dim();
+    for (index, mask) in masks.iter().enumerate() {
+        let (n_x, n_y, n_t) = mask.dim();
+        if [n_x, n_y, n_t] != job.p.shape() {
             return Err(Error::OutputShape {
                 index,
-                expected: [n_x, n_y, n_t],
-                found: [a, b, c],
+                expected: job.p.shape(),
+                found: [n_x, n_y, n_t],
             });
         }
     }
-    *peaks = Peaks::new();
-    for t in 0..n_t {
-        let z: Vec<T> = (0..n_x * n_y).map(|c| p[[c / n_y, c % n_y, t]]).collect();
-        let (mut lo, mut hi, mut dom, mut nan) = (z[0], z[0], 0, false);
-        for (c, &v) in z.iter().enumerate() {
-            nan |= v.partial_cmp(&v).is_none();
-            if v < lo {
-                lo = v;
-            }
-            if v > hi {
-                (hi, dom) = (v, c);
-            }
+    let budget = Budget::new(job.plan.estimate.without_masks(), options)?;
+    job.run(options, budget, masks, peaks)
+}
+
+/// A checked input and the plan for it.
+struct Job<'a, T> {
+    p: Posterior<'a, T>,
+    plan: Plan,
+    instruction_set: InstructionSet,
+}
+
+impl<'a, T: Element> Job<'a, T> {
+    fn new(p: ArrayView3<'a, T>, options: &Options) -> Result<Self, Error> {
+        let p = Posterior::new(p)?;
+        let plan = Plan::new(p.shape(), T::DTYPE, options);
+        let best = InstructionSet::detect();
+        let instruction_set = options.instruction_set.unwrap_or(best);
+        if instruction_set > best {
+            return Err(Error::InstructionSet {
+                requested: instruction_set,
+                best,
+            });
         }
-        let live = !nan && lo < hi;
-        let near = |c: usize, eight: bool| {
-            let (x, y) = ((c / n_y) as isize, (c % n_y) as isize);
-            let mut list = Vec::new();
-            for dx in -1..=1isize {
-                for dy in -1..=1isize {
-                    let (a, b) = (x + dx, y + dy);
-                    let inside = a >= 0 && b >= 0 && a < n_x as isize && b < n_y as isize;
-                    if inside && (dx, dy) != (0, 0) && (eight || dx == 0 || dy == 0) {
-                        list.push(a as usize * n_y + b as usize);
-                    }
-                }
-            }
-            list
-        };
-        let is_peak: Vec<bool> = (0..z.len())
-            .map(|c| live && z[c] > lo && near(c, true).iter().all(|&d| z[c] >= z[d]))
-            .collect();
-        for c in (0..z.len()).filter(|&c| is_peak[c]) {
-            let (mut group, mut base) = (vec![c], T::LOWEST);
-            let mut i = 0;
-            while i < group.len() {
-                for d in near(group[i], true) {
-                    if is_peak[d] {
-                        if !group.contains(&d) {
-                            group.push(d);
-                        }
-                    } else if z[d] > base {
-                        base = z[d];
-                    }
-                }
-                i += 1;
-            }
-            peaks.coords.push([(c / n_y) as i64, (c % n_y) as i64]);
-            peaks.heights.push(z[c]);
-            peaks.prominences.push(T::prominence(z[c], base));
-        }
-        peaks.offsets.push(peaks.heights.len() as i64);
-        for (mask, &alpha) in masks.iter_mut().zip(&options.alphas) {
-            let mut filled = vec![false; z.len()];
-            if live {
-                let threshold = T::threshold(alpha, hi);
-                filled[dom] = true;
-                let mut stack = if z[dom] >= threshold {
-                    vec![dom]
-                } else {
-                    vec![]
-                };
-                while let Some(c) = stack.pop() {
-                    for d in near(c, options.connectivity == Connectivity::Eight) {
-                        if !filled[d] && z[d] >= threshold {
-                            filled[d] = true;
-                            stack.push(d);
-                        }
-                    }
-                }
-            }
-            for (c, &f) in filled.iter().enumerate() {
-                mask[[c / n_y, c % n_y, t]] = f;
-            }
-        }
+        Ok(Self {
+            p,
+            plan,
+            instruction_set,
+        })
     }
-    Ok(Report {
-        engine: "cpu",
-        instruction_set: InstructionSet::Baseline,
-        threads: 1,
-        bins: n_t,
-        peaks: peaks.len(),
-        seconds: Seconds::default(),
-        bytes_planned: 0,
-    })
+
+    fn run(
+        &self,
+        options: &Options,
+        budget: Budget,
+        masks: &mut [ArrayViewMut3<'_, bool>],
+        peaks: &mut Peaks<T>,
+    ) -> Result<Report, Error> {
+        peaks.clear();
+        let result = schedule::run(
+            &self.p,
+            options,
+            &self.plan,
+            self.instruction_set,
+            budget,
+            masks,
+            peaks,
+        );
+        if result.is_err() {
+            peaks.clear();
+        }
+        result
+    }
 }

@@ -1,6 +1,13 @@
-//! The memory that this process may still take, and who says so.
+//! The memory that this process may still take, who says so, and what an analysis takes of it.
+
+mod control_group;
 
 use std::fmt;
+use std::path::Path;
+
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+
+use crate::{Error, Estimate, MemoryGuard, Options};
 
 /// A number of bytes, and where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +45,138 @@ impl fmt::Display for LimitSource {
 
 impl MemoryLimit {
     /// What the machine and the process's control group have to spare now: the smaller of the two.
+    ///
+    /// Where the operating system tells neither, `bytes` is `u64::MAX` and `source` is [`LimitSource::Unknown`].
     pub fn detect() -> Self {
-        Self {
+        Self::smaller(
+            available_physical(),
+            control_group::bytes_left(Path::new("/")),
+        )
+    }
+
+    fn smaller(physical: Option<u64>, control_group: Option<u64>) -> Self {
+        let by = |source| move |bytes| Self { bytes, source };
+        [
+            physical.map(by(LimitSource::Physical)),
+            control_group.map(by(LimitSource::ControlGroup)),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|limit| limit.bytes)
+        .unwrap_or(Self {
             bytes: u64::MAX,
             source: LimitSource::Unknown,
+        })
+    }
+}
+
+/// What programs can take without swapping; `None` where `sysinfo` does not know the operating system.
+fn available_physical() -> Option<u64> {
+    let ram = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(ram);
+    (system.total_memory() > 0).then(|| system.available_memory())
+}
+
+/// What is left of the memory limit while peaks are found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    estimate: Estimate,
+    limit: Option<MemoryLimit>,
+    guard: MemoryGuard,
+    peaks: u64,
+}
+
+impl Budget {
+    /// Refuses an estimate above the limit, as the options say.
+    pub(crate) fn new(estimate: Estimate, options: &Options) -> Result<Self, Error> {
+        let guard = options.memory_guard;
+        let limit = match options.memory_limit {
+            _ if guard == MemoryGuard::Off => None,
+            Some(bytes) => Some(MemoryLimit {
+                bytes,
+                source: LimitSource::Caller,
+            }),
+            None => Some(MemoryLimit::detect()),
+        };
+        let mut budget = Self {
+            estimate,
+            limit,
+            guard,
+            peaks: 0,
+        };
+        budget.check(estimate.total(), None)?;
+        Ok(budget)
+    }
+
+    /// Counts peaks that are about to be stored.
+    pub(crate) fn take_peaks(&mut self, peaks: usize) -> Result<(), Error> {
+        self.peaks += peaks as u64;
+        self.check(self.estimate.total_with(self.peaks), Some(self.peaks))
+    }
+
+    fn check(&mut self, needed: u64, peaks: Option<u64>) -> Result<(), Error> {
+        let Some(limit) = self.limit.filter(|limit| needed > limit.bytes) else {
+            return Ok(());
+        };
+        let error = Error::OverBudget {
+            needed,
+            limit: limit.bytes,
+            source_of_limit: limit.source,
+            peaks,
+        };
+        if self.guard == MemoryGuard::Strict {
+            return Err(error);
         }
+        log::warn!("{error}");
+        // Said once.
+        self.limit = None;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smaller_of_the_two_wins_and_is_named() {
+        let limit = MemoryLimit::smaller(Some(5), Some(3));
+        assert_eq!((limit.bytes, limit.source), (3, LimitSource::ControlGroup));
+        let limit = MemoryLimit::smaller(Some(2), Some(3));
+        assert_eq!((limit.bytes, limit.source), (2, LimitSource::Physical));
+        let limit = MemoryLimit::smaller(None, None);
+        assert_eq!(
+            (limit.bytes, limit.source),
+            (u64::MAX, LimitSource::Unknown)
+        );
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "macos", target_os = "windows"))]
+    #[test]
+    fn this_machine_has_a_limit() {
+        let limit = MemoryLimit::detect();
+        assert_ne!(limit.source, LimitSource::Unknown);
+        assert!(limit.bytes > 0 && limit.bytes < 1 << 62, "{limit:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn available_physical_memory_is_the_kernels_figure() {
+        let kernel = || {
+            let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
+            let line = meminfo
+                .lines()
+                .find(|l| l.starts_with("MemAvailable:"))
+                .unwrap();
+            line.split_whitespace()
+                .nth(1)
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+                * 1024
+        };
+        let (before, found, after) = (kernel(), available_physical().unwrap(), kernel());
+        let slack = 256 << 20; // Others allocate meanwhile.
+        assert!(found + slack >= before.min(after) && found <= before.max(after) + slack);
     }
 }

@@ -1,15 +1,30 @@
-//! Sizes and budgets.
+//! Sizes and budgets: pure arithmetic over the table of arrays.
 
+use crate::posterior::check_map;
 use crate::{Dtype, Error, Options};
+
+/// Values of one tile: it should stay inside a core's second-level cache.
+const TILE_BYTES: usize = 1 << 21;
+/// Values of one row of a strip: the loader reads at least this much in a piece, if the tiles fit.
+const ROW_BYTES: usize = 1 << 10;
+/// Values of one strip.
+const STRIP_BYTES: usize = 8 << 20;
+/// Filled bits of one batch.
+const FILLED_BYTES: usize = 1 << 20;
+/// Bins of one batch: its masks are written in rows of this many booleans.
+const BATCH_BINS: usize = 512;
 
 /// What an analysis will allocate, results included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Estimate {
+    /// Bytes of the masks, which are part of `fixed_bytes`; [`analyze_into`](crate::analyze_into) does not allocate them.
+    pub mask_bytes: u64,
     /// Bytes that do not depend on the number of peaks: masks, offsets, scratch.
     pub fixed_bytes: u64,
     /// Bytes for each peak.
     pub bytes_per_peak: u64,
-    /// Number of peaks assumed, since the true one is known only afterwards.
+    /// Number of peaks assumed, since the true one is known only afterwards: one for every 32 cells.
     pub assumed_peaks: u64,
 }
 
@@ -17,6 +32,15 @@ impl Estimate {
     /// Bytes in all, with the assumed number of peaks.
     pub fn total(&self) -> u64 {
         self.total_with(self.assumed_peaks)
+    }
+
+    /// What is left when the caller brings the masks.
+    pub(crate) fn without_masks(self) -> Self {
+        Self {
+            mask_bytes: 0,
+            fixed_bytes: self.fixed_bytes - self.mask_bytes,
+            ..self
+        }
     }
 
     /// Bytes in all, with a known number of peaks.
@@ -28,17 +52,111 @@ impl Estimate {
 
 /// What [`analyze`](crate::analyze) will allocate for an input of this shape `[n_x, n_y, n_t]` and type.
 ///
+/// ```
+/// let options = peakmask::Options::new().alphas([0.5, 0.9]).threads(2);
+/// let estimate = peakmask::estimate([41, 63, 100_000], peakmask::Dtype::F64, &options)?;
+/// assert_eq!(estimate.mask_bytes, 2 * 41 * 63 * 100_000);
+/// assert_eq!(estimate.bytes_per_peak, 32);
+/// # Ok::<(), peakmask::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::EmptyMap`] and [`Error::MapTooLarge`], as `analyze` would return.
 pub fn estimate(shape: [usize; 3], dtype: Dtype, options: &Options) -> Result<Estimate, Error> {
-    let [n_x, n_y, n_t] = shape;
-    if n_x == 0 || n_y == 0 {
-        return Err(Error::EmptyMap { n_x, n_y, n_t });
+    check_map(shape)?;
+    Ok(Plan::new(shape, dtype, options).estimate)
+}
+
+/// How an analysis is cut up, and what it will take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) cpu: CpuPlan,
+    pub(crate) threads: usize,
+    pub(crate) estimate: Estimate,
+}
+
+/// How the CPU engine cuts up a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CpuPlan {
+    /// Time bins of a tile: 64, 32, 8 or 1.
+    pub(crate) lanes: usize,
+    /// Tiles loaded together: a strip.
+    pub(crate) tiles: usize,
+    /// Time bins of a batch, a multiple of those of a strip.
+    pub(crate) batch: usize,
+    /// Alphas of a pass over a batch.
+    pub(crate) alphas: usize,
+}
+
+impl Plan {
+    /// A plan for a shape that [`check_map`] has passed.
+    pub(crate) fn new(shape: [usize; 3], dtype: Dtype, options: &Options) -> Self {
+        let [n_x, n_y, n_t] = shape;
+        let cpu = CpuPlan::new(n_x * n_y, n_t, dtype, options.alphas.len());
+        let most = options
+            .threads
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let threads = most.min(n_t.div_ceil(cpu.batch)).max(1);
+        let n_alpha = options.alphas.len() as u64;
+        let bins_and_cells = (n_t as u64).saturating_mul((n_x * n_y) as u64);
+        let mask_bytes = bins_and_cells.saturating_mul(n_alpha);
+        let scratch = cpu
+            .scratch_bytes(n_x, n_y, dtype)
+            .saturating_mul(threads as u64);
+        let offsets = 8 * (n_t as u64 + 1);
+        let estimate = Estimate {
+            mask_bytes,
+            fixed_bytes: mask_bytes.saturating_add(offsets).saturating_add(scratch),
+            bytes_per_peak: 16 + 2 * dtype.size() as u64,
+            assumed_peaks: bins_and_cells / 32,
+        };
+        Self {
+            cpu,
+            threads,
+            estimate,
+        }
     }
-    let cells = (n_x * n_y * n_t) as u64;
-    Ok(Estimate {
-        fixed_bytes: cells * options.alphas.len() as u64,
-        bytes_per_peak: 16 + 2 * dtype.size() as u64,
-        assumed_peaks: cells / 32,
-    })
+}
+
+impl CpuPlan {
+    fn new(cells: usize, n_t: usize, dtype: Dtype, n_alpha: usize) -> Self {
+        let lane = cells * dtype.size();
+        let lanes = [64, 32, 8]
+            .into_iter()
+            .find(|&lanes| lanes * lane <= TILE_BYTES)
+            .unwrap_or(1);
+        let tiles = (ROW_BYTES / (lanes * dtype.size()))
+            .min(STRIP_BYTES / (lanes * lane))
+            .max(1);
+        // A short input is cut up more finely, so that every core has some of it.
+        let strip = (lanes * tiles).min(n_t.next_multiple_of(lanes).max(lanes));
+        let tiles = strip / lanes;
+        let strip = lanes * tiles;
+        let filled = |bins: usize, alphas: usize| (bins.div_ceil(8) * cells).saturating_mul(alphas);
+        let batch = (1..=(BATCH_BINS / strip).max(1))
+            .rev()
+            .map(|strips| strips * strip)
+            .find(|&bins| filled(bins, n_alpha) <= FILLED_BYTES)
+            .unwrap_or(strip);
+        let alphas = (FILLED_BYTES / filled(batch, 1)).clamp(1, n_alpha.max(1));
+        Self {
+            lanes,
+            tiles,
+            batch,
+            alphas,
+        }
+    }
+
+    /// What one worker keeps: tiles, planes, and the marks of a batch with the assumed number of peaks.
+    fn scratch_bytes(&self, n_x: usize, n_y: usize, dtype: Dtype) -> u64 {
+        let cells = n_x * n_y;
+        let word = (self.lanes / 8).max(1);
+        let tiles = self.tiles * self.lanes * cells * dtype.size();
+        let planes = 4 * (n_x + 2) * (n_y + 1) * word;
+        let rows = 2 * n_y * (self.lanes * dtype.size() + word);
+        let filled = self.batch.div_ceil(8) * cells * self.alphas;
+        let listed = self.lanes * cells / 32 * (4 + dtype.size());
+        let marks = self.batch * cells / 32 * (4 + 2 * dtype.size());
+        (tiles + planes + rows + filled + listed + marks + 8 * cells) as u64
+    }
 }

@@ -1,14 +1,75 @@
 //! A checked view of the input.
 
-use ndarray::ArrayView3;
+mod axis_order;
+
+pub use axis_order::check_axis_order;
+
+use std::ops::Range;
+
+use ndarray::{ArrayView3, Slice};
 
 use crate::{Element, Error};
 
-/// Refuses an array that looks like `(t, x, y)` passed as `(x, y, t)`.
-///
-/// # Errors
-/// [`Error::AxisOrder`] when the sums over axes 1 and 2 are all 1 while those over axes 0 and 1 are not, or when
-/// `n_x > 1024`. NaN cells are left out of the sums.
-pub fn check_axis_order<T: Element>(_p: ArrayView3<'_, T>) -> Result<(), Error> {
-    Ok(())
+/// The axis along which neighbours lie closest in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fastest {
+    X,
+    Y,
+    T,
+}
+
+/// A posterior `P[x, y, t]` with at least one cell and no more cells than a `u32` can name, in any memory order.
+#[derive(Debug, Clone)]
+pub(crate) struct Posterior<'a, T> {
+    view: ArrayView3<'a, T>,
+    fastest: Fastest,
+}
+
+impl<'a, T: Element> Posterior<'a, T> {
+    pub(crate) fn new(view: ArrayView3<'a, T>) -> Result<Self, Error> {
+        let (n_x, n_y, n_t) = view.dim();
+        check_map([n_x, n_y, n_t])?;
+        // An axis of length one has no neighbours; of equal strides (broadcast axes have stride 0) time goes first.
+        let stride = |axis: usize| {
+            if view.shape()[axis] > 1 {
+                view.strides()[axis].unsigned_abs().max(1)
+            } else {
+                usize::MAX
+            }
+        };
+        let (x, y, t) = (stride(0), stride(1), stride(2));
+        let fastest = if t <= x.min(y) {
+            Fastest::T
+        } else if y <= x {
+            Fastest::Y
+        } else {
+            Fastest::X
+        };
+        Ok(Self { view, fastest })
+    }
+
+    pub(crate) fn shape(&self) -> [usize; 3] {
+        let (n_x, n_y, n_t) = self.view.dim();
+        [n_x, n_y, n_t]
+    }
+
+    pub(crate) fn fastest(&self) -> Fastest {
+        self.fastest
+    }
+
+    /// The time bins `bins` alone.
+    pub(crate) fn bins(&self, bins: Range<usize>) -> ArrayView3<'_, T> {
+        self.view.slice_axis(ndarray::Axis(2), Slice::from(bins))
+    }
+}
+
+/// Refuses maps without cells, and maps with more cells than a `u32` can name.
+pub(crate) fn check_map([n_x, n_y, n_t]: [usize; 3]) -> Result<(), Error> {
+    if n_x == 0 || n_y == 0 {
+        return Err(Error::EmptyMap { n_x, n_y, n_t });
+    }
+    match n_x.checked_mul(n_y) {
+        Some(cells) if u32::try_from(cells).is_ok() => Ok(()),
+        _ => Err(Error::MapTooLarge { n_x, n_y }),
+    }
 }

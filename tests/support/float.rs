@@ -5,7 +5,6 @@ use crate::oracle::Real;
 /// `f64` or `f32`.
 pub(crate) trait Float: peakmask::Element + Real {
     const NAME: &'static str;
-    const NAN: Self;
     const LARGEST: Self;
 
     /// The nearest value.
@@ -26,7 +25,6 @@ macro_rules! float {
     ($float:ident, $bits:ident) => {
         impl Float for $float {
             const NAME: &'static str = stringify!($float);
-            const NAN: Self = $float::NAN;
             const LARGEST: Self = $float::MAX;
 
             fn of(v: f64) -> Self {

@@ -211,8 +211,8 @@ fn map<T: Float>(
         Kind::Extremes => {
             let largest = T::LARGEST;
             let values = [
-                T::HIGHEST,
-                T::LOWEST,
+                T::of(f64::INFINITY),
+                T::of(f64::NEG_INFINITY),
                 largest,
                 T::of(0.0),
                 T::of(1.0),
@@ -243,7 +243,7 @@ fn map<T: Float>(
             let kind = KINDS[rng.usize(..KINDS.len() - 1)];
             let mut z = map(rng, kind, dim, alphas);
             for _ in 0..rng.usize(1..4) {
-                z[any_cell(rng, dim)] = T::NAN;
+                z[any_cell(rng, dim)] = T::of(f64::NAN);
             }
             z
         }

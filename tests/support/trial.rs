@@ -24,7 +24,7 @@ impl<T: Float> Trial<'_, T> {
     pub(crate) fn owned(&self, engine: Engine, input: Layout) {
         self.owned_view(
             engine,
-            Placed::new(self.p, input, |_| T::NAN).view(),
+            Placed::new(self.p, input, |_| T::of(f64::NAN)).view(),
             &format!("input {input:?}"),
         );
     }
@@ -64,7 +64,7 @@ impl<T: Float> Trial<'_, T> {
             .options()
             .alphas(self.alphas.iter().copied())
             .connectivity(connectivity(self.eight));
-        let placed = Placed::new(self.p, input, |_| T::NAN);
+        let placed = Placed::new(self.p, input, |_| T::of(f64::NAN));
         analyze_into(placed.view(), &options, &mut views, peaks)
             .unwrap_or_else(|error| panic!("{error}\n{}", self.story(engine, &how)));
         let masks: Vec<_> = outputs.iter().map(Placed::view).collect();

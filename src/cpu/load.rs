@@ -1,0 +1,116 @@
+//! Load: time bins from the caller's array, in whatever memory order, into tiles.
+//!
+//! Reads: the caller's array. Writes: Values.
+//! Values: `[cell][lane]`; lanes beyond the last bin hold zeros, and so are not live.
+
+use std::ops::Range;
+
+use ndarray::{ArrayView3, Axis};
+
+use super::lanes::Word;
+use super::survey::{BLOCK, Survey};
+use crate::Element;
+use crate::posterior::{Fastest, Posterior};
+
+/// Copies the bins `bins` into as many of `tiles` as they fill, and surveys each block of cells as soon as it is
+/// complete, if it can while the block is still in the first-level cache.
+#[inline(always)]
+pub(super) fn load<T: Element, W: Word, const L: usize>(
+    p: &Posterior<'_, T>,
+    bins: Range<usize>,
+    tiles: &mut [Vec<[T; L]>],
+    surveys: &mut [Survey<T, W, L>],
+) {
+    let view = p.bins(bins);
+    let tiles = &mut tiles[..view.dim().2.div_ceil(L)];
+    match p.fastest() {
+        Fastest::T => by_cell(view, tiles, surveys),
+        Fastest::Y => {
+            by_bin(view, tiles, Axis(0));
+            survey_all(tiles, surveys);
+        }
+        Fastest::X => {
+            by_bin(view, tiles, Axis(1));
+            survey_all(tiles, surveys);
+        }
+    }
+}
+
+/// Cell after cell, all bins of a cell at once: a row of the array is a row of the tiles.
+#[inline(always)]
+fn by_cell<T: Element, W: Word, const L: usize>(
+    view: ArrayView3<'_, T>,
+    tiles: &mut [Vec<[T; L]>],
+    surveys: &mut [Survey<T, W, L>],
+) {
+    let cells = view.dim().0 * view.dim().1;
+    let mut rows = view.lanes(Axis(2)).into_iter();
+    for (block, start) in (0..cells).step_by(BLOCK).enumerate() {
+        let end = (start + BLOCK).min(cells);
+        for cell in start..end {
+            let Some(row) = rows.next() else { return };
+            if let Some(row) = row.to_slice() {
+                for (tile, values) in tiles.iter_mut().zip(row.chunks(L)) {
+                    if let Ok(values) = <&[T; L]>::try_from(values) {
+                        tile[cell] = *values;
+                    } else {
+                        tile[cell][..values.len()].copy_from_slice(values);
+                        tile[cell][values.len()..].fill(T::default());
+                    }
+                }
+            } else {
+                let mut values = row.iter().copied().chain(std::iter::repeat(T::default()));
+                for tile in tiles.iter_mut() {
+                    for (to, value) in tile[cell].iter_mut().zip(&mut values) {
+                        *to = value;
+                    }
+                }
+            }
+        }
+        for (k, tile) in tiles.iter().enumerate() {
+            surveys[k].add(block as u32, &tile[start..end]);
+        }
+    }
+}
+
+/// Bin after bin within each slice along `outer`: the other map axis lies in order in memory, and the part of the tile
+/// that a slice fills stays in the first-level cache while the lanes are filled one by one.
+#[inline(always)]
+fn by_bin<T: Element, const L: usize>(
+    view: ArrayView3<'_, T>,
+    tiles: &mut [Vec<[T; L]>],
+    outer: Axis,
+) {
+    let (_, n_y, n_t) = view.dim();
+    let (outer_step, inner_step) = if outer == Axis(0) { (n_y, 1) } else { (1, n_y) };
+    for (k, tile) in tiles.iter_mut().enumerate() {
+        for (o, slice) in view.axis_iter(outer).enumerate() {
+            let start = o * outer_step;
+            for lane in 0..L {
+                let t = k * L + lane;
+                if t < n_t {
+                    let values = slice.index_axis(Axis(1), t);
+                    for (i, &value) in values.iter().enumerate() {
+                        tile[start + i * inner_step][lane] = value;
+                    }
+                } else {
+                    for i in 0..slice.dim().0 {
+                        tile[start + i * inner_step][lane] = T::default();
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn survey_all<T: Element, W: Word, const L: usize>(
+    tiles: &[Vec<[T; L]>],
+    surveys: &mut [Survey<T, W, L>],
+) {
+    for (k, tile) in tiles.iter().enumerate() {
+        for (block, cells) in tile.chunks(BLOCK).enumerate() {
+            surveys[k].add(block as u32, cells);
+        }
+    }
+}

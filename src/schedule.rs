@@ -1,0 +1,354 @@
+//! The queue of batches, the workers that draw from it, and the order in which peaks come together again.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ndarray::{ArrayViewMut3, Axis};
+
+use crate::cpu::{Cpu, Task};
+use crate::emit;
+use crate::marks::{Marks, PeakMarks};
+use crate::memory::Budget;
+use crate::options::ProgressFn;
+use crate::plan::Plan;
+use crate::posterior::Posterior;
+use crate::{
+    CancelToken, Element, Error, InstructionSet, Options, Peaks, Progress, Report, Seconds,
+};
+
+/// How often the calling thread looks up.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Whether work should stop: the caller's token, or a failure.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    failed: AtomicBool,
+    token: Option<CancelToken>,
+}
+
+impl Stop {
+    pub(crate) fn requested(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+            || self.token.as_ref().is_some_and(CancelToken::is_cancelled)
+    }
+}
+
+/// Runs `plan` over `p`: fills `masks`, one for each alpha, and appends to `peaks`, which is empty.
+pub(crate) fn run<T: Element>(
+    p: &Posterior<'_, T>,
+    options: &Options,
+    plan: &Plan,
+    instruction_set: InstructionSet,
+    budget: Budget,
+    masks: &mut [ArrayViewMut3<'_, bool>],
+    peaks: &mut Peaks<T>,
+) -> Result<Report, Error> {
+    let started = Instant::now();
+    let [_, _, n_t] = p.shape();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(plan.threads)
+        .thread_name(|i| format!("peakmask-{i}"))
+        .build()
+        .map_err(|reason| Error::Threads {
+            threads: plan.threads,
+            reason: reason.to_string(),
+        })?;
+    let run = Run {
+        p,
+        options,
+        plan,
+        instruction_set,
+        stop: Stop {
+            failed: AtomicBool::new(false),
+            token: options.cancel.clone(),
+        },
+        queue: Mutex::new(Queue {
+            next: 0,
+            masks: masks.iter_mut().map(|mask| mask.view_mut()).collect(),
+        }),
+        gathering: Mutex::new(Gathering {
+            next: 0,
+            waiting: BTreeMap::new(),
+            spare: Vec::new(),
+            peaks,
+            budget,
+        }),
+        appended: Condvar::new(),
+        done: AtomicUsize::new(0),
+        outcome: Mutex::new(Outcome {
+            running: plan.threads,
+            seconds: Seconds::default(),
+            error: None,
+        }),
+        finished: Condvar::new(),
+    };
+    pool.in_place_scope(|scope| {
+        for _ in 0..plan.threads {
+            scope.spawn(|_| run.work());
+        }
+        run.watch(options.progress.as_ref(), n_t);
+    });
+    let outcome = run
+        .outcome
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    if let Some(error) = outcome.error {
+        return Err(error);
+    }
+    if run.done.load(Ordering::Relaxed) < n_t {
+        return Err(Error::Cancelled {
+            done: run.done.load(Ordering::Relaxed),
+            total: n_t,
+        });
+    }
+    Ok(Report {
+        engine: "cpu",
+        instruction_set,
+        threads: plan.threads,
+        bins: n_t,
+        peaks: peaks.len(),
+        seconds: Seconds {
+            total: started.elapsed().as_secs_f64(),
+            ..outcome.seconds
+        },
+        bytes_planned: plan.estimate.total(),
+    })
+}
+
+/// Everything that the threads of one analysis share.
+struct Run<'a, 'p, T> {
+    p: &'a Posterior<'p, T>,
+    options: &'a Options,
+    plan: &'a Plan,
+    instruction_set: InstructionSet,
+    stop: Stop,
+    queue: Mutex<Queue<'a>>,
+    gathering: Mutex<Gathering<'a, T>>,
+    /// Signalled when a batch has been appended.
+    appended: Condvar,
+    /// Bins completed.
+    done: AtomicUsize,
+    outcome: Mutex<Outcome>,
+    /// Signalled when a worker has ended.
+    finished: Condvar,
+}
+
+/// The bins that nobody has taken yet, with their part of every output.
+struct Queue<'a> {
+    next: usize,
+    masks: Vec<ArrayViewMut3<'a, bool>>,
+}
+
+/// A range of bins and its part of every output.
+struct Batch<'a> {
+    bins: Range<usize>,
+    masks: Vec<ArrayViewMut3<'a, bool>>,
+}
+
+/// Brings the peaks of batches into the order of their bins.
+struct Gathering<'a, T> {
+    /// First bin of the batch to be appended next.
+    next: usize,
+    /// Batches that came too early, by first bin.
+    waiting: BTreeMap<usize, PeakMarks<T>>,
+    /// Emptied columns, to be filled again.
+    spare: Vec<PeakMarks<T>>,
+    peaks: &'a mut Peaks<T>,
+    budget: Budget,
+}
+
+/// How the workers ended.
+struct Outcome {
+    running: usize,
+    seconds: Seconds,
+    error: Option<Error>,
+}
+
+impl<'a, T: Element> Run<'a, '_, T> {
+    /// The calling thread's part: reports progress until all workers have ended.
+    fn watch(&self, progress: Option<&ProgressFn>, total: usize) {
+        let mut told = usize::MAX;
+        loop {
+            let outcome = lock(&self.outcome);
+            let (outcome, _) = self
+                .finished
+                .wait_timeout_while(outcome, TICK, |outcome| outcome.running > 0)
+                .unwrap_or_else(PoisonError::into_inner);
+            let running = outcome.running;
+            drop(outcome);
+            let done = self.done.load(Ordering::Relaxed);
+            if let Some(progress) = progress.filter(|_| done != told) {
+                told = done;
+                if let Err(panic) =
+                    catch_unwind(AssertUnwindSafe(|| progress(Progress { done, total })))
+                {
+                    self.fail(None);
+                    resume_unwind(panic);
+                }
+            }
+            if running == 0 {
+                return;
+            }
+        }
+    }
+
+    /// A worker's part: takes batches until there are none, or until it should stop.
+    fn work(&self) {
+        let mut seconds = Seconds::default();
+        let result =
+            catch_unwind(AssertUnwindSafe(|| self.batches(&mut seconds))).unwrap_or_else(|panic| {
+                Err(Error::Worker {
+                    message: message(&*panic),
+                })
+            });
+        if let Err(error) = result {
+            self.fail(Some(error));
+        }
+        let mut outcome = lock(&self.outcome);
+        outcome.running -= 1;
+        outcome.seconds.add(&seconds);
+        self.finished.notify_all();
+    }
+
+    fn batches(&self, seconds: &mut Seconds) -> Result<(), Error> {
+        let [n_x, n_y, n_t] = self.p.shape();
+        let mut engine = Cpu::new(&self.plan.cpu, n_x, n_y, self.instruction_set);
+        let mut marks = Marks::default();
+        while let Some(mut batch) = self.take(n_t) {
+            // Alphas in groups, so that scratch does not grow with their number; peaks come with the first group.
+            let mut rest = &mut batch.masks[..];
+            for (group, alphas) in groups(&self.options.alphas, self.plan.cpu.alphas).enumerate() {
+                let task = Task {
+                    alphas,
+                    connectivity: self.options.connectivity,
+                    peaks: group == 0,
+                };
+                if !engine.run(
+                    self.p,
+                    batch.bins.clone(),
+                    task,
+                    &self.stop,
+                    &mut marks,
+                    seconds,
+                ) {
+                    return Ok(());
+                }
+                let emitting = Instant::now();
+                let (now, later) = rest.split_at_mut(alphas.len());
+                rest = later;
+                emit::masks(&marks, now);
+                if group == 0
+                    && !self.append(batch.bins.start, batch.bins.len(), &mut marks.peaks, n_y)?
+                {
+                    return Ok(());
+                }
+                seconds.emit += emitting.elapsed().as_secs_f64();
+            }
+            self.done.fetch_add(batch.bins.len(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// The next batch; none when all are taken, or when work should stop.
+    fn take(&self, n_t: usize) -> Option<Batch<'a>> {
+        if self.stop.requested() {
+            return None;
+        }
+        let mut queue = lock(&self.queue);
+        let bins = queue.next..(queue.next + self.plan.cpu.batch).min(n_t);
+        if bins.is_empty() {
+            return None;
+        }
+        queue.next = bins.end;
+        let (masks, rest) = std::mem::take(&mut queue.masks)
+            .into_iter()
+            .map(|mask| mask.split_at(Axis(2), bins.len()))
+            .unzip();
+        queue.masks = rest;
+        Some(Batch { bins, masks })
+    }
+
+    /// Appends the peaks of the batch that begins at bin `start`, now or when its turn has come; false when work should
+    /// stop. Batches that wait are few: a worker that is far ahead waits too.
+    fn append(
+        &self,
+        start: usize,
+        bins: usize,
+        marks: &mut PeakMarks<T>,
+        n_y: usize,
+    ) -> Result<bool, Error> {
+        let mut gathering = lock(&self.gathering);
+        while gathering.next != start && gathering.waiting.len() >= 2 * self.plan.threads {
+            if self.stop.requested() {
+                return Ok(false);
+            }
+            gathering = self
+                .appended
+                .wait_timeout(gathering, TICK)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        if gathering.next != start {
+            let spare = gathering.spare.pop().unwrap_or_default();
+            gathering
+                .waiting
+                .insert(start, std::mem::replace(marks, spare));
+            return Ok(true);
+        }
+        gathering.append(marks, bins, n_y)?;
+        while let Some(mut marks) = {
+            let next = gathering.next;
+            gathering.waiting.remove(&next)
+        } {
+            let bins = marks.counts.len();
+            gathering.append(&marks, bins, n_y)?;
+            marks.clear();
+            gathering.spare.push(marks);
+        }
+        self.appended.notify_all();
+        Ok(true)
+    }
+
+    /// Stops all work; the first error is kept.
+    fn fail(&self, error: Option<Error>) {
+        let mut outcome = lock(&self.outcome);
+        outcome.error = outcome.error.take().or(error);
+        self.stop.failed.store(true, Ordering::Relaxed);
+        self.appended.notify_all();
+    }
+}
+
+impl<T: Element> Gathering<'_, T> {
+    fn append(&mut self, marks: &PeakMarks<T>, bins: usize, n_y: usize) -> Result<(), Error> {
+        self.budget.take_peaks(marks.cells.len())?;
+        emit::reserve(self.peaks, marks.cells.len())?;
+        emit::peaks(marks, n_y, self.peaks);
+        self.next += bins;
+        Ok(())
+    }
+}
+
+/// The alphas in groups of at most `most`; one empty group if there are none.
+fn groups(alphas: &[f64], most: usize) -> impl Iterator<Item = &[f64]> {
+    alphas
+        .chunks(most)
+        .chain(alphas.is_empty().then_some(alphas))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while a lock is held ends the analysis with an error; what the lock guards is then only dropped.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
