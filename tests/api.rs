@@ -718,7 +718,7 @@ fn unusual<T: Float>(shape: [usize; 3]) {
     };
     for engine in Engine::all().into_iter().step_by(2) {
         trial.owned(engine, Layout::C);
-        trial.into_outputs(engine, Layout::TXY, Layout::C, &mut Peaks::new());
+        trial.given_outputs(engine, Layout::TXY, Layout::C, &mut Peaks::new());
     }
 }
 

@@ -101,7 +101,7 @@ fn check_case<T: Float>(seed: u64) -> Census {
                 trial.owned_view(engine, view, &format!("input broadcast along {axis:?}"));
             }
             _ if rng.u8(..4) == 0 => trial.owned(engine, layout),
-            _ => trial.into_outputs(engine, layout, Layout::draw(&mut rng), &mut peaks),
+            _ => trial.given_outputs(engine, layout, Layout::draw(&mut rng), &mut peaks),
         }
     }
     let mut census = Census::default();
@@ -138,7 +138,7 @@ fn every_layout<T: Float>() {
         for (i, &input) in Layout::all().iter().enumerate() {
             for (o, &output) in Layout::all().iter().enumerate() {
                 let engine = engines[(i + o) % engines.len()];
-                trial.into_outputs(engine, input, output, &mut peaks);
+                trial.given_outputs(engine, input, output, &mut peaks);
             }
             for &engine in &engines {
                 trial.owned(engine, input);
@@ -246,7 +246,7 @@ fn small_maps<T: Float>(p: &Array3<f64>, alphas: &[f64], eight: bool) {
     let engines = Engine::all();
     let engine = engines[p.len() % engines.len()];
     trial.owned(engine, Layout::C);
-    trial.into_outputs(engine, Layout::TXY, Layout::FORTRAN, &mut Peaks::new());
+    trial.given_outputs(engine, Layout::TXY, Layout::FORTRAN, &mut Peaks::new());
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fmt::Write;
 
-use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array3, ArrayBase, ArrayView2, ArrayView3, Axis};
 use peakmask::Peaks;
 
 use super::float::Float;
@@ -128,7 +128,7 @@ fn masks_shape_difference(
     found: &[ArrayView3<'_, bool>],
 ) -> Option<Difference> {
     let expected: Vec<_> = expected.iter().map(Array3::dim).collect();
-    let found: Vec<_> = found.iter().map(|mask| mask.dim()).collect();
+    let found: Vec<_> = found.iter().map(ArrayBase::dim).collect();
     (expected != found).then(|| Difference {
         bin: None,
         alpha: None,

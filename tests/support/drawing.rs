@@ -94,7 +94,7 @@ impl Drawing {
         };
         trial.oracle();
         trial.owned(engine, Layout::C);
-        trial.into_outputs(engine, Layout::TXY, Layout::C, &mut Peaks::new());
+        trial.given_outputs(engine, Layout::TXY, Layout::C, &mut Peaks::new());
     }
 
     /// The map in every third of 131 time bins, between its mirror image and a map without peaks: it has to yield the

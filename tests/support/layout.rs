@@ -205,7 +205,7 @@ impl<A: Copy + PartialEq> Placed<A> {
 impl Placed<bool> {
     /// An output for masks, as analysis finds it: all true, among canaries.
     pub(crate) fn output(shape: [usize; 3], layout: Layout) -> Self {
-        let canary = |at: usize| at.wrapping_mul(0x9e37_79b9).count_ones() % 2 == 0;
+        let canary = |at: usize| at.wrapping_mul(0x9e37_79b9).count_ones().is_multiple_of(2);
         Self::new(Array3::from_elem(shape, true).view(), layout, canary)
     }
 

@@ -1,6 +1,6 @@
 //! One posterior, analysed in one way, compared with what was expected, and a failure that tells all.
 
-use ndarray::{ArrayView3, ArrayViewMut3, Axis};
+use ndarray::{ArrayBase, ArrayView3, ArrayViewMut3, Axis};
 use peakmask::{Connectivity, Peaks, analyze, analyze_into};
 
 use super::compare::{Answer, Difference, Zeros, draw_map, first_difference};
@@ -39,7 +39,7 @@ impl<T: Float> Trial<'_, T> {
             .unwrap_or_else(|error| panic!("{error}\n{}", self.story(engine, how)));
         let masks: Vec<_> = found.masks.iter().map(|mask| mask.view()).collect();
         assert!(
-            found.masks.iter().all(|mask| mask.is_standard_layout()),
+            found.masks.iter().all(ArrayBase::is_standard_layout),
             "a mask is not in C order\n{}",
             self.story(engine, how)
         );
@@ -47,7 +47,7 @@ impl<T: Float> Trial<'_, T> {
     }
 
     /// Analyses and compares, with input and outputs in these layouts, among canaries, outputs prefilled with true.
-    pub(crate) fn into_outputs(
+    pub(crate) fn given_outputs(
         &self,
         engine: Engine,
         input: Layout,
