@@ -151,23 +151,33 @@ pub(crate) fn peaks<T: Element>(marks: &PeakMarks<T>, n_y: usize, peaks: &mut Pe
     peaks.heights.extend_from_slice(&marks.heights);
 }
 
-/// Makes room for `more` peaks, at least a quarter more than there are, so that growth copies little.
-pub(crate) fn reserve<T>(peaks: &mut Peaks<T>, more: usize) -> Result<(), Error> {
-    fn grow<C>(column: &mut Vec<C>, more: usize) -> Result<(), Error> {
-        if column.capacity() - column.len() < more {
-            let more = more.max(column.len() / 4);
-            column
-                .try_reserve_exact(more)
-                .map_err(|_| Error::OutOfMemory {
-                    bytes: ((column.len() + more) * size_of::<C>()) as u64,
-                })?;
-            advise(column.as_ptr().cast(), column.capacity() * size_of::<C>());
-        }
-        Ok(())
+/// Makes room for `more` peaks: at first for as many as are `assumed`, later for a quarter more than there are.
+pub(crate) fn reserve<T>(peaks: &mut Peaks<T>, more: usize, assumed: u64) -> Result<(), Error> {
+    let assumed = usize::try_from(assumed).unwrap_or(0);
+    grow(&mut peaks.coords, more, assumed)?;
+    grow(&mut peaks.prominences, more, assumed)?;
+    grow(&mut peaks.heights, more, assumed)
+}
+
+fn grow<C>(column: &mut Vec<C>, more: usize, assumed: usize) -> Result<(), Error> {
+    // So large a block lies in a mapping of its own, which grows without a copy, and leaves no hole in the heap.
+    const MAPPED: usize = 33 << 20;
+    let (len, size) = (column.len(), size_of::<C>());
+    if column.capacity() - len < more {
+        let roomy = if len == 0 {
+            assumed
+        } else {
+            (len / 4).max((MAPPED / size).saturating_sub(len))
+        };
+        let more = more.max(roomy);
+        column
+            .try_reserve_exact(more)
+            .map_err(|_| Error::OutOfMemory {
+                bytes: ((len + more) * size) as u64,
+            })?;
+        advise(column.as_ptr().cast(), column.capacity() * size);
     }
-    grow(&mut peaks.coords, more)?;
-    grow(&mut peaks.prominences, more)?;
-    grow(&mut peaks.heights, more)
+    Ok(())
 }
 
 /// Gives back the room that was not needed.
@@ -190,21 +200,25 @@ pub(crate) fn mask(shape: (usize, usize, usize)) -> Result<Array3<bool>, Error> 
 }
 
 /// Asks for huge pages: fresh memory costs as much as the work of filling it, and small pages several times more.
+///
+/// The advice covers the pages of both ends whole. Advice for the middle alone would split the mapping in the kernel, and
+/// an allocator can then no longer move it by its page table when it grows: it copies, and needs the memory twice.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "page advice")]
 fn advise(start: *const u8, bytes: usize) {
+    const PAGE: usize = 4096;
     const HUGE: usize = 2 << 20;
-    let skip = start.align_offset(HUGE);
-    if bytes >= skip.saturating_add(HUGE) {
-        // SAFETY: the range lies within one allocation; the advice changes how its pages are backed, never what they hold.
-        // A refusal changes nothing, and is not an error.
+    if bytes >= 2 * HUGE {
+        let skip = start.addr() % PAGE;
+        // SAFETY: the advice changes how pages are backed, never what they hold, whosever they are. A refusal changes
+        // nothing, and is not an error.
         unsafe {
             libc::madvise(
-                start.add(skip).cast_mut().cast(),
-                (bytes - skip) / HUGE * HUGE,
+                start.wrapping_sub(skip).cast_mut().cast(),
+                (skip + bytes).next_multiple_of(PAGE),
                 libc::MADV_HUGEPAGE,
-            )
-        };
+            );
+        }
     }
 }
 

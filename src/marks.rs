@@ -1,7 +1,7 @@
 //! Marks: what an engine returns for a batch of time bins, before any of it reaches the caller's arrays.
 
 /// Filled cells by alpha, and the peaks of every bin with the two values that make a prominence.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Marks<T> {
     /// `[alpha][cell][row_bytes]`: the cells of each mask, one bit for each bin, the first bin lowest.
     filled: Vec<u8>,
@@ -23,18 +23,22 @@ pub(crate) struct PeakMarks<T> {
     pub(crate) bases: Vec<T>,
 }
 
-impl<T> Default for PeakMarks<T> {
-    fn default() -> Self {
+impl<T> PeakMarks<T> {
+    /// Room for `most` peaks, whose memory is touched only when it is written: lists that never move leave no holes.
+    pub(crate) fn new(most: usize) -> Self {
         Self {
             counts: Vec::new(),
-            cells: Vec::new(),
-            heights: Vec::new(),
-            bases: Vec::new(),
+            cells: Vec::with_capacity(most),
+            heights: Vec::with_capacity(most),
+            bases: Vec::with_capacity(most),
         }
     }
-}
 
-impl<T> PeakMarks<T> {
+    /// Bytes in use.
+    pub(crate) fn bytes(&self) -> usize {
+        self.cells.len() * (size_of::<u32>() + 2 * size_of::<T>())
+    }
+
     pub(crate) fn clear(&mut self) {
         self.counts.clear();
         self.cells.clear();
@@ -44,6 +48,15 @@ impl<T> PeakMarks<T> {
 }
 
 impl<T> Marks<T> {
+    /// Marks with room for `most` peaks.
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            filled: Vec::new(),
+            row_bytes: 0,
+            peaks: PeakMarks::new(most),
+        }
+    }
+
     /// Makes room for `planes` (alphas times cells) rows of `lanes` bits, and forgets the peaks of the last batch.
     pub(crate) fn start(&mut self, lanes: usize, planes: usize) {
         self.row_bytes = lanes.div_ceil(8);

@@ -108,6 +108,11 @@ impl Budget {
         Ok(budget)
     }
 
+    /// The number of peaks for which the estimate has room.
+    pub(crate) fn assumed_peaks(&self) -> u64 {
+        self.estimate.assumed_peaks
+    }
+
     /// Counts peaks that are about to be stored.
     pub(crate) fn take_peaks(&mut self, peaks: usize) -> Result<(), Error> {
         self.peaks += peaks as u64;

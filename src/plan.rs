@@ -11,6 +11,8 @@ const ROW_BYTES: usize = 1 << 10;
 const STRIP_BYTES: usize = 8 << 20;
 /// Filled bits of one batch.
 const FILLED_BYTES: usize = 1 << 20;
+/// Peaks that a worker lists before it hands them over; one more tile may come on top.
+pub(crate) const LISTED_BYTES: usize = 1 << 20;
 /// Bins of one batch: its masks are written in rows of this many booleans.
 const BATCH_BINS: usize = 512;
 
@@ -86,6 +88,8 @@ pub(crate) struct CpuPlan {
     pub(crate) batch: usize,
     /// Alphas of a pass over a batch.
     pub(crate) alphas: usize,
+    /// The most peaks that a worker lists before it hands them over.
+    pub(crate) listed: usize,
 }
 
 impl Plan {
@@ -144,10 +148,11 @@ impl CpuPlan {
             tiles,
             batch,
             alphas,
+            listed: LISTED_BYTES / (4 + 2 * dtype.size()) + lanes * cells,
         }
     }
 
-    /// What one worker keeps: tiles, planes, and the marks of a batch with the assumed number of peaks.
+    /// What one worker keeps: tiles, planes, the marks of a batch, and the peaks of another that waits.
     fn scratch_bytes(&self, n_x: usize, n_y: usize, dtype: Dtype) -> u64 {
         let cells = n_x * n_y;
         let word = (self.lanes / 8).max(1);
@@ -155,8 +160,9 @@ impl CpuPlan {
         let planes = 4 * (n_x + 2) * (n_y + 1) * word;
         let rows = 2 * n_y * (self.lanes * dtype.size() + word);
         let filled = self.batch.div_ceil(8) * cells * self.alphas;
-        let listed = self.lanes * cells / 32 * (4 + dtype.size());
-        let marks = self.batch * cells / 32 * (4 + 2 * dtype.size());
-        (tiles + planes + rows + filled + listed + marks + 8 * cells) as u64
+        // Peaks in the order in which they are met, in order of bins, and those of another batch that waits.
+        let listed =
+            self.lanes * cells * (4 + dtype.size()) + 2 * self.listed * (4 + 2 * dtype.size());
+        (tiles + planes + rows + filled + listed + 8 * cells) as u64
     }
 }

@@ -67,14 +67,13 @@ pub(crate) fn run<T: Element>(
             failed: AtomicBool::new(false),
             token: options.cancel.clone(),
         },
-        queue: Mutex::new(Queue {
-            next: 0,
+        queue: Mutex::new(Batch {
+            bins: 0..n_t,
             masks: masks.iter_mut().map(|mask| mask.view_mut()).collect(),
         }),
         gathering: Mutex::new(Gathering {
             next: 0,
             waiting: BTreeMap::new(),
-            spare: Vec::new(),
             peaks,
             budget,
         }),
@@ -127,7 +126,8 @@ struct Run<'a, 'p, T> {
     plan: &'a Plan,
     instruction_set: InstructionSet,
     stop: Stop,
-    queue: Mutex<Queue<'a>>,
+    /// The bins that nobody has taken yet.
+    queue: Mutex<Batch<'a>>,
     gathering: Mutex<Gathering<'a, T>>,
     /// Signalled when a batch has been appended.
     appended: Condvar,
@@ -138,16 +138,26 @@ struct Run<'a, 'p, T> {
     finished: Condvar,
 }
 
-/// The bins that nobody has taken yet, with their part of every output.
-struct Queue<'a> {
-    next: usize,
-    masks: Vec<ArrayViewMut3<'a, bool>>,
-}
-
 /// A range of bins and its part of every output.
 struct Batch<'a> {
     bins: Range<usize>,
     masks: Vec<ArrayViewMut3<'a, bool>>,
+}
+
+impl Batch<'_> {
+    /// Takes the first `n` bins away; all of them, if there are fewer.
+    fn take(&mut self, n: usize) -> Self {
+        let n = n.min(self.bins.len());
+        let middle = self.bins.start + n;
+        let (masks, rest) = std::mem::take(&mut self.masks)
+            .into_iter()
+            .map(|mask| mask.split_at(Axis(2), n))
+            .unzip();
+        self.masks = rest;
+        let bins = self.bins.start..middle;
+        self.bins.start = middle;
+        Self { bins, masks }
+    }
 }
 
 /// Brings the peaks of batches into the order of their bins.
@@ -156,8 +166,6 @@ struct Gathering<'a, T> {
     next: usize,
     /// Batches that came too early, by first bin.
     waiting: BTreeMap<usize, PeakMarks<T>>,
-    /// Emptied columns, to be filled again.
-    spare: Vec<PeakMarks<T>>,
     peaks: &'a mut Peaks<T>,
     budget: Budget,
 }
@@ -216,74 +224,77 @@ impl<'a, T: Element> Run<'a, '_, T> {
     }
 
     fn batches(&self, seconds: &mut Seconds) -> Result<(), Error> {
-        let [n_x, n_y, n_t] = self.p.shape();
+        let [n_x, n_y, _] = self.p.shape();
         let mut engine = Cpu::new(&self.plan.cpu, n_x, n_y, self.instruction_set);
-        let mut marks = Marks::default();
-        while let Some(mut batch) = self.take(n_t) {
-            // Alphas in groups, so that scratch does not grow with their number; peaks come with the first group.
-            let mut rest = &mut batch.masks[..];
-            for (group, alphas) in groups(&self.options.alphas, self.plan.cpu.alphas).enumerate() {
-                let task = Task {
-                    alphas,
-                    connectivity: self.options.connectivity,
-                    peaks: group == 0,
-                };
-                if !engine.run(
+        let mut marks = Marks::new(self.plan.cpu.listed);
+        while let Some(mut batch) = self.next() {
+            while !batch.bins.is_empty() {
+                // Alphas in groups, so that scratch does not grow with their number; peaks come with the first group.
+                let mut groups = groups(&self.options.alphas, self.plan.cpu.alphas);
+                let first = self.task(groups.next().unwrap_or_default(), true);
+                let Some(done) = engine.run(
                     self.p,
                     batch.bins.clone(),
-                    task,
+                    first,
                     &self.stop,
                     &mut marks,
                     seconds,
-                ) {
+                ) else {
+                    return Ok(());
+                };
+                let mut part = batch.take(done);
+                let mut masks = &mut part.masks[..];
+                emit(&marks, &mut masks, first.alphas.len(), seconds);
+                let start = Instant::now();
+                if !self.append(part.bins.start, &mut marks.peaks, n_y)? {
                     return Ok(());
                 }
-                let emitting = Instant::now();
-                let (now, later) = rest.split_at_mut(alphas.len());
-                rest = later;
-                emit::masks(&marks, now);
-                if group == 0
-                    && !self.append(batch.bins.start, batch.bins.len(), &mut marks.peaks, n_y)?
-                {
-                    return Ok(());
+                seconds.emit += start.elapsed().as_secs_f64();
+                for alphas in groups {
+                    let task = self.task(alphas, false);
+                    if engine
+                        .run(
+                            self.p,
+                            part.bins.clone(),
+                            task,
+                            &self.stop,
+                            &mut marks,
+                            seconds,
+                        )
+                        .is_none()
+                    {
+                        return Ok(());
+                    }
+                    emit(&marks, &mut masks, alphas.len(), seconds);
                 }
-                seconds.emit += emitting.elapsed().as_secs_f64();
+                self.done.fetch_add(part.bins.len(), Ordering::Relaxed);
             }
-            self.done.fetch_add(batch.bins.len(), Ordering::Relaxed);
         }
         Ok(())
     }
 
+    fn task(&self, alphas: &'a [f64], peaks: bool) -> Task<'a> {
+        Task {
+            alphas,
+            connectivity: self.options.connectivity,
+            peaks,
+        }
+    }
+
     /// The next batch; none when all are taken, or when work should stop.
-    fn take(&self, n_t: usize) -> Option<Batch<'a>> {
+    fn next(&self) -> Option<Batch<'a>> {
         if self.stop.requested() {
             return None;
         }
-        let mut queue = lock(&self.queue);
-        let bins = queue.next..(queue.next + self.plan.cpu.batch).min(n_t);
-        if bins.is_empty() {
-            return None;
-        }
-        queue.next = bins.end;
-        let (masks, rest) = std::mem::take(&mut queue.masks)
-            .into_iter()
-            .map(|mask| mask.split_at(Axis(2), bins.len()))
-            .unzip();
-        queue.masks = rest;
-        Some(Batch { bins, masks })
+        let batch = lock(&self.queue).take(self.plan.cpu.batch);
+        (!batch.bins.is_empty()).then_some(batch)
     }
 
-    /// Appends the peaks of the batch that begins at bin `start`, now or when its turn has come; false when work should
-    /// stop. Batches that wait are few: a worker that is far ahead waits too.
-    fn append(
-        &self,
-        start: usize,
-        bins: usize,
-        marks: &mut PeakMarks<T>,
-        n_y: usize,
-    ) -> Result<bool, Error> {
+    /// Appends the peaks of the bins from `start` on, now or when their turn has come; false when work should stop.
+    /// Batches that wait are few: a worker that is far ahead waits too.
+    fn append(&self, start: usize, marks: &mut PeakMarks<T>, n_y: usize) -> Result<bool, Error> {
         let mut gathering = lock(&self.gathering);
-        while gathering.next != start && gathering.waiting.len() >= 2 * self.plan.threads {
+        while gathering.next != start && gathering.waiting.len() >= self.plan.threads {
             if self.stop.requested() {
                 return Ok(false);
             }
@@ -294,21 +305,15 @@ impl<'a, T: Element> Run<'a, '_, T> {
                 .0;
         }
         if gathering.next != start {
-            let spare = gathering.spare.pop().unwrap_or_default();
+            let fresh = PeakMarks::new(self.plan.cpu.listed);
             gathering
                 .waiting
-                .insert(start, std::mem::replace(marks, spare));
+                .insert(start, std::mem::replace(marks, fresh));
             return Ok(true);
         }
-        gathering.append(marks, bins, n_y)?;
-        while let Some(mut marks) = {
-            let next = gathering.next;
-            gathering.waiting.remove(&next)
-        } {
-            let bins = marks.counts.len();
-            gathering.append(&marks, bins, n_y)?;
-            marks.clear();
-            gathering.spare.push(marks);
+        gathering.append(marks, n_y)?;
+        while let Some(marks) = gathering.next_waiting() {
+            gathering.append(&marks, n_y)?;
         }
         self.appended.notify_all();
         Ok(true)
@@ -324,13 +329,31 @@ impl<'a, T: Element> Run<'a, '_, T> {
 }
 
 impl<T: Element> Gathering<'_, T> {
-    fn append(&mut self, marks: &PeakMarks<T>, bins: usize, n_y: usize) -> Result<(), Error> {
+    fn next_waiting(&mut self) -> Option<PeakMarks<T>> {
+        self.waiting.remove(&self.next)
+    }
+
+    fn append(&mut self, marks: &PeakMarks<T>, n_y: usize) -> Result<(), Error> {
         self.budget.take_peaks(marks.cells.len())?;
-        emit::reserve(self.peaks, marks.cells.len())?;
+        emit::reserve(self.peaks, marks.cells.len(), self.budget.assumed_peaks())?;
         emit::peaks(marks, n_y, self.peaks);
-        self.next += bins;
+        self.next += marks.counts.len();
         Ok(())
     }
+}
+
+/// Writes the masks of the next `n` alphas, and leaves the others in `masks`.
+fn emit<'m, 'a, T>(
+    marks: &Marks<T>,
+    masks: &mut &'m mut [ArrayViewMut3<'a, bool>],
+    n: usize,
+    seconds: &mut Seconds,
+) {
+    let start = Instant::now();
+    let (now, later) = std::mem::take(masks).split_at_mut(n);
+    emit::masks(marks, now);
+    *masks = later;
+    seconds.emit += start.elapsed().as_secs_f64();
 }
 
 /// The alphas in groups of at most `most`; one empty group if there are none.

@@ -64,7 +64,7 @@ fn limit_below_the_estimate_refuses_before_anything_is_allocated() {
                     needed,
                     limit: needed - 1,
                     source_of_limit: LimitSource::Caller,
-                    peaks: None,
+                    peaks: None
                 }
             );
             assert!(grown < MIB, "{grown} bytes were allocated before refusing");

@@ -30,8 +30,8 @@ pub(super) struct Listing<T, W> {
 impl<T: Element, W: Word> Listing<T, W> {
     pub(super) fn new(frame: Frame, lanes: usize) -> Self {
         Self {
-            places: Vec::new(),
-            around: Vec::new(),
+            places: Vec::with_capacity(frame.cells() * lanes),
+            around: Vec::with_capacity(frame.cells() * lanes),
             counts: vec![0; lanes],
             ties: vec![W::default(); frame.len()],
             pending: vec![W::default(); frame.len()],

@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use crate::marks::Marks;
-use crate::plan::CpuPlan;
+use crate::plan::{CpuPlan, LISTED_BYTES};
 use crate::posterior::Posterior;
 use crate::{Connectivity, Element, Seconds};
 use lanes::Word;
@@ -65,7 +65,8 @@ impl<T: Element> Cpu<T> {
         }
     }
 
-    /// Computes the marks of the bins `bins`; false when it was stopped before the end.
+    /// Computes the marks of the bins `bins`, or of the first of them if they hold so many peaks that the rest has to
+    /// wait: the number of bins done. None when it was stopped.
     pub(crate) fn run(
         &mut self,
         p: &Posterior<'_, T>,
@@ -74,7 +75,7 @@ impl<T: Element> Cpu<T> {
         stop: &Stop,
         marks: &mut Marks<T>,
         seconds: &mut Seconds,
-    ) -> bool {
+    ) -> Option<usize> {
         self.scratch
             .run(self.instruction_set, p, bins, task, stop, marks, seconds)
     }
@@ -120,7 +121,7 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
         stop: &Stop,
         marks: &mut Marks<T>,
         seconds: &mut Seconds,
-    ) -> bool {
+    ) -> Option<usize> {
         let strip = self.tiles.len() * L;
         marks.start(
             bins.len().div_ceil(L) * L,
@@ -142,7 +143,7 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
                 clock.lap(&mut seconds.compare);
                 for a in 0..task.alphas.len() {
                     if !self.flood(k, a, task.connectivity, stop) {
-                        return false;
+                        return None;
                     }
                     let rows = marks.rows_mut(a, self.frame.cells());
                     let cells = (0..self.frame.n_x).flat_map(|x| &self.filled[self.frame.row(x)]);
@@ -160,9 +161,13 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
                     );
                 }
                 clock.lap(&mut seconds.bases);
+                let done = (first + L).min(end) - bins.start;
+                if marks.peaks.bytes() > LISTED_BYTES {
+                    return Some(done);
+                }
             }
         }
-        true
+        Some(bins.len())
     }
 
     /// Thresholds and local maxima of tile `k`, map row by map row, so that its values are read once.
@@ -245,7 +250,7 @@ trait Run<T>: Send {
         stop: &Stop,
         marks: &mut Marks<T>,
         seconds: &mut Seconds,
-    ) -> bool;
+    ) -> Option<usize>;
 }
 
 macro_rules! instruction_sets {
@@ -259,7 +264,7 @@ macro_rules! instruction_sets {
             stop: &Stop,
             marks: &mut Marks<T>,
             seconds: &mut Seconds,
-        ) -> bool {
+        ) -> Option<usize> {
             scratch.batch(p, bins, task, stop, marks, seconds)
         }
     )*};
@@ -292,7 +297,7 @@ impl<T: Element, W: Word, const L: usize> Run<T> for Scratch<T, W, L> {
         stop: &Stop,
         marks: &mut Marks<T>,
         seconds: &mut Seconds,
-    ) -> bool {
+    ) -> Option<usize> {
         match instruction_set {
             // SAFETY: `Cpu::new` has checked that the processor offers this instruction set.
             #[cfg(target_arch = "x86_64")]

@@ -191,7 +191,9 @@ mod tests {
             self.file(&format!("{folder}/memory.current"), &format!("{current}\n"));
             self.file(
                 &format!("{folder}/memory.stat"),
-                &format!("anon 1\nfile 2\ninactive_anon 3\ninactive_file {inactive}\nactive_file {active}\nunevictable 0\n"),
+                &format!(
+                    "anon 1\nfile 2\ninactive_anon 3\ninactive_file {inactive}\nactive_file {active}\nunevictable 0\n"
+                ),
             );
             self
         }

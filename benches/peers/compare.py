@@ -1,0 +1,265 @@
+"""The reference way and peakmask, alternately in one run, on the three inputs: a table of times and ratios.
+
+    python -m venv target/peers && target/peers/bin/pip install -r benches/peers/requirements.txt
+    target/peers/bin/python benches/peers/compare.py [--n-t 100000 65536] [--kinds gm] [--json OUT.json] ...
+
+Results are compared before anything is timed: masks, coordinates and heights to the bit, prominences by value.
+
+The reference takes a minute or more for 100,000 bins, and its time is linear in their number; so every round times it on
+some runs of consecutive bins, at places spread over the whole recording, inside the whole array. That leaves out what
+stacking 100,000 masks costs it beyond stacking a few, and so favours it. peakmask does the whole recording in every round.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import scipy
+import skimage
+
+import inputs
+import reference
+
+ROOT = Path(__file__).resolve().parents[2]
+ALPHAS = [0.5, 0.9]
+RUN = 16  # consecutive bins: two cache lines of float64 a cell
+BARS = {"openfield": (100, 150), "po": (100, 150), "gm": (85, 120)}  # x reference, one thread, xyt: bar and goal
+
+
+class Driver:
+    """The compiled side: a process that holds one input and answers jobs."""
+
+    def __init__(self, program, file, layout, pages):
+        self.command = [program, "serve", file, layout, pages, "1", *map(str, ALPHAS)]
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def ask(self, *words):
+        print(*words, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"peers_driver stopped at {words} with code {self.process.wait()}")
+        return json.loads(answer)
+
+    def seconds(self, job, threads):
+        return self.ask(job, threads)["seconds"]
+
+    def results(self, first, end):
+        with tempfile.TemporaryDirectory() as folder:
+            self.ask("dump", folder, first, end)
+            return {file.stem: np.load(file) for file in Path(folder).glob("*.npy")}
+
+    def memory(self, threads):
+        """Bytes beyond input and results at the peak of a first job, in a process of its own; None if not known."""
+        command = [*self.command[:5], str(threads), *self.command[6:]]
+        command[1] = "memory"
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)["beyond"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def build():
+    """Path of the driver, compiled as benches are."""
+    command = ["cargo", "bench", "--bench", "peers_driver", "--no-run", "--message-format=json-render-diagnostics"]
+    messages = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    artifacts = map(json.loads, messages.splitlines())
+    return next(a["executable"] for a in artifacts if a.get("target", {}).get("name") == "peers_driver")
+
+
+def places(n_t, count, rng):
+    """Starts of runs of bins, one in each of `count` equal parts of the recording."""
+    edges = np.linspace(0, max(n_t - RUN, 0), count + 1)
+    return sorted({int(rng.uniform(a, b)) for a, b in zip(edges, edges[1:])})
+
+
+def assert_equal(p, driver, starts):
+    for start in starts:
+        part = p[:, :, start : start + RUN]
+        peaks, masks = reference.analyze(part, ALPHAS)
+        expected = {"masks": np.stack(masks), **reference.columns(peaks, p.dtype)}
+        wrong = list(reference.differences(expected, driver.results(start, start + part.shape[2])))
+        if wrong:
+            sys.exit(f"bins {start} to {start + part.shape[2]} differ in {', '.join(wrong)}; nothing was timed")
+
+
+def time_reference(p, starts):
+    """Microseconds per bin, without and with reading every byte of the results once more."""
+    bare = read = bins = 0
+    for start in starts:
+        part = p[:, :, start : start + RUN]
+        began = time.perf_counter()
+        peaks, masks = reference.analyze(part, ALPHAS)
+        done = time.perf_counter()
+        for column in (*masks, *(column for bin in peaks for column in bin)):
+            column.sum()
+        bare, read, bins = bare + done - began, read + time.perf_counter() - began, bins + part.shape[2]
+    return bare / bins * 1e6, read / bins * 1e6
+
+
+class Side:
+    """One input in one layout: in this process for the reference, in a driver for peakmask."""
+
+    def __init__(self, stack, program, file, layout, pages):
+        self.layout, self.times = layout, {}
+        self.driver = stack.enter_context(Driver(program, file, layout, pages))
+        p = np.load(file)
+        self.p = p if layout == "xyt" else np.moveaxis(p, 0, 2)
+        self.about = self.driver.ask("about")
+        if self.about["read"] < 0.8 * self.about["copy"]:
+            sys.exit(f"the floor's read is slower than 80 % of a copy, so no floor: {self.about}")
+
+    def round(self, starts, threads):
+        """Times everything once."""
+        n_t = self.p.shape[2]
+        bare, read = time_reference(self.p, starts)
+        now = {"reference": bare, "reference, read": read}
+        for n in threads:
+            for job in ("warm", "fresh", "peaks", "floor"):
+                now[f"{job} {n}"] = self.driver.seconds(job, n) / n_t * 1e6
+        for name, time_ in now.items():
+            self.times.setdefault(name, []).append(time_)
+
+    def median(self, name):
+        return median(self.times[name])
+
+    def ratio(self, name, other, side=None):
+        """Median over the rounds of one time by another of the same round."""
+        return median(a / b for a, b in zip(self.times[name], (side or self).times[other]))
+
+
+def compare(program, kind, n_t, dtype, layouts, some, a):
+    """All layouts of one input in turn, round after round: what it costs, and the lines of the two tables."""
+    rng = np.random.default_rng(0)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=a.scratch)))
+        sides = []
+        for layout in layouts:
+            file = folder / f"{layout}.npy"
+            inputs.write(file, some, n_t, layout, dtype)
+            sides.append(Side(stack, program, file, layout, a.pages))
+        for side in sides:
+            assert_equal(side.p, side.driver, places(n_t, a.places, rng))
+        for _ in range(a.rounds):
+            starts = places(n_t, a.places, rng)
+            for side in sides:
+                side.round(starts, a.threads)
+        case = {"kind": kind, "n_t": n_t, "dtype": dtype, "layouts": {}, "lines": [], "layout_lines": []}
+        for side in sides:
+            beyond = {n: side.driver.memory(n) for n in a.threads}
+            case["layouts"][side.layout] = {"about": side.about, "beyond": beyond, "us_per_bin": side.times}
+            case["lines"] += [line(case, side, n, beyond[n], a.threads[0]) for n in a.threads]
+    if len(sides) == 2:
+        by_threads = " | ".join(f"{sides[1].ratio(f'warm {n}', f'warm {n}', sides[0]):.2f}" for n in a.threads)
+        case["layout_lines"].append(f"| {kind} | {n_t:,} | {dtype} | {by_threads} |")
+    return case
+
+
+COLUMNS = (
+    "input", "bins", "layout, type", "threads", "reference", "warm", "fresh", "x reference", "bar, goal",
+    "fresh x reference", "x fewest threads", "peaks only", "floor", "/ floor", "MB beyond input and results",
+)  # fmt: skip
+
+
+def line(case, side, n, beyond, fewest):
+    """One line of the table: a layout on n threads."""
+    warm, fresh, floor = f"warm {n}", f"fresh {n}", f"floor {n}"
+    barred = (side.layout, case["dtype"], n) == ("xyt", "f64", 1)
+    cells = (
+        f"{case['kind']}, {side.about['peaks'] / case['n_t']:.0f} peaks a bin",
+        f"{case['n_t']:,}",
+        f"{side.layout} {case['dtype']}",
+        n,
+        f"{side.median('reference'):.0f}",
+        f"{side.median(warm):.2f}",
+        f"{side.median(fresh):.2f}",
+        f"{side.ratio('reference', warm):.0f}",
+        "{}, {}".format(*BARS[case["kind"]]) if barred else "",
+        f"{side.ratio('reference, read', fresh):.0f}",
+        f"{side.ratio(f'warm {fewest}', warm):.2f}",
+        f"{side.median(f'peaks {n}'):.2f}",
+        f"{side.median(floor):.2f}",
+        f"{side.ratio(warm, floor):.2f}",
+        "not known" if beyond is None else f"{beyond / 1e6:.1f}",
+    )
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def head(columns):
+    return "| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|"
+
+
+def machine():
+    model = platform.processor()
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    pages = "unknown"
+    with contextlib.suppress(OSError):
+        pages = Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text().split("[")[1].split("]")[0]
+    return {
+        "processor": model, "cores": os.cpu_count(), "huge_pages": pages, "date": time.strftime("%Y-%m-%d"),
+        "python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__,
+        "scikit-image": skimage.__version__,
+    }  # fmt: skip
+
+
+def plan(a):
+    """Every layout and type at the first number of bins, the first of each alone at the others."""
+    for n_t in a.n_t:
+        all_ = n_t == a.n_t[0]
+        for kind in a.kinds:
+            for dtype in a.dtypes if all_ else a.dtypes[:1]:
+                yield kind, n_t, dtype, a.layouts if all_ else a.layouts[:1]
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n-t", type=int, nargs="+", default=[100_000, 65_536, 100_003])
+    parser.add_argument("--kinds", nargs="+", choices=inputs.KINDS, default=inputs.KINDS)
+    parser.add_argument("--layouts", nargs="+", choices=("xyt", "txy"), default=["xyt", "txy"])
+    parser.add_argument("--dtypes", nargs="+", choices=inputs.DTYPES, default=["f64", "f32"])
+    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, os.cpu_count() or 1}))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--places", type=int, default=24, help=f"runs of {RUN} bins on which a round times the reference")
+    parser.add_argument("--pages", choices=("huge", "default"), default="huge", help="of the driver's input; NumPy asks for huge ones")
+    parser.add_argument("--scratch", type=Path, help="folder for the input file (2 GB at 100,000 bins)")
+    parser.add_argument("--json", type=Path, help="write all times here")
+    return parser.parse_args()
+
+
+def main():
+    a = arguments()
+    program, cases, drawn = build(), [], {}
+    for kind, n_t, dtype, layouts in plan(a):
+        if kind not in drawn:
+            drawn = {kind: inputs.maps(kind, inputs.UNIQUE)}
+        cases.append(compare(program, kind, n_t, dtype, layouts, drawn[kind], a))
+        print(*cases[-1]["lines"], sep="\n", file=sys.stderr, flush=True)
+        if a.json:
+            a.json.write_text(json.dumps({"machine": machine(), "alphas": ALPHAS, "cases": cases}, indent=1))
+    set_ = next(iter(cases[0]["layouts"].values()))["about"]["instruction_set"]
+    print(", ".join(f"{name} {value}" for name, value in machine().items()), end="\n\n")
+    print(f"us per bin, medians of {a.rounds} rounds; ratios are medians of each round's; {set_}; input in {a.pages} pages\n")
+    print(head(COLUMNS), *(line for case in cases for line in case["lines"]), sep="\n", end="\n\n")
+    ratios = [f"txy / xyt on {n} thread{'s' * (n > 1)} (bar 1.3, goal 1.0)" for n in a.threads]
+    print(head(["input", "bins", "type", *ratios]), *(line for case in cases for line in case["layout_lines"]), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

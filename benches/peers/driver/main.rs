@@ -1,0 +1,195 @@
+//! peakmask as `benches/peers/compare.py` drives it: one input in memory, one job a line.
+//!
+//! ```text
+//! peers_driver {serve|memory} INPUT.npy {xyt|txy} {huge|default} THREADS ALPHA...
+//! ```
+//!
+//! It reads the file into anonymous memory. `memory` analyses it once on THREADS threads, writes as JSON how many bytes
+//! of anonymous memory were in use at the peak beyond input and results, and is done. `serve` answers lines of standard
+//! input with lines of JSON until the input ends:
+//!
+//! | line | answer |
+//! |---|---|
+//! | `about` | version, instruction set, cores, peaks, speeds of the floor's read and of a copy, bytes in huge pages |
+//! | `warm N`, `fresh N`, `peaks N`, `floor N` | seconds of one such job on N threads |
+//! | `dump FOLDER FIRST END` | writes the warm results of the time bins FIRST to END as `.npy` files |
+
+#[path = "../../support/bed.rs"]
+mod bed;
+#[path = "../../support/floor.rs"]
+mod floor;
+mod resident;
+#[path = "../../support/stack.rs"]
+mod stack;
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufRead, Write};
+use std::path::Path;
+
+use bed::Bed;
+use bytemuck::Pod;
+use ndarray::{Array1, Array2, Array3, Array4, ArrayBase, Axis, s};
+use ndarray_npy::{ReadNpyExt, ReadableElement, WritableElement, write_npy};
+use peakmask::{Element, InstructionSet};
+use stack::{Layout, Pages, Stack};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let [command, file, layout, pages, threads, alphas @ ..] = &words[..] else {
+        // `cargo bench` starts every bench target; this one has nothing to do without its partner.
+        writeln!(
+            std::io::stdout(),
+            "peers_driver: started by benches/peers/compare.py"
+        )?;
+        return Ok(());
+    };
+    let command = match *command {
+        "serve" => Command::Serve,
+        "memory" => Command::Memory(threads.parse()?),
+        other => return Err(format!("the command is serve or memory, not {other}").into()),
+    };
+    let layout = match *layout {
+        "xyt" => Layout::Xyt,
+        "txy" => Layout::Txy,
+        other => return Err(format!("the layout is xyt or txy, not {other}").into()),
+    };
+    let pages = match *pages {
+        "huge" => Pages::Huge,
+        "default" => Pages::Default,
+        other => return Err(format!("pages are huge or default, not {other}").into()),
+    };
+    let alphas: Vec<f64> = alphas
+        .iter()
+        .map(|alpha| alpha.parse())
+        .collect::<Result<_, _>>()?;
+    match load::<f64>(file, layout, pages) {
+        Ok(stack) => command.run(stack, &alphas),
+        Err(_) => command.run(load::<f32>(file, layout, pages)?, &alphas),
+    }
+}
+
+enum Command {
+    Serve,
+    Memory(usize),
+}
+
+impl Command {
+    fn run<T: Element + Pod + WritableElement>(
+        self,
+        stack: Stack<T>,
+        alphas: &[f64],
+    ) -> Outcome<()> {
+        match self {
+            Self::Serve => serve(Bed::new(stack, alphas)),
+            Self::Memory(threads) => memory(&Bed::cold(stack, alphas), threads),
+        }
+    }
+}
+
+fn load<T: Element + Pod + ReadableElement>(
+    file: &str,
+    layout: Layout,
+    pages: Pages,
+) -> Outcome<Stack<T>> {
+    let mut p = Array3::<T>::read_npy(File::open(file)?)?;
+    if layout == Layout::Txy {
+        p = p.permuted_axes([1, 2, 0]);
+    }
+    let mut stack = Stack::zeros(p.dim().into(), layout, pages);
+    stack.view_mut().assign(&p);
+    Ok(stack)
+}
+
+fn serve<T: Element + Pod + WritableElement>(mut bed: Bed<T>) -> Outcome<()> {
+    let mut out = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let seconds = match &words[..] {
+            ["about"] => {
+                writeln!(out, "{}", about(&bed)?)?;
+                continue;
+            }
+            ["dump", folder, first, end] => {
+                dump(&bed, Path::new(folder), first.parse()?, end.parse()?)?;
+                writeln!(out, "{{}}")?;
+                continue;
+            }
+            ["warm", threads] => bed.warm(threads.parse()?),
+            ["fresh", threads] => bed.fresh(threads.parse()?),
+            ["peaks", threads] => bed.peaks_only(threads.parse()?),
+            ["floor", threads] => bed.floor(threads.parse()?),
+            _ => return Err(format!("no such job: {line}").into()),
+        };
+        writeln!(out, r#"{{"seconds": {}}}"#, seconds.as_secs_f64())?;
+    }
+    Ok(())
+}
+
+fn about<T: Element + Pod>(bed: &Bed<T>) -> Outcome<String> {
+    let speeds = floor::speeds(bed.stack().words(), &floor::pool(1));
+    Ok(format!(
+        r#"{{"version": "{}", "instruction_set": "{}", "cores": {}, "peaks": {}, "read": {:.0}, "copy": {:.0}, "huge_bytes": {}}}"#,
+        env!("CARGO_PKG_VERSION"),
+        InstructionSet::detect(),
+        std::thread::available_parallelism()?,
+        bed.peaks().len(),
+        speeds.read,
+        speeds.copy,
+        resident::huge().map_or("null".to_owned(), |bytes| bytes.to_string()),
+    ))
+}
+
+/// Of the first job of this process: later ones would find memory that earlier ones left in the allocator's hands.
+fn memory<T: Element + Pod>(bed: &Bed<T>, threads: usize) -> Outcome<()> {
+    let (bytes, analysis) = resident::peak_beyond_now(|| bed.analysis(threads));
+    let peaks = &analysis.peaks;
+    let results: usize = analysis.masks.iter().map(ArrayBase::len).sum::<usize>()
+        + size_of_val(&peaks.offsets[..])
+        + size_of_val(&peaks.coords[..])
+        + size_of_val(&peaks.prominences[..])
+        + size_of_val(&peaks.heights[..]);
+    let beyond = bytes.map_or("null".to_owned(), |bytes| {
+        (bytes - results as i64).to_string()
+    });
+    writeln!(
+        std::io::stdout(),
+        r#"{{"beyond": {beyond}, "results": {results}}}"#
+    )?;
+    Ok(())
+}
+
+fn dump<T: Element + Pod + WritableElement>(
+    bed: &Bed<T>,
+    folder: &Path,
+    first: usize,
+    end: usize,
+) -> Outcome<()> {
+    let masks: Vec<_> = (bed.masks().iter())
+        .map(|mask| mask.slice(s![.., .., first..end]))
+        .collect();
+    let masks: Array4<bool> = ndarray::stack(Axis(0), &masks)?;
+    let peaks = bed.peaks();
+    let rows = peaks.offsets[first] as usize..peaks.offsets[end] as usize;
+    let offsets: Array1<i64> = (peaks.offsets[first..=end].iter())
+        .map(|row| row - peaks.offsets[first])
+        .collect();
+    let coords = Array2::from(peaks.coords[rows.clone()].to_vec());
+    write_npy(folder.join("masks.npy"), &masks)?;
+    write_npy(folder.join("peak_offsets.npy"), &offsets)?;
+    write_npy(folder.join("peak_coords.npy"), &coords)?;
+    let (prominences, heights) = (&peaks.prominences[rows.clone()], &peaks.heights[rows]);
+    write_npy(
+        folder.join("prominences.npy"),
+        &Array1::from(prominences.to_vec()),
+    )?;
+    write_npy(
+        folder.join("peak_heights.npy"),
+        &Array1::from(heights.to_vec()),
+    )?;
+    Ok(())
+}
