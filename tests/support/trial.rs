@@ -1,0 +1,135 @@
+//! One posterior, analysed in one way, compared with what was expected, and a failure that tells all.
+
+use ndarray::{ArrayBase, ArrayView3, ArrayViewMut3, Axis};
+use peakmask::{Connectivity, Peaks, analyze, analyze_into};
+
+use super::compare::{Answer, Difference, Zeros, draw_map, first_difference};
+use super::engine::Engine;
+use super::float::Float;
+use super::layout::{Layout, Placed};
+
+/// A posterior with its options and the expected answer.
+pub(crate) struct Trial<'a, T> {
+    /// Where the posterior comes from: a file, a test, a seed to replay.
+    pub(crate) origin: String,
+    pub(crate) p: ArrayView3<'a, T>,
+    pub(crate) alphas: &'a [f64],
+    pub(crate) eight: bool,
+    pub(crate) expected: &'a Answer<T>,
+    pub(crate) zeros: Zeros,
+}
+
+impl<T: Float> Trial<'_, T> {
+    /// Analyses and compares, with the input in this layout and results allocated by the crate.
+    pub(crate) fn owned(&self, engine: Engine, input: Layout) {
+        self.owned_view(
+            engine,
+            Placed::new(self.p, input, |_| T::of(f64::NAN)).view(),
+            &format!("input {input:?}"),
+        );
+    }
+
+    /// Analyses and compares, with a view that holds the values of the posterior.
+    pub(crate) fn owned_view(&self, engine: Engine, view: ArrayView3<'_, T>, how: &str) {
+        let options = engine
+            .options()
+            .alphas(self.alphas.iter().copied())
+            .connectivity(connectivity(self.eight));
+        let found = analyze(view, &options)
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.story(engine, how)));
+        let masks: Vec<_> = found.masks.iter().map(|mask| mask.view()).collect();
+        assert!(
+            found.masks.iter().all(ArrayBase::is_standard_layout),
+            "a mask is not in C order\n{}",
+            self.story(engine, how)
+        );
+        self.compare(engine, &masks, &found.peaks, how);
+    }
+
+    /// Analyses and compares, with input and outputs in these layouts, among canaries, outputs prefilled with true.
+    pub(crate) fn given_outputs(
+        &self,
+        engine: Engine,
+        input: Layout,
+        output: Layout,
+        peaks: &mut Peaks<T>,
+    ) {
+        let how = format!("input {input:?}\noutputs {output:?}");
+        let (n_x, n_y, n_t) = self.p.dim();
+        let before = Placed::output([n_x, n_y, n_t], output);
+        let mut outputs = vec![before.clone(); self.alphas.len()];
+        let mut views: Vec<ArrayViewMut3<'_, bool>> =
+            outputs.iter_mut().map(Placed::view_mut).collect();
+        let options = engine
+            .options()
+            .alphas(self.alphas.iter().copied())
+            .connectivity(connectivity(self.eight));
+        let placed = Placed::new(self.p, input, |_| T::of(f64::NAN));
+        analyze_into(placed.view(), &options, &mut views, peaks)
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.story(engine, &how)));
+        let masks: Vec<_> = outputs.iter().map(Placed::view).collect();
+        self.compare(engine, &masks, peaks, &how);
+        for (alpha, output) in outputs.iter().enumerate() {
+            if let Some(at) = output.first_foreign_change(&before) {
+                panic!(
+                    "output {alpha}: element {at} of its memory is not part of it, but was overwritten\n{}",
+                    self.story(engine, &how)
+                );
+            }
+        }
+    }
+
+    /// Compares the oracle with what was expected.
+    pub(crate) fn oracle(&self) {
+        let found = Answer::of_oracle(self.p, self.alphas, self.eight);
+        if let Some(difference) =
+            first_difference(self.expected, &found.mask_views(), &found.peaks, self.zeros)
+        {
+            panic!(
+                "{}",
+                self.explain(&difference, "the oracle, on a plain array")
+            );
+        }
+    }
+
+    fn compare(&self, engine: Engine, masks: &[ArrayView3<'_, bool>], peaks: &Peaks<T>, how: &str) {
+        if let Some(difference) = first_difference(self.expected, masks, peaks, self.zeros) {
+            panic!("{}", self.explain(&difference, &self.story(engine, how)));
+        }
+    }
+
+    fn story(&self, engine: Engine, how: &str) -> String {
+        format!(
+            "from {}\nshape {:?} of {}, alphas {:?}, {:?}\n{engine}, {how}",
+            self.origin,
+            self.p.shape(),
+            T::NAME,
+            self.alphas,
+            connectivity(self.eight),
+        )
+    }
+
+    fn explain(&self, difference: &Difference, story: &str) -> String {
+        let mut text = String::new();
+        if let Some(t) = difference.bin {
+            text += &format!("bin {t}, ");
+        }
+        if let Some(alpha) = difference.alpha {
+            text += &format!("alpha {}, ", self.alphas[alpha]);
+        }
+        text += &format!("{difference}\n{story}\n");
+        if let Some(t) = difference.bin {
+            text += "map:\n";
+            text += &draw_map(self.p.index_axis(Axis(2), t));
+        }
+        text
+    }
+}
+
+fn connectivity(eight: bool) -> Connectivity {
+    if eight {
+        Connectivity::Eight
+    } else {
+        Connectivity::Four
+    }
+}
