@@ -103,14 +103,16 @@ pub(super) fn higher<T: Element>(a: T, b: T) -> T {
     if b > a { b } else { a }
 }
 
-/// The values, [`WIDTH`] of them: at the end of a row some repeat the first, whose bits nobody reads.
+/// [`WIDTH`] values, in place if there are as many; at the end of a row `room` takes them, and the rest is never read.
 #[inline(always)]
-pub(super) fn full<T: Element>(values: &[T]) -> [T; WIDTH] {
-    <[T; WIDTH]>::try_from(values).unwrap_or_else(|_| {
-        let mut padded = [values[0]; WIDTH];
-        padded[..values.len()].copy_from_slice(values);
-        padded
-    })
+pub(super) fn full<'a, T: Element>(values: &'a [T], room: &'a mut [T; WIDTH]) -> &'a [T; WIDTH] {
+    match <&[T; WIDTH]>::try_from(values) {
+        Ok(values) => values,
+        Err(_) => {
+            room[..values.len()].copy_from_slice(values);
+            room
+        }
+    }
 }
 
 /// The values of `L` lanes, repeated for as many cells as are compared at a time.

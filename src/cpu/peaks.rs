@@ -48,6 +48,7 @@ impl<T: Element, W: Word, const L: usize> Row<T, W, L> {
         let below = tile
             .get((x + 1) * len..(x + 2) * len)
             .unwrap_or(&self.nothing);
+        let (mut room, mut other_room) = ([T::LOWEST; WIDTH], [T::LOWEST; WIDTH]);
         let mut made = 0;
         for start in (0..len).step_by(BLOCK) {
             let end = (start + BLOCK).min(len);
@@ -65,27 +66,25 @@ impl<T: Element, W: Word, const L: usize> Row<T, W, L> {
                 &self.columns[start..end],
                 &self.columns[start + 2 * L..end + 2 * L],
             );
-            highest_of_four(
-                left,
-                right,
-                &above[start..end],
-                &below[start..end],
-                &mut self.around[start..end],
-            );
-        }
-        let words = self
-            .peaks
-            .chunks_mut(WIDTH / L)
-            .zip(self.ties.chunks_mut(WIDTH / L));
-        for ((values, around), (peaks, ties)) in
-            here.chunks(WIDTH).zip(self.around.chunks(WIDTH)).zip(words)
-        {
-            let (is_peak, is_tie) = compare(&full(values), &full(around), floor);
-            deal::<W, L>(is_peak, peaks);
-            deal::<W, L>(is_tie, ties);
-            for (peak, tie) in peaks.iter_mut().zip(ties) {
-                *peak = *peak & live;
-                *tie = *tie & *peak;
+            let around = &mut self.around[start..end];
+            highest_of_four(left, right, &above[start..end], &below[start..end], around);
+            let cells = start / L..end / L;
+            let words = self.peaks[cells.clone()]
+                .chunks_mut(WIDTH / L)
+                .zip(self.ties[cells].chunks_mut(WIDTH / L));
+            for ((values, around), (peaks, ties)) in here[start..end]
+                .chunks(WIDTH)
+                .zip(around.chunks(WIDTH))
+                .zip(words)
+            {
+                let (values, around) = (full(values, &mut room), full(around, &mut other_room));
+                let (is_peak, is_tie) = compare(values, around, floor);
+                deal::<W, L>(is_peak, peaks);
+                deal::<W, L>(is_tie, ties);
+                for (peak, tie) in peaks.iter_mut().zip(ties) {
+                    *peak = *peak & live;
+                    *tie = *tie & *peak;
+                }
             }
         }
     }

@@ -13,8 +13,9 @@ pub(super) fn threshold<T: Element, W: Word, const L: usize>(
     level: &[T; WIDTH],
     above: &mut [W],
 ) {
+    let mut room = [T::LOWEST; WIDTH];
     for (values, words) in row.chunks(WIDTH).zip(above.chunks_mut(WIDTH / L)) {
-        let values = full(values);
+        let values = full(values, &mut room);
         let mut bits = 0;
         for i in 0..WIDTH {
             bits |= u64::from(values[i] >= level[i]) << i;
