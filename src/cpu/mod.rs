@@ -81,6 +81,12 @@ impl<T: Element> Cpu<T> {
     }
 }
 
+/// Map rows that are compared together, a block of values at a time: while a block is in the first-level cache it is
+/// compared with the levels, and with its neighbours in the rows of the same group.
+const ROWS: usize = 2;
+/// Values of a block.
+const BLOCK: usize = 8 * WIDTH;
+
 /// The tiles and planes of one worker thread.
 struct Scratch<T, W, const L: usize> {
     frame: Frame,
@@ -92,7 +98,9 @@ struct Scratch<T, W, const L: usize> {
     above: Vec<W>,
     filled: Vec<W>,
     front: flood::Front,
-    row: peaks::Row<T, W, L>,
+    rows: [peaks::Row<T, W, L>; ROWS],
+    /// A map row below every value, for the neighbours that do not exist.
+    nothing: Vec<T>,
     listing: bases::Listing<T, W>,
 }
 
@@ -106,7 +114,8 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
             above: Vec::new(),
             filled: vec![W::default(); frame.len()],
             front: flood::Front::new(frame.n_x),
-            row: peaks::Row::new(frame.n_y),
+            rows: std::array::from_fn(|_| peaks::Row::new(frame.n_y)),
+            nothing: vec![T::LOWEST; frame.n_y * L],
             listing: bases::Listing::new(frame, L),
         }
     }
@@ -187,21 +196,41 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
         self.above
             .resize(task.alphas.len() * frame.len(), W::default());
         self.listing.clear();
-        for x in 0..frame.n_x {
-            for (level, above) in self
-                .levels
-                .iter()
-                .zip(self.above.chunks_exact_mut(frame.len()))
-            {
-                threshold::threshold::<T, W, L>(
-                    &tile[x * row..][..row],
-                    level,
-                    &mut above[frame.row(x)],
-                );
+        let row_of = |x: usize| tile.get(x.wrapping_mul(row)..x.wrapping_add(1).wrapping_mul(row));
+        let row_or_nothing = |x: usize| row_of(x).unwrap_or(&self.nothing);
+        for first in (0..frame.n_x).step_by(ROWS) {
+            let xs = first..(first + ROWS).min(frame.n_x);
+            for start in (0..row).step_by(BLOCK) {
+                let block = start..(start + BLOCK).min(row);
+                for (x, found) in xs.clone().zip(&mut self.rows) {
+                    let here = &tile[x * row..][..row];
+                    let words =
+                        frame.row(x).start + block.start / L..frame.row(x).start + block.end / L;
+                    for (level, above) in self
+                        .levels
+                        .iter()
+                        .zip(self.above.chunks_exact_mut(frame.len()))
+                    {
+                        threshold::threshold::<T, W, L>(
+                            &here[block.clone()],
+                            level,
+                            &mut above[words.clone()],
+                        );
+                    }
+                    if task.peaks {
+                        let rows = [
+                            row_or_nothing(x.wrapping_sub(1)),
+                            here,
+                            row_or_nothing(x + 1),
+                        ];
+                        found.find(rows, block.clone(), survey.live, &floor);
+                    }
+                }
             }
             if task.peaks {
-                self.row.find(tile, x, survey.live, &floor);
-                self.listing.add(frame, x, &self.row);
+                for (x, found) in xs.zip(&self.rows) {
+                    self.listing.add(frame, x, found);
+                }
             }
         }
     }
