@@ -1,4 +1,89 @@
 //! Peaks, prominences and dominant-peak masks of decoded position posteriors.
+//!
+//! A decoder that turns spikes into positions yields a posterior `P[x, y, t]`: one 2-D map for each time bin. For every
+//! bin, [`analyze`] finds all peaks with their heights and prominences, and for each alpha the mask of the connected
+//! region around the highest peak in which `P >= alpha * height`. The results are those of the reference implementation
+//! in Python (see [Sources](#sources)), bit for bit, from every instruction set, any number of threads and any memory
+//! layout.
+//!
+//! ```
+//! use ndarray::Array3;
+//! use peakmask::{Options, analyze};
+//!
+//! fn main() -> Result<(), peakmask::Error> {
+//!     let maps: [[[f64; 5]; 3]; 2] = [
+//!         [[1., 2., 1., 0., 0.], [2., 8., 2., 4., 1.], [1., 5., 1., 1., 6.]],
+//!         [[0., 0., 0., 0., 0.], [0., 7., 7., 3., 0.], [0., 1., 0., 0., 0.]],
+//!     ];
+//!     let p = Array3::from_shape_fn((3, 5, 2), |(x, y, t)| maps[t][x][y]);
+//!     let analysis = analyze(p.view(), &Options::new().alphas([0.5, 0.9]))?;
+//!
+//!     let bin = analysis.peaks.bin(0);
+//!     assert_eq!(bin.coords, [[1, 1], [2, 4]]);
+//!     assert_eq!(bin.heights, [8.0, 6.0]);
+//!     assert_eq!(bin.prominences, [3.0, 2.0]); // 8 - 5 and 6 - 4
+//!     assert_eq!(analysis.peaks.bin(1).coords, [[1, 1], [1, 2]]); // a plateau
+//!
+//!     let half = &analysis.masks[0]; // alpha 0.5, of the shape of P
+//!     assert!(half[[1, 1, 0]] && half[[2, 1, 0]] && !half[[2, 4, 0]]);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`analyze_into`] does the same into arrays of the caller; [`estimate`] says how much memory an analysis will take;
+//! [`check_axis_order`] recognises an array whose first axis is time. The command-line program `peakmask`, in a package
+//! of its own, does all of this for `.npy` and `.npz` files, and draws pictures.
+//!
+//! # What one time bin yields
+//!
+//! `Z` is the map of one bin, of `f64` or `f32`. Bins know nothing of each other.
+//!
+//! 1. **Live bins.** A bin that holds a NaN anywhere, or the same value everywhere (0.0 and -0.0 are the same), has no
+//!    peaks, and all its masks are empty. All other bins are live.
+//! 2. **Peaks** are the cells above the minimum of `Z` that are at least as high as each of their neighbours: eight of
+//!    them, fewer at the border. Every cell of a plateau is a peak of its own; a cell that touches a higher one is
+//!    none, also if the rest of its plateau does not. Peaks are listed in row-major order of `(x, y)`.
+//! 3. **Heights** are the values of `Z` at the peaks, to the bit: -0.0 stays -0.0.
+//! 4. **Prominence** is *reference prominence*: height minus base, in the input's type. The base is the highest value
+//!    among those neighbours of the peak's group that are no peaks; the group is the peak with all peaks that are
+//!    connected to it (eight neighbours), which all have its height. So the base of a peak on its own is the highest of
+//!    its neighbours. A plateau that touches a cell of equal height that is no peak (a shoulder) has prominence 0,
+//!    which is always positive zero. A base of negative infinity, and a difference too large for the type, give
+//!    positive infinity. Prominence is never NaN.
+//! 5. **The dominant peak** is the first cell, in row-major order, that holds the maximum of `Z`.
+//! 6. **Masks.** For each alpha, `threshold = alpha * height` of the dominant peak: a product in `f64`, for `f32` input
+//!    rounded once to `f32`. The mask holds the dominant cell, always, and all cells with `Z >= threshold` that are
+//!    connected to it through such cells, by four neighbours or by eight ([`Connectivity`]). Where the dominant cell
+//!    itself does not reach the threshold, the mask is that one cell: alpha above 1 with a positive height, alpha
+//!    below 1 with a negative one (a log posterior), a threshold that is NaN (alpha NaN, or zero times infinity).
+//!
+//! Values are compared, never rounded or flushed: subnormal numbers and infinities are values like any other.
+//!
+//! Reference prominence is a contrast with the immediate surroundings. It is **not** topographic prominence, the height
+//! above the highest saddle on the way to higher ground: in the example above, the peak of height 6 stands 4 above its
+//! saddle, and has a reference prominence of 2. The most prominent peak in this sense is often not the dominant one.
+//!
+//! # Memory
+//!
+//! Results take `n_alpha * n_x * n_y * n_t` bytes for masks, `8 * (n_t + 1)` for offsets and, for each peak, 32 bytes
+//! (`f64`) or 24 (`f32`); scratch, for each thread, does not grow with `n_t`. No copy of the input is made. The sum is
+//! compared with a limit before anything is allocated, and again whenever peaks are stored ([`MemoryGuard`],
+//! [`MemoryLimit`]).
+//!
+//! # Engine
+//!
+//! Everything runs on the processor, in threads that belong to the call: no global thread pool is used or changed. The
+//! widest of AVX-512, AVX2 and the build's baseline is chosen at run time ([`InstructionSet`]). aarch64 takes the same
+//! portable code as the baseline, and has not been tested.
+//!
+//! # Sources
+//!
+//! The definition is what `PeakPromenence.compute_2d_dt_posterior_peak_promenences` of
+//! [pyPhoPlaceCellAnalysis](https://github.com/CommanderPho/pyPhoPlaceCellAnalysis) (commit 0676630) computes bin by
+//! bin: peaks by SciPy's `ndimage.maximum_filter`, prominence as height minus scikit-image's
+//! `morphology.reconstruction`, masks by SciPy's `ndimage.label`. Recorded results of that function, on posteriors of
+//! real decoders, are part of the tests: masks, coordinates and heights are equal to the bit, prominences by value (the
+//! reference leaves the sign of a zero open).
 
 mod analysis;
 mod cpu;
@@ -29,8 +114,70 @@ use posterior::Posterior;
 
 /// Finds all peaks of every time bin and, for each alpha, the mask of the region around the dominant peak.
 ///
+/// `p` is `P[x, y, t]`, of shape `(n_x, n_y, n_t)`, in any memory order: C and Fortran order, an array `(t, x, y)` seen
+/// through `permuted_axes`, reversed, stepped and broadcast views. It is read where it lies, and the order changes
+/// nothing but the speed; time or a map axis that is contiguous is read fastest.
+///
+/// # Result
+/// * [`Analysis::masks`]: for each alpha, in the order given, a C-order array of `p`'s shape. Repeated alphas have
+///   masks of their own; without alphas there are no masks.
+/// * [`Analysis::peaks`]: the peaks of all bins one after the other, with offsets. Coordinates `[x, y]` count cells
+///   from 0; heights and prominences are in the unit of `p`, whatever it is (probability, density, its logarithm).
+/// * [`Analysis::report`]: engine, instruction set, threads, and where the time went.
+///
+/// The [crate's documentation](crate#what-one-time-bin-yields) defines every number.
+///
+/// # Edge cases
+/// * Ties for the maximum: the first cell in row-major order is the dominant one.
+/// * Plateaus: every cell is a peak, with the prominence of its group.
+/// * A bin with a NaN anywhere, and a constant bin: no peaks, empty masks; other bins are not touched by it.
+/// * `n_t == 0`: a valid, empty result. A map of one cell is constant.
+///
+/// ```
+/// use ndarray::{Array3, arr3};
+/// use peakmask::{Error, Options, analyze};
+///
+/// let options = Options::new().alphas([0.5]);
+/// // Three bins of a map of 2 x 3 cells: a tie, a NaN, a constant.
+/// let p = arr3(&[
+///     [[4.0, 1.0, 2.0], [1.0, 1.0, 2.0], [4.0, 1.0, 2.0]],
+///     [[0.0, 2.0, 2.0], [0.0, f64::NAN, 2.0], [1.0, 4.0, 2.0]],
+/// ]);
+/// let analysis = analyze(p.view(), &options)?;
+/// assert_eq!(analysis.peaks.offsets, [0, 2, 2, 2]);
+/// assert_eq!(analysis.peaks.bin(0).coords, [[0, 0], [0, 2]]);
+/// assert_eq!(analysis.peaks.bin(0).prominences, [3.0, 3.0]);
+/// let inside: Vec<_> = analysis.masks[0]
+///     .indexed_iter()
+///     .filter_map(|(cell, &inside)| inside.then_some(cell))
+///     .collect();
+/// assert_eq!(inside, [(0, 0, 0)]); // the first of the two maxima, which do not touch
+///
+/// // The same bins with time as the first axis in memory.
+/// let txy = p.view().permuted_axes([2, 0, 1]).as_standard_layout().into_owned();
+/// assert_eq!(analyze(txy.view().permuted_axes([1, 2, 0]), &options)?.peaks, analysis.peaks);
+///
+/// // No bins are a result, no cells are an error.
+/// let no_bins = Array3::<f64>::zeros((2, 3, 0));
+/// assert_eq!(analyze(no_bins.view(), &options)?.peaks.offsets, [0]);
+/// let no_cells = Array3::<f64>::zeros((0, 3, 5));
+/// assert!(matches!(analyze(no_cells.view(), &options), Err(Error::EmptyMap { .. })));
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// Whether the first axis is really `x` is not checked here, since a few arrays look like the other order and are
+/// right: see [`check_axis_order`].
+///
 /// # Errors
-/// See [`Error`].
+/// Before anything is allocated: [`Error::EmptyMap`] when `n_x` or `n_y` is 0, [`Error::MapTooLarge`] when a map has
+/// 2^32 cells or more, [`Error::InstructionSet`] when the processor lacks the one asked for, [`Error::OverBudget`] when
+/// the [`estimate`] exceeds the memory limit.
+///
+/// Later: [`Error::OverBudget`] when the peaks found cross the limit, [`Error::OutOfMemory`], [`Error::Threads`],
+/// [`Error::Cancelled`], and [`Error::Worker`] for a defect in this crate.
+///
+/// # Panics
+/// When the progress callback panics: the analysis is stopped, and the panic goes on.
 pub fn analyze<T: Element>(p: ArrayView3<'_, T>, options: &Options) -> Result<Analysis<T>, Error> {
     let shape = p.dim();
     let job = Job::new(p, options)?;
@@ -54,10 +201,43 @@ pub fn analyze<T: Element>(p: ArrayView3<'_, T>, options: &Options) -> Result<An
     })
 }
 
-/// [`analyze`], into the caller's arrays.
+/// Does what [`analyze`] does, into the caller's arrays, and so takes no memory for masks.
+///
+/// `masks` has one array for each alpha, in the same order, each of the shape of `p`, in any memory order; every
+/// element is written, whatever was there. Arrays in which time is contiguous are written fastest. `peaks` is emptied
+/// and filled again, and keeps its memory from call to call.
+///
+/// ```
+/// use ndarray::Array3;
+/// use peakmask::{Options, Peaks, analyze_into};
+///
+/// let options = Options::new().alphas([0.5]);
+/// let mut half = Array3::from_elem((41, 63, 100), false);
+/// let mut peaks = Peaks::new();
+/// for epoch in 0..3 {
+///     // A cone around a cell that moves on with every time bin.
+///     let p = Array3::from_shape_fn((41, 63, 100), |(x, y, t)| {
+///         1.0 / (1 + x.abs_diff((t + epoch) % 41) + y.abs_diff(t % 63)) as f64
+///     });
+///     let report = analyze_into(p.view(), &options, &mut [half.view_mut()], &mut peaks)?;
+///     assert_eq!((report.bins, peaks.len()), (100, 100));
+///     assert!(half[[epoch, 0, 0]] && half[[epoch + 1, 0, 0]] && !half[[epoch + 2, 0, 0]]);
+/// }
+/// # Ok::<(), peakmask::Error>(())
+/// ```
+///
+/// Arrays larger than an epoch serve as well: hand over `mask.slice_mut(s![.., .., ..n_t])`.
 ///
 /// # Errors
-/// See [`Error`].
+/// As [`analyze`], and before anything is written [`Error::OutputCount`] when there is not one mask for each alpha and
+/// [`Error::OutputShape`] when one has another shape than `p`. The memory limit is compared with what this call
+/// allocates: masks do not count.
+///
+/// On any error the masks hold valid but unspecified values. `peaks` is as it was if the call was refused at the start,
+/// and empty if it failed later.
+///
+/// # Panics
+/// As [`analyze`]; masks and `peaks` then hold valid but unspecified values.
 pub fn analyze_into<T: Element>(
     p: ArrayView3<'_, T>,
     options: &Options,

@@ -3,8 +3,8 @@
 use crate::posterior::check_map;
 use crate::{Dtype, Error, Options};
 
-/// Values of one tile: it should stay inside a core's second-level cache.
-const TILE_BYTES: usize = 1 << 21;
+/// Values of one tile: it should about fit a core's second-level cache.
+const TILE_BYTES: usize = 3 << 19;
 /// Values of one row of a strip: the loader reads at least this much in a piece, if the tiles fit.
 const ROW_BYTES: usize = 1 << 10;
 /// Values of one strip.
@@ -107,7 +107,7 @@ impl Plan {
         let scratch = cpu
             .scratch_bytes(n_x, n_y, dtype)
             .saturating_mul(threads as u64);
-        let offsets = 8 * (n_t as u64 + 1);
+        let offsets = (n_t as u64).saturating_add(1).saturating_mul(8);
         let estimate = Estimate {
             mask_bytes,
             fixed_bytes: mask_bytes.saturating_add(offsets).saturating_add(scratch),
@@ -137,8 +137,7 @@ impl CpuPlan {
             .min(STRIP_BYTES / (lanes * lane))
             .max(1);
         // A short input is cut up more finely, so that every core has some of it.
-        let strip = (lanes * tiles).min(n_t.next_multiple_of(lanes).max(lanes));
-        let tiles = strip / lanes;
+        let tiles = tiles.min(n_t.div_ceil(lanes)).max(1);
         let strip = lanes * tiles;
         let filled = |bins: usize, alphas: usize| (bins.div_ceil(8) * cells).saturating_mul(alphas);
         let batch = (1..=(BATCH_BINS / strip).max(1))

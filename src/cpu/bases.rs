@@ -60,7 +60,7 @@ impl<T: Element, W: Word> Listing<T, W> {
             let cell = (x * frame.n_y + y) * L;
             for lane in set_lanes(row.peaks[y]) {
                 self.places.push((cell + lane) as u32);
-                self.around.push(row.around[y][lane]);
+                self.around.push(row.around[y * L + lane]);
                 self.counts[lane] += 1;
             }
         }

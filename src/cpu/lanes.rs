@@ -4,6 +4,12 @@ use std::ops::{BitAnd, BitOr, BitOrAssign, Not};
 
 use crate::Element;
 
+/// Values that are compared at a time, whatever the number of lanes: a cell of 64 lanes, two of 32, and so on.
+///
+/// Over so many values the compiler keeps the loop and vectorises it; over fewer it unrolls the loop first, and then
+/// vectorises across cells, with gathers.
+pub(super) const WIDTH: usize = 64;
+
 /// One bit for each lane of a tile.
 pub(crate) trait Word:
     Copy
@@ -15,6 +21,9 @@ pub(crate) trait Word:
     + Not<Output = Self>
     + Send
 {
+    /// The word of the low bits.
+    fn from_bits(bits: u64) -> Self;
+
     /// The word in which lane `lane` alone is set, if `set`.
     fn bit(set: bool, lane: usize) -> Self;
 
@@ -40,6 +49,11 @@ pub(crate) trait Word:
 macro_rules! words {
     ($($word:ty),*) => {$(
         impl Word for $word {
+            #[inline(always)]
+            fn from_bits(bits: u64) -> Self {
+                bits as Self
+            }
+
             #[inline(always)]
             fn bit(set: bool, lane: usize) -> Self {
                 Self::from(set) << lane
@@ -87,4 +101,30 @@ pub(super) fn lower<T: Element>(a: T, b: T) -> T {
 #[inline(always)]
 pub(super) fn higher<T: Element>(a: T, b: T) -> T {
     if b > a { b } else { a }
+}
+
+/// [`WIDTH`] values, in place if there are as many; at the end of a row `room` takes them, and the rest is never read.
+#[inline(always)]
+pub(super) fn full<'a, T: Element>(values: &'a [T], room: &'a mut [T; WIDTH]) -> &'a [T; WIDTH] {
+    match <&[T; WIDTH]>::try_from(values) {
+        Ok(values) => values,
+        Err(_) => {
+            room[..values.len()].copy_from_slice(values);
+            room
+        }
+    }
+}
+
+/// The values of `L` lanes, repeated for as many cells as are compared at a time.
+#[inline(always)]
+pub(super) fn repeated<T: Element, const L: usize>(lanes: &[T; L]) -> [T; WIDTH] {
+    std::array::from_fn(|i| lanes[i % L])
+}
+
+/// Deals the bits of consecutive cells out to their words.
+#[inline(always)]
+pub(super) fn deal<W: Word, const L: usize>(bits: u64, words: &mut [W]) {
+    for (k, word) in words.iter_mut().enumerate() {
+        *word = W::from_bits(bits >> (k * L) & (u64::MAX >> (WIDTH - L)));
+    }
 }

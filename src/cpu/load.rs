@@ -7,32 +7,29 @@ use std::ops::Range;
 
 use ndarray::{ArrayView3, Axis};
 
+use super::Stop;
 use super::lanes::Word;
 use super::survey::{BLOCK, Survey};
 use crate::Element;
 use crate::posterior::{Fastest, Posterior};
 
 /// Copies the bins `bins` into as many of `tiles` as they fill, and surveys each block of cells as soon as it is
-/// complete, if it can while the block is still in the first-level cache.
+/// complete, if it can while the block is still in the first-level cache. False when it was stopped before the end: an
+/// input may be a file that has yet to come from a slow disk.
 #[inline(always)]
 pub(super) fn load<T: Element, W: Word, const L: usize>(
     p: &Posterior<'_, T>,
     bins: Range<usize>,
     tiles: &mut [Vec<[T; L]>],
     surveys: &mut [Survey<T, W, L>],
-) {
+    stop: &Stop,
+) -> bool {
     let view = p.bins(bins);
     let tiles = &mut tiles[..view.dim().2.div_ceil(L)];
     match p.fastest() {
-        Fastest::T => by_cell(view, tiles, surveys),
-        Fastest::Y => {
-            by_bin(view, tiles, Axis(0));
-            survey_all(tiles, surveys);
-        }
-        Fastest::X => {
-            by_bin(view, tiles, Axis(1));
-            survey_all(tiles, surveys);
-        }
+        Fastest::T => by_cell(view, tiles, surveys, stop),
+        Fastest::Y => by_bin(view, tiles, Axis(0), stop) && survey_all(tiles, surveys),
+        Fastest::X => by_bin(view, tiles, Axis(1), stop) && survey_all(tiles, surveys),
     }
 }
 
@@ -42,13 +39,16 @@ fn by_cell<T: Element, W: Word, const L: usize>(
     view: ArrayView3<'_, T>,
     tiles: &mut [Vec<[T; L]>],
     surveys: &mut [Survey<T, W, L>],
-) {
+    stop: &Stop,
+) -> bool {
     let cells = view.dim().0 * view.dim().1;
     let mut rows = view.lanes(Axis(2)).into_iter();
     for (block, start) in (0..cells).step_by(BLOCK).enumerate() {
+        if stop.requested() {
+            return false;
+        }
         let end = (start + BLOCK).min(cells);
-        for cell in start..end {
-            let Some(row) = rows.next() else { return };
+        for (cell, row) in (start..end).zip(rows.by_ref()) {
             if let Some(row) = row.to_slice() {
                 for (tile, values) in tiles.iter_mut().zip(row.chunks(L)) {
                     if let Ok(values) = <&[T; L]>::try_from(values) {
@@ -71,6 +71,7 @@ fn by_cell<T: Element, W: Word, const L: usize>(
             surveys[k].add(block as u32, &tile[start..end]);
         }
     }
+    true
 }
 
 /// Bin after bin within each slice along `outer`: the other map axis lies in order in memory, and the part of the tile
@@ -80,11 +81,15 @@ fn by_bin<T: Element, const L: usize>(
     view: ArrayView3<'_, T>,
     tiles: &mut [Vec<[T; L]>],
     outer: Axis,
-) {
+    stop: &Stop,
+) -> bool {
     let (_, n_y, n_t) = view.dim();
     let (outer_step, inner_step) = if outer == Axis(0) { (n_y, 1) } else { (1, n_y) };
     for (k, tile) in tiles.iter_mut().enumerate() {
         for (o, slice) in view.axis_iter(outer).enumerate() {
+            if stop.requested() {
+                return false;
+            }
             let start = o * outer_step;
             for lane in 0..L {
                 let t = k * L + lane;
@@ -101,16 +106,18 @@ fn by_bin<T: Element, const L: usize>(
             }
         }
     }
+    true
 }
 
 #[inline(always)]
 fn survey_all<T: Element, W: Word, const L: usize>(
     tiles: &[Vec<[T; L]>],
     surveys: &mut [Survey<T, W, L>],
-) {
+) -> bool {
     for (k, tile) in tiles.iter().enumerate() {
         for (block, cells) in tile.chunks(BLOCK).enumerate() {
             surveys[k].add(block as u32, cells);
         }
     }
+    true
 }

@@ -20,7 +20,7 @@ use crate::marks::Marks;
 use crate::plan::{CpuPlan, LISTED_BYTES};
 use crate::posterior::Posterior;
 use crate::{Connectivity, Element, Seconds};
-use lanes::Word;
+use lanes::{WIDTH, Word};
 use planes::Frame;
 use survey::Survey;
 
@@ -87,7 +87,7 @@ struct Scratch<T, W, const L: usize> {
     tiles: Vec<Vec<[T; L]>>,
     surveys: Vec<Survey<T, W, L>>,
     /// Levels of each alpha.
-    levels: Vec<[T; L]>,
+    levels: Vec<[T; WIDTH]>,
     /// A framed plane for each alpha.
     above: Vec<W>,
     filled: Vec<W>,
@@ -133,7 +133,9 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
             for survey in &mut self.surveys {
                 *survey = Survey::new();
             }
-            load::load(p, start..end, &mut self.tiles, &mut self.surveys);
+            if !load::load(p, start..end, &mut self.tiles, &mut self.surveys, stop) {
+                return None;
+            }
             for (survey, tile) in self.surveys.iter_mut().zip(&self.tiles) {
                 survey.finish(tile);
             }
@@ -172,13 +174,16 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
     /// Thresholds and local maxima of tile `k`, map row by map row, so that its values are read once.
     #[inline(always)]
     fn compare(&mut self, k: usize, task: Task<'_>) {
-        let (tile, survey, frame) = (&self.tiles[k], &self.surveys[k], self.frame);
+        let (survey, frame) = (&self.surveys[k], self.frame);
+        let (tile, row) = (self.tiles[k].as_flattened(), frame.n_y * L);
+        let floor = lanes::repeated(&survey.floor);
         self.levels.clear();
-        self.levels.extend(
-            task.alphas
-                .iter()
-                .map(|&alpha| survey.top.map(|top| T::threshold(alpha, top))),
-        );
+        let levels = task
+            .alphas
+            .iter()
+            .map(|&alpha| survey.top.map(|top| T::threshold(alpha, top)));
+        self.levels
+            .extend(levels.map(|level| lanes::repeated(&level)));
         self.above
             .resize(task.alphas.len() * frame.len(), W::default());
         self.listing.clear();
@@ -188,14 +193,14 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
                 .iter()
                 .zip(self.above.chunks_exact_mut(frame.len()))
             {
-                threshold::threshold(
-                    &tile[x * frame.n_y..][..frame.n_y],
+                threshold::threshold::<T, W, L>(
+                    &tile[x * row..][..row],
                     level,
                     &mut above[frame.row(x)],
                 );
             }
             if task.peaks {
-                self.row.find(tile, x, survey.live, &survey.floor);
+                self.row.find(tile, x, survey.live, &floor);
                 self.listing.add(frame, x, &self.row);
             }
         }

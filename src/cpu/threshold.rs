@@ -3,21 +3,23 @@
 //! Reads: Values, Levels. Writes: Above.
 //! Above: a bit by lane, set where `value >= level`; a NaN level is reached nowhere. A per-cell map, so no order matters.
 
-use super::lanes::Word;
+use super::lanes::{WIDTH, Word, deal, full};
 use crate::Element;
 
 /// The lanes of each cell of a map row that reach their level.
 #[inline(always)]
 pub(super) fn threshold<T: Element, W: Word, const L: usize>(
-    row: &[[T; L]],
-    level: &[T; L],
+    row: &[T],
+    level: &[T; WIDTH],
     above: &mut [W],
 ) {
-    for (word, values) in above.iter_mut().zip(row) {
-        let mut bits = W::default();
-        for i in 0..L {
-            bits |= W::bit(values[i] >= level[i], i);
+    let mut room = [T::LOWEST; WIDTH];
+    for (values, words) in row.chunks(WIDTH).zip(above.chunks_mut(WIDTH / L)) {
+        let values = full(values, &mut room);
+        let mut bits = 0;
+        for i in 0..WIDTH {
+            bits |= u64::from(values[i] >= level[i]) << i;
         }
-        *word = bits;
+        deal::<W, L>(bits, words);
     }
 }
