@@ -4,6 +4,7 @@
 //! cargo bench --bench end_to_end                        criterion
 //! cargo bench --bench end_to_end -- gm_xyt              criterion, ids that hold these words
 //! cargo bench --bench end_to_end -- --table gm xyt f64  one line a case: medians in us per bin, and ratios
+//! cargo bench --bench end_to_end -- --growth gm_xyt     time per bin at the most time bins against the fewest, `f32`
 //! ```
 //!
 //! | topic | what is timed |
@@ -55,8 +56,11 @@ fn main() {
     let words: Vec<&str> = (arguments.iter().map(String::as_str))
         .filter(|argument| !argument.starts_with("--"))
         .collect();
-    if arguments.iter().any(|argument| argument == "--table") {
+    let given = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    if given("--table") {
         table(&cases(), &words);
+    } else if given("--growth") {
+        growth(&cases(), &words);
     } else {
         measure::<EndToEnd>(&cases());
     }
@@ -86,10 +90,7 @@ fn table(cases: &[Case], words: &[&str]) {
     let head = "shape/type/engine                        warm   fresh   peaks   masks   floor  warm/floor  masks/floor  lowest-highest warm";
     writeln!(out, "{head}").expect("standard output");
     for &case in cases {
-        if words
-            .iter()
-            .all(|word| case.shape_and_type().contains(word))
-        {
+        if named(case, words) {
             let lines = if case.wide {
                 lines::<f64>(case)
             } else {
@@ -98,6 +99,42 @@ fn table(cases: &[Case], words: &[&str]) {
             writeln!(out, "{}", lines.join("\n")).expect("standard output");
         }
     }
+}
+
+/// Time per bin of the whole job on one thread, at the most time bins against the fewest: `f32`, so that more of them
+/// fit in memory.
+fn growth(cases: &[Case], words: &[&str]) {
+    let mut out = std::io::stdout().lock();
+    let n_t = || cases.iter().map(|case| case.n_t);
+    let (fewest, most) = (n_t().min().unwrap_or(0), n_t().max().unwrap_or(0));
+    let fits = |case: &&Case| !case.wide && case.n_t == cases[0].n_t && named(**case, words);
+    for &case in cases.iter().filter(fits) {
+        let mut beds = [fewest, most].map(|n_t| (n_t, Case { n_t, ..case }.bed::<f32>()));
+        let mut rounds: Vec<[f64; 2]> = (0..ROUNDS)
+            .map(|_| {
+                beds.each_mut()
+                    .map(|(n_t, bed)| bed.reanalyse(1).seconds.total * 1e6 / *n_t as f64)
+            })
+            .collect();
+        rounds.sort_by(|a, b| (a[1] / a[0]).total_cmp(&(b[1] / b[0])));
+        let [few, many] = rounds[ROUNDS / 2];
+        writeln!(
+            out,
+            "{}: {few:.3} us per bin; at {most} time bins {many:.3}, {:.3} times as much",
+            Case {
+                n_t: fewest,
+                ..case
+            }
+            .shape_and_type(),
+            many / few,
+        )
+        .expect("standard output");
+    }
+}
+
+fn named(case: Case, words: &[&str]) -> bool {
+    let name = case.shape_and_type();
+    words.iter().all(|word| name.contains(word))
 }
 
 /// Times the jobs in turn, round after round, so that a drift of the machine meets all of them.

@@ -42,7 +42,8 @@ impl Case {
         let bins = (0..self.n_t).step_by(self.n_t.div_ceil(40).max(1));
         let bins = bins.chain(self.n_t.checked_sub(1));
         check::assert_bins(bed.stack().view(), &ALPHAS, bed.masks(), bed.peaks(), bins);
-        if self.timed {
+        // As f32, the smallest values round to zero, and with them go peaks.
+        if self.timed && self.wide {
             let (mean, known) = (
                 bed.peaks().len() as f64 / self.n_t as f64,
                 self.kind.peaks_per_bin(),

@@ -32,8 +32,9 @@ use std::path::Path;
 use bed::Bed;
 use bytemuck::Pod;
 use jobs::jobs;
-use ndarray::{Array1, Array2, Array3, Array4, ArrayBase, Axis, s};
-use ndarray_npy::{ReadNpyExt, ReadableElement, WritableElement, write_npy};
+use memmap2::Mmap;
+use ndarray::{Array1, Array2, Array4, ArrayBase, ArrayView3, Axis, s};
+use ndarray_npy::{ViewElement, ViewNpyExt, WritableElement, write_npy};
 use peakmask::{Element, InstructionSet};
 use stack::{Layout, Pages, Stack};
 
@@ -93,12 +94,18 @@ impl Command {
     }
 }
 
-fn load<T: Element + Pod + ReadableElement>(
+fn load<T: Element + Pod + ViewElement>(
     file: &str,
     layout: Layout,
     pages: Pages,
 ) -> Outcome<Stack<T>> {
-    let mut p = Array3::<T>::read_npy(File::open(file)?)?;
+    #[expect(
+        unsafe_code,
+        reason = "a file is mapped, so that its values are copied once"
+    )]
+    // SAFETY: compare.py has written the file into a folder of its own, and changes it no more.
+    let bytes = unsafe { Mmap::map(&File::open(file)?) }?;
+    let mut p = ArrayView3::<T>::view_npy(&bytes)?;
     if layout == Layout::Txy {
         p = p.permuted_axes([1, 2, 0]);
     }
