@@ -1,7 +1,9 @@
-"""The reference way and peakmask, alternately in one run, on the three inputs: a table of times and ratios.
+"""The reference way and peakmask, alternately in one run, on the three inputs: tables of times and ratios.
 
     python -m venv target/peers && target/peers/bin/pip install -r benches/peers/requirements.txt
     target/peers/bin/python benches/peers/compare.py [--n-t 100000 65536] [--kinds gm] [--json OUT.json] ...
+
+Progress goes to standard error, two tables in Markdown to standard output: float64 against the bars, and everything.
 
 Results are compared before anything is timed: masks, coordinates and heights to the bit, prominences by value.
 
@@ -31,12 +33,17 @@ import reference
 
 ROOT = Path(__file__).resolve().parents[2]
 ALPHAS = [0.5, 0.9]
+BEGAN = time.perf_counter()
 RUN = 16  # consecutive bins: two cache lines of float64 a cell
+JOBS = ("end_to_end", "fresh", "peaks_only", "masks_only", "floor")
 BARS = {"openfield": (100, 150), "po": (100, 150), "gm": (85, 120)}  # x reference, one thread, xyt: bar and goal
 
 
 class Driver:
-    """The compiled side: a process that holds one input and answers jobs."""
+    """The compiled side: a process that holds one input and answers jobs.
+
+    As it starts it compares the masks that it makes without peaks with those of the whole job.
+    """
 
     def __init__(self, program, file, layout, pages):
         self.command = [program, "serve", file, layout, pages, "1", *map(str, ALPHAS)]
@@ -130,7 +137,7 @@ class Side:
         bare, read = time_reference(self.p, starts)
         now = {"reference": bare, "reference, read": read}
         for n in threads:
-            for job in ("warm", "fresh", "peaks", "floor"):
+            for job in JOBS:
                 now[f"{job} {n}"] = self.driver.seconds(job, n) / n_t * 1e6
         for name, time_ in now.items():
             self.times.setdefault(name, []).append(time_)
@@ -143,65 +150,106 @@ class Side:
         return median(a / b for a, b in zip(self.times[name], (side or self).times[other]))
 
 
-def compare(program, kind, n_t, dtype, layouts, some, a):
-    """All layouts of one input in turn, round after round: what it costs, and the lines of the two tables."""
+def compare(program, case, some, a):
+    """All layouts of one input in turn, round after round: what it costs, and the lines of the tables."""
     rng = np.random.default_rng(0)
+    n_t, dtype, name = case["n_t"], case["dtype"], "{kind} {dtype}, {n_t:,} bins: ".format(**case)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=a.scratch)))
         sides = []
-        for layout in layouts:
+        for layout in case["layouts"]:
+            say(name + f"input {layout}")
             file = folder / f"{layout}.npy"
             inputs.write(file, some, n_t, layout, dtype)
             sides.append(Side(stack, program, file, layout, a.pages))
+        say(name + "equality")
         for side in sides:
             assert_equal(side.p, side.driver, places(n_t, a.places, rng))
-        for _ in range(a.rounds):
+        for round_ in range(a.rounds):
+            say(name + f"round {round_ + 1} of {a.rounds}")
             starts = places(n_t, a.places, rng)
             for side in sides:
-                side.round(starts, a.threads)
-        case = {"kind": kind, "n_t": n_t, "dtype": dtype, "layouts": {}, "lines": [], "layout_lines": []}
+                side.round(starts, case["threads"])
+        say(name + "memory")
+        measured, lines = {}, []
         for side in sides:
-            beyond = {n: side.driver.memory(n) for n in a.threads}
-            case["layouts"][side.layout] = {"about": side.about, "beyond": beyond, "us_per_bin": side.times}
-            case["lines"] += [line(case, side, n, beyond[n], a.threads[0]) for n in a.threads]
-    if len(sides) == 2:
-        by_threads = " | ".join(f"{sides[1].ratio(f'warm {n}', f'warm {n}', sides[0]):.2f}" for n in a.threads)
-        case["layout_lines"].append(f"| {kind} | {n_t:,} | {dtype} | {by_threads} |")
-    return case
+            beyond = {n: side.driver.memory(n) for n in case["threads"]}
+            measured[side.layout] = {"about": side.about, "beyond": beyond, "us_per_bin": side.times}
+            lines += [line(case, side, n, beyond[n], sides[0]) for n in case["threads"]]
+        barred = (case["layouts"][0], dtype, case["threads"][0]) == ("xyt", "f64", 1)
+        bars = [bars_line(case, sides, measured["xyt"]["beyond"][1])] if barred else []
+    return {**case, "layouts": measured, "lines": lines, "bars": bars}
 
 
-COLUMNS = (
-    "input", "bins", "layout, type", "threads", "reference", "warm", "fresh", "x reference", "bar, goal",
-    "fresh x reference", "x fewest threads", "peaks only", "floor", "/ floor", "MB beyond input and results",
+BARS_COLUMNS = (
+    "input", "bins", "reference", "peakmask", "x reference", "bar, goal", "{} threads x one (2: 1.8, 1.95)",
+    "txy / xyt (1.3, 1.0)", "masks only / floor (3.5, 2.5)", "fresh x reference", "MB beyond input and results",
 )  # fmt: skip
 
 
-def line(case, side, n, beyond, fewest):
-    """One line of the table: a layout on n threads."""
-    warm, fresh, floor = f"warm {n}", f"fresh {n}", f"floor {n}"
-    barred = (side.layout, case["dtype"], n) == ("xyt", "f64", 1)
-    cells = (
-        f"{case['kind']}, {side.about['peaks'] / case['n_t']:.0f} peaks a bin",
+def bars_line(case, sides, beyond):
+    """One line of the table of bars: float64, xyt, one thread."""
+    xyt, most = sides[0], case["threads"][-1]
+    return row(
+        kind_and_peaks(case, xyt),
+        f"{case['n_t']:,}",
+        f"{xyt.median('reference'):.0f}",
+        f"{xyt.median('end_to_end 1'):.2f}",
+        f"{xyt.ratio('reference', 'end_to_end 1'):.0f}",
+        "{}, {}".format(*BARS[case["kind"]]),
+        f"{xyt.ratio('end_to_end 1', f'end_to_end {most}'):.2f}" if most > 1 else "",
+        f"{sides[1].ratio('end_to_end 1', 'end_to_end 1', xyt):.2f}" if len(sides) > 1 else "",
+        f"{xyt.ratio('masks_only 1', 'floor 1'):.2f}",
+        f"{xyt.ratio('reference, read', 'fresh 1'):.0f}",
+        megabytes(beyond),
+    )
+
+
+COLUMNS = (
+    "input", "bins", "layout, type", "threads", "reference", "warm", "fresh", "peaks only", "masks only", "floor",
+    "x reference", "fresh x reference", "x fewest threads", "/ first layout", "/ floor", "masks only / floor",
+    "MB beyond input and results",
+)  # fmt: skip
+
+
+def line(case, side, n, beyond, first):
+    """One line of the table of everything: a layout on n threads."""
+    warm, floor, fewest = f"end_to_end {n}", f"floor {n}", f"end_to_end {case['threads'][0]}"
+    return row(
+        kind_and_peaks(case, side),
         f"{case['n_t']:,}",
         f"{side.layout} {case['dtype']}",
         n,
         f"{side.median('reference'):.0f}",
-        f"{side.median(warm):.2f}",
-        f"{side.median(fresh):.2f}",
+        *(f"{side.median(f'{job} {n}'):.2f}" for job in JOBS),
         f"{side.ratio('reference', warm):.0f}",
-        "{}, {}".format(*BARS[case["kind"]]) if barred else "",
-        f"{side.ratio('reference, read', fresh):.0f}",
-        f"{side.ratio(f'warm {fewest}', warm):.2f}",
-        f"{side.median(f'peaks {n}'):.2f}",
-        f"{side.median(floor):.2f}",
+        f"{side.ratio('reference, read', f'fresh {n}'):.0f}",
+        f"{side.ratio(fewest, warm):.2f}",
+        f"{side.ratio(warm, warm, first):.2f}",
         f"{side.ratio(warm, floor):.2f}",
-        "not known" if beyond is None else f"{beyond / 1e6:.1f}",
+        f"{side.ratio(f'masks_only {n}', floor):.2f}",
+        megabytes(beyond),
     )
+
+
+def kind_and_peaks(case, side):
+    return f"{case['kind']}, {side.about['peaks'] / case['n_t']:.0f} peaks a bin"
+
+
+def megabytes(beyond):
+    return "not known" if beyond is None else f"{beyond / 1e6:.1f}"
+
+
+def row(*cells):
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def head(columns):
-    return "| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|"
+    return row(*columns) + "\n" + "|---" * len(columns) + "|"
+
+
+def say(what):
+    print(f"{time.perf_counter() - BEGAN:5.0f} s  {what}", file=sys.stderr, flush=True)
 
 
 def machine():
@@ -215,17 +263,29 @@ def machine():
     return {
         "processor": model, "cores": os.cpu_count(), "huge_pages": pages, "date": time.strftime("%Y-%m-%d"),
         "python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__,
-        "scikit-image": skimage.__version__,
+        "skimage": skimage.__version__,
     }  # fmt: skip
 
 
+def heading(a, about):
+    """What the figures were measured on."""
+    m = machine()
+    return (
+        "Measured on {date}: {cores} cores, {processor}, {set}, transparent huge pages: {huge_pages}; peakmask {version}, "
+        "Python {python}, NumPy {numpy}, SciPy {scipy}, scikit-image {skimage}. "
+        "Microseconds a bin, medians of {rounds} rounds; ratios are medians of each round's; input in {pages} pages."
+    ).format(**m, set=about["instruction_set"], version=about["version"], rounds=a.rounds, pages=a.pages)
+
+
 def plan(a):
-    """Every layout and type at the first number of bins, the first of each alone at the others."""
+    """Everything at the first number of bins; at the others the first layout, type and number of threads alone."""
     for n_t in a.n_t:
-        all_ = n_t == a.n_t[0]
+        all_ = None if n_t == a.n_t[0] else 1
         for kind in a.kinds:
-            for dtype in a.dtypes if all_ else a.dtypes[:1]:
-                yield kind, n_t, dtype, a.layouts if all_ else a.layouts[:1]
+            for dtype in a.dtypes[:all_]:
+                yield {
+                    "kind": kind, "n_t": n_t, "dtype": dtype, "layouts": a.layouts[:all_], "threads": a.threads[:all_],
+                }  # fmt: skip
 
 
 def arguments():
@@ -235,7 +295,7 @@ def arguments():
     parser.add_argument("--layouts", nargs="+", choices=("xyt", "txy"), default=["xyt", "txy"])
     parser.add_argument("--dtypes", nargs="+", choices=inputs.DTYPES, default=["f64", "f32"])
     parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, os.cpu_count() or 1}))
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--places", type=int, default=24, help=f"runs of {RUN} bins on which a round times the reference")
     parser.add_argument("--pages", choices=("huge", "default"), default="huge", help="of the driver's input; NumPy asks for huge ones")
     parser.add_argument("--scratch", type=Path, help="folder for the input file (2 GB at 100,000 bins)")
@@ -245,20 +305,23 @@ def arguments():
 
 def main():
     a = arguments()
+    say("driver")
     program, cases, drawn = build(), [], {}
-    for kind, n_t, dtype, layouts in plan(a):
+    for case in plan(a):
+        kind = case["kind"]
         if kind not in drawn:
-            drawn = {kind: inputs.maps(kind, inputs.UNIQUE)}
-        cases.append(compare(program, kind, n_t, dtype, layouts, drawn[kind], a))
+            say(f"{kind}: {inputs.UNIQUE:,} maps")
+            drawn[kind] = inputs.maps(kind, inputs.UNIQUE)
+        cases.append(compare(program, case, drawn[kind], a))
         print(*cases[-1]["lines"], sep="\n", file=sys.stderr, flush=True)
         if a.json:
             a.json.write_text(json.dumps({"machine": machine(), "alphas": ALPHAS, "cases": cases}, indent=1))
-    set_ = next(iter(cases[0]["layouts"].values()))["about"]["instruction_set"]
-    print(", ".join(f"{name} {value}" for name, value in machine().items()), end="\n\n")
-    print(f"us per bin, medians of {a.rounds} rounds; ratios are medians of each round's; {set_}; input in {a.pages} pages\n")
-    print(head(COLUMNS), *(line for case in cases for line in case["lines"]), sep="\n", end="\n\n")
-    ratios = [f"txy / xyt on {n} thread{'s' * (n > 1)} (bar 1.3, goal 1.0)" for n in a.threads]
-    print(head(["input", "bins", "type", *ratios]), *(line for case in cases for line in case["layout_lines"]), sep="\n")
+    say("done")
+    print(heading(a, next(iter(cases[0]["layouts"].values()))["about"]), end="\n\n")
+    print("The whole job, float64, C order (x, y, t), one thread where nothing else is said; in brackets bar and goal:\n")
+    print(head(BARS_COLUMNS).format(a.threads[-1]), *(line for case in cases for line in case["bars"]), sep="\n", end="\n\n")
+    print("<details><summary>All layouts, types and numbers of threads</summary>\n")
+    print(head(COLUMNS), *(line for case in cases for line in case["lines"]), sep="\n", end="\n\n</details>\n")
 
 
 if __name__ == "__main__":

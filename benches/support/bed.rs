@@ -1,4 +1,4 @@
-//! The test bed: one input, its warm outputs, and the jobs that are timed on them.
+//! The test bed: one input, its warm outputs, and the analyses that fill them.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -10,12 +10,17 @@ use peakmask::{Analysis, Element, MemoryGuard, Options, Peaks, Report, analyze, 
 use crate::floor;
 use crate::stack::Stack;
 
+/// Runs something on a bed, on a number of threads, and says how long it took.
+pub(crate) type Job<T> = fn(&mut Bed<T>, usize) -> Duration;
+
 /// An input with outputs to reuse.
 pub(crate) struct Bed<T> {
     stack: Stack<T>,
     alphas: Vec<f64>,
     masks: Vec<Array3<bool>>,
     peaks: Peaks<T>,
+    /// What [`masks_only`](Self::masks_only) fills in place of `peaks`: a row number a bin, no peak.
+    no_peaks: Peaks<T>,
 }
 
 impl<T: Element + Pod> Bed<T> {
@@ -34,6 +39,7 @@ impl<T: Element + Pod> Bed<T> {
             alphas: alphas.to_vec(),
             masks: Vec::new(),
             peaks: Peaks::new(),
+            no_peaks: Peaks::new(),
         }
     }
 
@@ -64,43 +70,46 @@ impl<T: Element + Pod> Bed<T> {
 
     /// The whole job into the warm outputs.
     pub(crate) fn reanalyse(&mut self, threads: usize) -> Report {
-        let mut masks: Vec<ArrayViewMut3<'_, bool>> =
-            self.masks.iter_mut().map(|mask| mask.view_mut()).collect();
-        analyze_into(
-            self.stack.view(),
+        run(
+            &self.stack,
             &options(&self.alphas, threads),
-            &mut masks,
+            &mut self.masks,
             &mut self.peaks,
         )
-        .expect("an analysis")
     }
 
-    /// Time of the whole job with warm outputs.
-    pub(crate) fn warm(&mut self, threads: usize) -> Duration {
-        let start = Instant::now();
-        black_box(self.reanalyse(threads));
-        start.elapsed()
-    }
-
-    /// Time of the whole job with fresh outputs, every byte of them read.
-    pub(crate) fn fresh(&self, threads: usize) -> Duration {
-        let start = Instant::now();
-        let analysis = self.analysis(threads);
-        black_box(read_all(&analysis));
-        start.elapsed()
-    }
-
-    /// Time of the peaks alone, into the warm columns.
-    pub(crate) fn peaks_only(&mut self, threads: usize) -> Duration {
-        let start = Instant::now();
-        let report = analyze_into(
-            self.stack.view(),
+    /// The peaks alone, into the warm columns.
+    pub(crate) fn peaks_only(&mut self, threads: usize) -> Report {
+        run(
+            &self.stack,
             &options(&[], threads),
             &mut [],
             &mut self.peaks,
+        )
+    }
+
+    /// The masks alone, into the warm ones.
+    pub(crate) fn masks_only(&mut self, threads: usize) -> Report {
+        run(
+            &self.stack,
+            &options(&self.alphas, threads).peaks(false),
+            &mut self.masks,
+            &mut self.no_peaks,
+        )
+    }
+
+    /// Panics unless the masks made without peaks are the warm ones.
+    pub(crate) fn assert_masks_only(&mut self, threads: usize) {
+        let whole_job = self.masks.clone();
+        // Leaves no mask as it was.
+        self.floor(threads);
+        self.masks_only(threads);
+        assert!(
+            self.masks == whole_job,
+            "masks made without peaks differ from those of the whole job"
         );
-        black_box(report.expect("an analysis"));
-        start.elapsed()
+        assert_eq!(self.no_peaks.n_bins(), self.peaks.n_bins());
+        assert!(self.no_peaks.is_empty(), "peaks, though left out");
     }
 
     /// Time of the floor: XOR of the input, `fill` of the warm masks.
@@ -116,30 +125,20 @@ impl<T: Element + Pod> Bed<T> {
     }
 }
 
+fn run<T: Element + Pod>(
+    stack: &Stack<T>,
+    options: &Options,
+    masks: &mut [Array3<bool>],
+    peaks: &mut Peaks<T>,
+) -> Report {
+    let mut masks: Vec<ArrayViewMut3<'_, bool>> =
+        masks.iter_mut().map(|mask| mask.view_mut()).collect();
+    analyze_into(stack.view(), options, &mut masks, peaks).expect("an analysis")
+}
+
 fn options(alphas: &[f64], threads: usize) -> Options {
     Options::new()
         .alphas(alphas.iter().copied())
         .threads(threads)
         .memory_guard(MemoryGuard::Off)
-}
-
-fn read_all<T: Element + Pod>(analysis: &Analysis<T>) -> u64 {
-    let peaks = &analysis.peaks;
-    let masks = analysis
-        .masks
-        .iter()
-        .map(|mask| bytemuck::cast_slice(mask.as_slice().expect("masks in C order")));
-    masks
-        .chain([
-            bytemuck::cast_slice(&peaks.offsets),
-            bytemuck::cast_slice(&peaks.coords),
-            bytemuck::cast_slice(&peaks.prominences),
-            bytemuck::cast_slice(&peaks.heights),
-        ])
-        .map(|bytes: &[u8]| {
-            let (head, words, tail) = bytemuck::pod_align_to::<u8, u64>(bytes);
-            let ends = head.iter().chain(tail).fold(0, |sum, byte| sum ^ byte);
-            words.iter().fold(u64::from(ends), |sum, &word| sum ^ word)
-        })
-        .fold(0, |sum, part| sum ^ part)
 }

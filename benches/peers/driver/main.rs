@@ -11,13 +11,15 @@
 //! | line | answer |
 //! |---|---|
 //! | `about` | version, instruction set, cores, peaks, speeds of the floor's read and of a copy, bytes in huge pages |
-//! | `warm N`, `fresh N`, `peaks N`, `floor N` | seconds of one such job on N threads |
+//! | `end_to_end N`, `fresh N`, `peaks_only N`, `masks_only N`, `floor N` | seconds of one such job on N threads |
 //! | `dump FOLDER FIRST END` | writes the warm results of the time bins FIRST to END as `.npy` files |
 
 #[path = "../../support/bed.rs"]
 mod bed;
 #[path = "../../support/floor.rs"]
 mod floor;
+#[path = "../../support/jobs.rs"]
+mod jobs;
 mod resident;
 #[path = "../../support/stack.rs"]
 mod stack;
@@ -29,8 +31,10 @@ use std::path::Path;
 
 use bed::Bed;
 use bytemuck::Pod;
-use ndarray::{Array1, Array2, Array3, Array4, ArrayBase, Axis, s};
-use ndarray_npy::{ReadNpyExt, ReadableElement, WritableElement, write_npy};
+use jobs::jobs;
+use memmap2::Mmap;
+use ndarray::{Array1, Array2, Array4, ArrayBase, ArrayView3, Axis, s};
+use ndarray_npy::{ViewElement, ViewNpyExt, WritableElement, write_npy};
 use peakmask::{Element, InstructionSet};
 use stack::{Layout, Pages, Stack};
 
@@ -90,12 +94,18 @@ impl Command {
     }
 }
 
-fn load<T: Element + Pod + ReadableElement>(
+fn load<T: Element + Pod + ViewElement>(
     file: &str,
     layout: Layout,
     pages: Pages,
 ) -> Outcome<Stack<T>> {
-    let mut p = Array3::<T>::read_npy(File::open(file)?)?;
+    #[expect(
+        unsafe_code,
+        reason = "a file is mapped, so that its values are copied once"
+    )]
+    // SAFETY: compare.py has written the file into a folder of its own, and changes it no more.
+    let bytes = unsafe { Mmap::map(&File::open(file)?) }?;
+    let mut p = ArrayView3::<T>::view_npy(&bytes)?;
     if layout == Layout::Txy {
         p = p.permuted_axes([1, 2, 0]);
     }
@@ -105,6 +115,7 @@ fn load<T: Element + Pod + ReadableElement>(
 }
 
 fn serve<T: Element + Pod + WritableElement>(mut bed: Bed<T>) -> Outcome<()> {
+    bed.assert_masks_only(1);
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let line = line?;
@@ -119,11 +130,11 @@ fn serve<T: Element + Pod + WritableElement>(mut bed: Bed<T>) -> Outcome<()> {
                 writeln!(out, "{{}}")?;
                 continue;
             }
-            ["warm", threads] => bed.warm(threads.parse()?),
-            ["fresh", threads] => bed.fresh(threads.parse()?),
-            ["peaks", threads] => bed.peaks_only(threads.parse()?),
-            ["floor", threads] => bed.floor(threads.parse()?),
-            _ => return Err(format!("no such job: {line}").into()),
+            [name, threads] => match jobs::<T>().iter().find(|(job, _)| job == name) {
+                Some((_, job)) => job(&mut bed, threads.parse()?),
+                None => return Err(format!("no such job: {line}").into()),
+            },
+            _ => return Err(format!("no such request: {line}").into()),
         };
         writeln!(out, r#"{{"seconds": {}}}"#, seconds.as_secs_f64())?;
     }
