@@ -128,3 +128,20 @@ pub(super) fn deal<W: Word, const L: usize>(bits: u64, words: &mut [W]) {
         *word = W::from_bits(bits >> (k * L) & (u64::MAX >> (WIDTH - L)));
     }
 }
+
+/// Asks for `values` values from `start` on to be brought near, some time before they are needed: the processor's own
+/// prefetchers stop at page boundaries, and every cell of a tile's source lies on another page.
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "prefetch hints")]
+pub(super) fn prefetch<T>(start: *const T, values: usize) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    for line in (0..values * size_of::<T>()).step_by(64) {
+        // SAFETY: a hint reads nothing that a program could see, and never faults, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.cast::<i8>().wrapping_add(line)) };
+    }
+}
+
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn prefetch<T>(_start: *const T, _values: usize) {}

@@ -8,10 +8,13 @@ use std::ops::Range;
 use ndarray::{ArrayView3, Axis};
 
 use super::Stop;
-use super::lanes::Word;
+use super::lanes::{Word, prefetch};
 use super::survey::{BLOCK, Survey};
 use crate::Element;
 use crate::posterior::{Fastest, Posterior};
+
+/// Cells between the one that is copied and the one that is asked for.
+const AHEAD: isize = 8;
 
 /// Copies the bins `bins` into as many of `tiles` as they fill, and surveys each block of cells as soon as it is
 /// complete, if it can while the block is still in the first-level cache. False when it was stopped before the end: an
@@ -42,6 +45,7 @@ fn by_cell<T: Element, W: Word, const L: usize>(
     stop: &Stop,
 ) -> bool {
     let cells = view.dim().0 * view.dim().1;
+    let ahead = view.strides()[1].wrapping_mul(AHEAD);
     let mut rows = view.lanes(Axis(2)).into_iter();
     for (block, start) in (0..cells).step_by(BLOCK).enumerate() {
         if stop.requested() {
@@ -50,6 +54,7 @@ fn by_cell<T: Element, W: Word, const L: usize>(
         let end = (start + BLOCK).min(cells);
         for (cell, row) in (start..end).zip(rows.by_ref()) {
             if let Some(row) = row.to_slice() {
+                prefetch(row.as_ptr().wrapping_offset(ahead), row.len());
                 for (tile, values) in tiles.iter_mut().zip(row.chunks(L)) {
                     if let Ok(values) = <&[T; L]>::try_from(values) {
                         tile[cell] = *values;
