@@ -80,8 +80,7 @@
 //!
 //! The definition is what `PeakPromenence.compute_2d_dt_posterior_peak_promenences` of
 //! [pyPhoPlaceCellAnalysis](https://github.com/CommanderPho/pyPhoPlaceCellAnalysis) (commit 0676630) computes bin by
-//! bin: peaks by SciPy's `ndimage.maximum_filter`, prominence as height minus scikit-image's
-//! `morphology.reconstruction`, masks by SciPy's `ndimage.label`. Recorded results of that function, on posteriors of
+//! bin with SciPy and scikit-image. Recorded results of that function, on posteriors of
 //! real decoders, are part of the tests: masks, coordinates and heights are equal to the bit, prominences by value (the
 //! reference leaves the sign of a zero open).
 
@@ -108,6 +107,7 @@ pub use posterior::check_axis_order;
 
 use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 
+use cpu::Cpu;
 use memory::Budget;
 use plan::Plan;
 use posterior::Posterior;
@@ -299,18 +299,28 @@ impl<'a, T: Element> Job<'a, T> {
         peaks: &mut Peaks<T>,
     ) -> Result<Report, Error> {
         peaks.clear();
-        let result = schedule::run(
-            &self.p,
-            options,
-            &self.plan,
-            self.instruction_set,
-            budget,
-            masks,
-            peaks,
-        );
+        let result = {
+            let [n_x, n_y, _] = self.p.shape();
+            let engine = || Cpu::new(&self.plan.cpu, n_x, n_y, self.instruction_set);
+            schedule::run(
+                &self.p,
+                options,
+                &self.plan,
+                self.instruction_set,
+                budget,
+                masks,
+                peaks,
+                engine,
+            )
+        };
         if result.is_err() {
             peaks.clear();
         }
         result
     }
 }
+
+/// The README's example, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -172,7 +172,7 @@ impl Options {
         self
     }
 
-    /// Called on the calling thread, some ten times a second, with the number of time bins completed, and once at the end.
+    /// Called on the calling thread, at most some twenty times a second, with the number of time bins completed, and once at the end.
     ///
     /// A panic in the callback cancels the analysis and propagates.
     #[must_use]

@@ -160,7 +160,7 @@ impl CpuPlan {
         let cells = n_x * n_y;
         let word = (self.lanes / 8).max(1);
         let tiles = self.tiles * self.lanes * cells * dtype.size();
-        let planes = 4 * (n_x + 2) * (n_y + 1) * word;
+        let planes = (4 + self.alphas) * (n_x + 2) * (n_y + 1) * word;
         let rows = 2 * n_y * (self.lanes * dtype.size() + word);
         let filled = self.batch.div_ceil(8) * cells * self.alphas;
         // Peaks in the order in which they are met, in order of bins, and those of another batch that waits. A tile may

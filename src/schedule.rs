@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use ndarray::{ArrayViewMut3, Axis};
 
-use crate::cpu::{Cpu, Task};
 use crate::emit;
 use crate::marks::{Marks, PeakMarks};
 use crate::memory::Budget;
@@ -18,7 +17,8 @@ use crate::options::ProgressFn;
 use crate::plan::Plan;
 use crate::posterior::Posterior;
 use crate::{
-    CancelToken, Element, Error, InstructionSet, Options, Peaks, Progress, Report, Seconds,
+    CancelToken, Connectivity, Element, Error, InstructionSet, Options, Peaks, Progress, Report,
+    Seconds,
 };
 
 /// How often the calling thread looks up.
@@ -38,8 +38,35 @@ impl Stop {
     }
 }
 
-/// Runs `plan` over `p`: fills `masks`, one for each alpha, and appends to `peaks`, which is empty.
-pub(crate) fn run<T: Element>(
+/// An engine: bins in, marks out. Holding one proves that it can run.
+pub(crate) trait Engine<T> {
+    /// Computes the marks of the bins `bins`, or of the first of them if they hold so many peaks that the rest has to
+    /// wait: the number of bins done. None when it was stopped.
+    fn run(
+        &mut self,
+        p: &Posterior<'_, T>,
+        bins: Range<usize>,
+        task: Task<'_>,
+        stop: &Stop,
+        marks: &mut Marks<T>,
+        seconds: &mut Seconds,
+    ) -> Option<usize>;
+}
+
+/// What to compute of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Task<'a> {
+    pub(crate) alphas: &'a [f64],
+    pub(crate) connectivity: Connectivity,
+    pub(crate) peaks: bool,
+}
+
+/// Runs `plan` over `p`, every worker on an `engine` of its own: fills `masks`, one for each alpha, and appends to `peaks`, which is empty.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything that one analysis is made of, once"
+)]
+pub(crate) fn run<T: Element, E: Engine<T>>(
     p: &Posterior<'_, T>,
     options: &Options,
     plan: &Plan,
@@ -47,6 +74,7 @@ pub(crate) fn run<T: Element>(
     budget: Budget,
     masks: &mut [ArrayViewMut3<'_, bool>],
     peaks: &mut Peaks<T>,
+    engine: impl Fn() -> E + Sync,
 ) -> Result<Report, Error> {
     let started = Instant::now();
     let [_, _, n_t] = p.shape();
@@ -62,7 +90,7 @@ pub(crate) fn run<T: Element>(
         p,
         options,
         plan,
-        instruction_set,
+        engine,
         stop: Stop {
             failed: AtomicBool::new(false),
             token: options.cancel.clone(),
@@ -120,11 +148,11 @@ pub(crate) fn run<T: Element>(
 }
 
 /// Everything that the threads of one analysis share.
-struct Run<'a, 'p, T> {
+struct Run<'a, 'p, T, F> {
     p: &'a Posterior<'p, T>,
     options: &'a Options,
     plan: &'a Plan,
-    instruction_set: InstructionSet,
+    engine: F,
     stop: Stop,
     /// The bins that nobody has taken yet.
     queue: Mutex<Batch<'a>>,
@@ -177,7 +205,7 @@ struct Outcome {
     error: Option<Error>,
 }
 
-impl<'a, T: Element> Run<'a, '_, T> {
+impl<'a, T: Element, E: Engine<T>, F: Fn() -> E + Sync> Run<'a, '_, T, F> {
     /// The calling thread's part: reports progress until all workers have ended.
     fn watch(&self, progress: Option<&ProgressFn>, total: usize) {
         let mut told = usize::MAX;
@@ -224,8 +252,8 @@ impl<'a, T: Element> Run<'a, '_, T> {
     }
 
     fn batches(&self, seconds: &mut Seconds) -> Result<(), Error> {
-        let [n_x, n_y, _] = self.p.shape();
-        let mut engine = Cpu::new(&self.plan.cpu, n_x, n_y, self.instruction_set);
+        let [_, n_y, _] = self.p.shape();
+        let mut engine = (self.engine)();
         let mut marks = Marks::new(self.plan.cpu.listed);
         while let Some(mut batch) = self.next() {
             while !batch.bins.is_empty() {
@@ -374,4 +402,98 @@ fn message(panic: &(dyn Any + Send)) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+    use crate::MemoryGuard;
+
+    /// Finds one peak of height t in every bin t, after a wait that brings batches out of order.
+    struct Slow;
+
+    impl Engine<f64> for Slow {
+        fn run(
+            &mut self,
+            _: &Posterior<'_, f64>,
+            bins: Range<usize>,
+            _: Task<'_>,
+            _: &Stop,
+            marks: &mut Marks<f64>,
+            _: &mut Seconds,
+        ) -> Option<usize> {
+            assert!(
+                !bins.contains(&5_000),
+                "bin 5000 is more than this engine can take"
+            );
+            std::thread::sleep(Duration::from_millis((bins.start as u64 / 512 * 7) % 5));
+            marks.start(bins.len(), 0);
+            // Now and then it hands over fewer bins than it was given.
+            let done = if bins.len() > 300 { 300 } else { bins.len() };
+            for t in bins.start..bins.start + done {
+                marks.peaks.counts.push(1);
+                marks.peaks.cells.push(0);
+                marks.peaks.heights.push(t as f64);
+                marks.peaks.bases.push(0.0);
+            }
+            Some(done)
+        }
+    }
+
+    fn run_slow(n_t: usize, threads: usize) -> (Result<Report, Error>, Peaks<f64>) {
+        let p = Array3::zeros((41, 63, n_t));
+        let p = Posterior::new(p.view()).unwrap();
+        let options = Options::new()
+            .threads(threads)
+            .memory_guard(MemoryGuard::Off);
+        let plan = Plan::new(p.shape(), f64::DTYPE, &options);
+        let budget = Budget::new(plan.estimate, &options).unwrap();
+        let mut peaks = Peaks::new();
+        let baseline = InstructionSet::Baseline;
+        let report = run(
+            &p,
+            &options,
+            &plan,
+            baseline,
+            budget,
+            &mut [],
+            &mut peaks,
+            || Slow,
+        );
+        (report, peaks)
+    }
+
+    #[test]
+    fn peaks_come_together_in_order_of_bins() {
+        for threads in [1, 2, 5] {
+            let (report, peaks) = run_slow(4_321, threads);
+            assert_eq!(report.unwrap().peaks, 4_321);
+            assert!(
+                peaks.offsets.iter().copied().eq(0..=4_321),
+                "{threads} threads"
+            );
+            assert!(
+                peaks
+                    .heights
+                    .iter()
+                    .enumerate()
+                    .all(|(t, &height)| height == t as f64),
+                "{threads} threads"
+            );
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_worker_is_an_error_and_nothing_more() {
+        for threads in [1, 3] {
+            let (report, _) = run_slow(6_000, threads);
+            let Err(Error::Worker { message }) = report else {
+                panic!("{report:?}")
+            };
+            assert!(message.contains("bin 5000 is more"), "{message}");
+            assert!(run_slow(600, threads).0.is_ok(), "the next analysis runs");
+        }
+    }
 }

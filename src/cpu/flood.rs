@@ -4,10 +4,10 @@
 //! Filled: the least set that holds the dominant cell and every cell of Above that touches a cell of the set, by four or
 //! eight neighbours. The least fixpoint of a monotone update, so no order matters.
 
-use super::Stop;
 use super::lanes::Word;
 use super::planes::Frame;
 use crate::Connectivity;
+use crate::schedule::Stop;
 
 /// The rows that have to be looked at again, each with the interval of cells that may gain a lane.
 ///

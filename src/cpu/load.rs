@@ -7,11 +7,11 @@ use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayView3, Axis};
 
-use super::Stop;
 use super::lanes::{Word, prefetch};
 use super::survey::{BLOCK, Survey};
 use crate::Element;
 use crate::posterior::{Fastest, Posterior};
+use crate::schedule::Stop;
 
 /// Cells between the one that is copied and the one that is asked for.
 const AHEAD: isize = 8;

@@ -19,20 +19,11 @@ use std::time::Instant;
 use crate::marks::Marks;
 use crate::plan::{CpuPlan, LISTED_BYTES};
 use crate::posterior::Posterior;
+use crate::schedule::{Engine, Stop, Task};
 use crate::{Connectivity, Element, Seconds};
 use lanes::{WIDTH, Word};
 use planes::Frame;
 use survey::Survey;
-
-pub(crate) use crate::schedule::Stop;
-
-/// What to compute of a batch.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Task<'a> {
-    pub(crate) alphas: &'a [f64],
-    pub(crate) connectivity: Connectivity,
-    pub(crate) peaks: bool,
-}
 
 /// The CPU engine of one worker thread, with its scratch.
 pub(crate) struct Cpu<T> {
@@ -64,10 +55,10 @@ impl<T: Element> Cpu<T> {
             instruction_set,
         }
     }
+}
 
-    /// Computes the marks of the bins `bins`, or of the first of them if they hold so many peaks that the rest has to
-    /// wait: the number of bins done. None when it was stopped.
-    pub(crate) fn run(
+impl<T: Element> Engine<T> for Cpu<T> {
+    fn run(
         &mut self,
         p: &Posterior<'_, T>,
         bins: Range<usize>,
@@ -81,12 +72,6 @@ impl<T: Element> Cpu<T> {
     }
 }
 
-/// Map rows that are compared together, a block of values at a time: while a block is in the first-level cache it is
-/// compared with the levels, and with its neighbours in the rows of the same group.
-const ROWS: usize = 2;
-/// Values of a block.
-const BLOCK: usize = 8 * WIDTH;
-
 /// The tiles and planes of one worker thread.
 struct Scratch<T, W, const L: usize> {
     frame: Frame,
@@ -98,9 +83,7 @@ struct Scratch<T, W, const L: usize> {
     above: Vec<W>,
     filled: Vec<W>,
     front: flood::Front,
-    rows: [peaks::Row<T, W, L>; ROWS],
-    /// A map row below every value, for the neighbours that do not exist.
-    nothing: Vec<T>,
+    row: peaks::Row<T, W, L>,
     listing: bases::Listing<T, W>,
 }
 
@@ -114,8 +97,7 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
             above: Vec::new(),
             filled: vec![W::default(); frame.len()],
             front: flood::Front::new(frame.n_x),
-            rows: std::array::from_fn(|_| peaks::Row::new(frame.n_y)),
-            nothing: vec![T::LOWEST; frame.n_y * L],
+            row: peaks::Row::new(frame.n_y),
             listing: bases::Listing::new(frame, L),
         }
     }
@@ -196,41 +178,21 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
         self.above
             .resize(task.alphas.len() * frame.len(), W::default());
         self.listing.clear();
-        let row_of = |x: usize| tile.get(x.wrapping_mul(row)..x.wrapping_add(1).wrapping_mul(row));
-        let row_or_nothing = |x: usize| row_of(x).unwrap_or(&self.nothing);
-        for first in (0..frame.n_x).step_by(ROWS) {
-            let xs = first..(first + ROWS).min(frame.n_x);
-            for start in (0..row).step_by(BLOCK) {
-                let block = start..(start + BLOCK).min(row);
-                for (x, found) in xs.clone().zip(&mut self.rows) {
-                    let here = &tile[x * row..][..row];
-                    let words =
-                        frame.row(x).start + block.start / L..frame.row(x).start + block.end / L;
-                    for (level, above) in self
-                        .levels
-                        .iter()
-                        .zip(self.above.chunks_exact_mut(frame.len()))
-                    {
-                        threshold::threshold::<T, W, L>(
-                            &here[block.clone()],
-                            level,
-                            &mut above[words.clone()],
-                        );
-                    }
-                    if task.peaks {
-                        let rows = [
-                            row_or_nothing(x.wrapping_sub(1)),
-                            here,
-                            row_or_nothing(x + 1),
-                        ];
-                        found.find(rows, block.clone(), survey.live, &floor);
-                    }
-                }
+        for x in 0..frame.n_x {
+            for (level, above) in self
+                .levels
+                .iter()
+                .zip(self.above.chunks_exact_mut(frame.len()))
+            {
+                threshold::threshold::<T, W, L>(
+                    &tile[x * row..][..row],
+                    level,
+                    &mut above[frame.row(x)],
+                );
             }
             if task.peaks {
-                for (x, found) in xs.zip(&self.rows) {
-                    self.listing.add(frame, x, found);
-                }
+                self.row.find(tile, x, survey.live, &floor);
+                self.listing.add(frame, x, &self.row);
             }
         }
     }

@@ -4,10 +4,11 @@
 //! Peaks: a bit by lane, set where a live lane's value exceeds its Floor and is `>=` all of the eight neighbours that
 //! exist. A per-cell map, so no order matters.
 
-use std::ops::Range;
-
 use super::lanes::{WIDTH, Word, deal, full, higher};
 use crate::Element;
+
+/// Values whose columns are made, and then used, while they are in the first-level cache.
+const BLOCK: usize = 8 * WIDTH;
 
 /// What one map row yields, for `L` lanes.
 pub(super) struct Row<T, W, const L: usize> {
@@ -19,8 +20,8 @@ pub(super) struct Row<T, W, const L: usize> {
     pub(super) ties: Vec<W>,
     /// `[cell][lane]`: the highest of three cells, one above the other, from before the first to after the last cell.
     columns: Vec<T>,
-    /// Values of `columns` that have been made.
-    made: usize,
+    /// A row below every value, for the neighbours that do not exist.
+    nothing: Vec<T>,
 }
 
 impl<T: Element, W: Word, const L: usize> Row<T, W, L> {
@@ -30,55 +31,60 @@ impl<T: Element, W: Word, const L: usize> Row<T, W, L> {
             peaks: vec![W::default(); n_y],
             ties: vec![W::default(); n_y],
             columns: vec![T::LOWEST; (n_y + 2) * L],
-            made: 0,
+            nothing: vec![T::LOWEST; n_y * L],
         }
     }
 
-    /// Finds the peaks among the values `block` of a map row, given the whole rows above, here and below. Blocks are
-    /// whole cells, and follow each other from the first on.
+    /// Finds the peaks of map row `x`.
     #[inline(always)]
-    pub(super) fn find(
-        &mut self,
-        rows: [&[T]; 3],
-        block: Range<usize>,
-        live: W,
-        floor: &[T; WIDTH],
-    ) {
-        let [above, here, below] = rows;
-        let (start, end) = (block.start, block.end);
-        // The 3x3 maximum is separable: columns of three cells, then the columns to the left and to the right.
-        let made = if start == 0 { 0 } else { self.made };
-        self.made = (end + L).min(here.len());
-        let columns = &mut self.columns[L + made..L + self.made];
-        highest_of_three(
-            &above[made..self.made],
-            &here[made..self.made],
-            &below[made..self.made],
-            columns,
-        );
-        let (left, right) = (
-            &self.columns[start..end],
-            &self.columns[start + 2 * L..end + 2 * L],
-        );
-        let around = &mut self.around[start..end];
-        highest_of_four(left, right, &above[start..end], &below[start..end], around);
-        let cells = start / L..end / L;
-        let words = self.peaks[cells.clone()]
-            .chunks_mut(WIDTH / L)
-            .zip(self.ties[cells].chunks_mut(WIDTH / L));
+    pub(super) fn find(&mut self, tile: &[T], x: usize, live: W, floor: &[T; WIDTH]) {
+        let len = self.around.len();
+        let here = &tile[x * len..][..len];
+        let above = if x == 0 {
+            &self.nothing
+        } else {
+            &tile[(x - 1) * len..][..len]
+        };
+        let below = tile
+            .get((x + 1) * len..(x + 2) * len)
+            .unwrap_or(&self.nothing);
         let (mut room, mut other_room) = ([T::LOWEST; WIDTH], [T::LOWEST; WIDTH]);
-        for ((values, around), (peaks, ties)) in here[start..end]
-            .chunks(WIDTH)
-            .zip(around.chunks(WIDTH))
-            .zip(words)
-        {
-            let (values, around) = (full(values, &mut room), full(around, &mut other_room));
-            let (is_peak, is_tie) = compare(values, around, floor);
-            deal::<W, L>(is_peak, peaks);
-            deal::<W, L>(is_tie, ties);
-            for (peak, tie) in peaks.iter_mut().zip(ties) {
-                *peak = *peak & live;
-                *tie = *tie & *peak;
+        let mut made = 0;
+        for start in (0..len).step_by(BLOCK) {
+            let end = (start + BLOCK).min(len);
+            // The 3x3 maximum is separable: columns of three cells, then the columns to the left and to the right.
+            let until = (end + L).min(len);
+            let columns = &mut self.columns[L + made..L + until];
+            highest_of_three(
+                &above[made..until],
+                &here[made..until],
+                &below[made..until],
+                columns,
+            );
+            made = until;
+            let (left, right) = (
+                &self.columns[start..end],
+                &self.columns[start + 2 * L..end + 2 * L],
+            );
+            let around = &mut self.around[start..end];
+            highest_of_four(left, right, &above[start..end], &below[start..end], around);
+            let cells = start / L..end / L;
+            let words = self.peaks[cells.clone()]
+                .chunks_mut(WIDTH / L)
+                .zip(self.ties[cells].chunks_mut(WIDTH / L));
+            for ((values, around), (peaks, ties)) in here[start..end]
+                .chunks(WIDTH)
+                .zip(around.chunks(WIDTH))
+                .zip(words)
+            {
+                let (values, around) = (full(values, &mut room), full(around, &mut other_room));
+                let (is_peak, is_tie) = compare(values, around, floor);
+                deal::<W, L>(is_peak, peaks);
+                deal::<W, L>(is_tie, ties);
+                for (peak, tie) in peaks.iter_mut().zip(ties) {
+                    *peak = *peak & live;
+                    *tie = *tie & *peak;
+                }
             }
         }
     }
