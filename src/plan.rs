@@ -14,7 +14,9 @@ const FILLED_BYTES: usize = 1 << 20;
 /// Peaks that a worker lists before it hands them over; one more tile may come on top.
 pub(crate) const LISTED_BYTES: usize = 1 << 20;
 /// Bins of one batch: its masks are written in rows of this many booleans.
-const BATCH_BINS: usize = 512;
+const BATCH_BINS: usize = 1024;
+/// Batches for each thread, if there are enough time bins: then all threads end at about the same time.
+const BATCHES: usize = 4;
 
 /// What an analysis will allocate, results included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,10 +98,10 @@ impl Plan {
     /// A plan for a shape that [`check_map`] has passed.
     pub(crate) fn new(shape: [usize; 3], dtype: Dtype, options: &Options) -> Self {
         let [n_x, n_y, n_t] = shape;
-        let cpu = CpuPlan::new(n_x * n_y, n_t, dtype, options.alphas.len());
         let most = options
             .threads
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let cpu = CpuPlan::new(n_x * n_y, n_t, dtype, options.alphas.len(), most);
         let threads = most.min(n_t.div_ceil(cpu.batch)).max(1);
         let n_alpha = options.alphas.len() as u64;
         let bins_and_cells = (n_t as u64).saturating_mul((n_x * n_y) as u64);
@@ -127,7 +129,7 @@ impl Plan {
 }
 
 impl CpuPlan {
-    fn new(cells: usize, n_t: usize, dtype: Dtype, n_alpha: usize) -> Self {
+    fn new(cells: usize, n_t: usize, dtype: Dtype, n_alpha: usize, threads: usize) -> Self {
         let lane = cells * dtype.size();
         let lanes = [64, 32, 8]
             .into_iter()
@@ -140,7 +142,8 @@ impl CpuPlan {
         let tiles = tiles.min(n_t.div_ceil(lanes)).max(1);
         let strip = lanes * tiles;
         let filled = |bins: usize, alphas: usize| (bins.div_ceil(8) * cells).saturating_mul(alphas);
-        let batch = (1..=(BATCH_BINS / strip).max(1))
+        let share = BATCH_BINS.min(n_t / threads.saturating_mul(BATCHES));
+        let batch = (1..=(share / strip).max(1))
             .rev()
             .map(|strips| strips * strip)
             .find(|&bins| filled(bins, n_alpha) <= FILLED_BYTES)
