@@ -13,15 +13,16 @@ const N_Y: usize = 63;
 /// One test, since the counter is the whole program's.
 #[test]
 fn reused_masks_cost_nothing_for_each_time_bin() {
-    let options = Options::new().alphas([0.5, 0.9]).threads(2);
-    let short = reused(2_048, &options);
-    let long = reused(8_192, &options);
+    // One thread, so that no batch has to wait; both inputs are long enough for batches of full length.
+    let options = Options::new().alphas([0.5, 0.9]).threads(1);
+    let short = reused(4_096, &options);
+    let long = reused(16_384, &options);
 
     // A mask in packed bits, for one alpha, would already take this much. What remains is rows of peaks.
-    let packed_mask = (8_192 - 2_048) * N_X * N_Y / 8;
+    let packed_mask = (16_384 - 4_096) * N_X * N_Y / 8;
     assert!(
         long < short + packed_mask / 2,
-        "{short} bytes for 2048 time bins, {long} for 8192"
+        "{short} bytes for 4096 time bins, {long} for 16384"
     );
 
     // The counter does see masks.
