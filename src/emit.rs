@@ -192,7 +192,9 @@ pub(crate) fn mask(shape: (usize, usize, usize)) -> Result<Array3<bool>, Error> 
     let len = shape.0 * shape.1 * shape.2;
     // `vec!` aborts the process when there is no memory; ask first, in a way that is not optimised out.
     let mut probe = Vec::<bool>::new();
-    probe.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { bytes: len as u64 })?;
+    probe
+        .try_reserve_exact(len)
+        .map_err(|_| Error::OutOfMemory { bytes: len as u64 })?;
     drop(std::hint::black_box(probe));
     let mask = Array3::from_elem(shape, false);
     advise(mask.as_ptr().cast(), len);
