@@ -52,7 +52,11 @@ impl fmt::Display for AdapterKind {
 
 impl fmt::Display for Adapter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}, {}, {})", self.name, self.kind, self.backend, self.driver)
+        write!(
+            f,
+            "{} ({}, {}, {})",
+            self.name, self.kind, self.backend, self.driver
+        )
     }
 }
 
@@ -105,11 +109,16 @@ fn list(name: Option<&str>) -> Adapters {
 
 /// The sentence about a build without the GPU engine.
 #[cfg(not(feature = "gpu"))]
-pub(crate) const ABSENT: &str = "this build of peakmask has no GPU engine (the crate's feature gpu is off)";
+pub(crate) const ABSENT: &str =
+    "this build of peakmask has no GPU engine (the crate's feature gpu is off)";
 
 #[cfg(not(feature = "gpu"))]
 fn list(_: Option<&str>) -> Adapters {
-    Adapters { found: Vec::new(), chosen: None, why: ABSENT.to_owned() }
+    Adapters {
+        found: Vec::new(),
+        chosen: None,
+        why: ABSENT.to_owned(),
+    }
 }
 
 /// An open GPU with its compiled kernels and its buffers, to be used for many analyses.
@@ -151,7 +160,9 @@ impl GpuContext {
     pub fn open(options: &Options) -> Result<Self, Error> {
         let (gpu_use, who) = options.wanted_gpu()?;
         if gpu_use == crate::GpuUse::Off {
-            return Err(Error::NoGpu { reason: switched_off(who) });
+            return Err(Error::NoGpu {
+                reason: switched_off(who),
+            });
         }
         Self::open_wanted(options)
     }
@@ -160,12 +171,16 @@ impl GpuContext {
     fn open_wanted(options: &Options) -> Result<Self, Error> {
         let context = crate::gpu::Context::open(options.wanted_adapter().as_deref(), true)
             .map_err(|reason| Error::NoGpu { reason })?;
-        Ok(Self { context: std::sync::Arc::new(context) })
+        Ok(Self {
+            context: std::sync::Arc::new(context),
+        })
     }
 
     #[cfg(not(feature = "gpu"))]
     fn open_wanted(_: &Options) -> Result<Self, Error> {
-        Err(Error::NoGpu { reason: ABSENT.to_owned() })
+        Err(Error::NoGpu {
+            reason: ABSENT.to_owned(),
+        })
     }
 
     /// What has been opened.

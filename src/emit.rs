@@ -46,7 +46,10 @@ pub(crate) fn masks_across<T: Sync>(marks: &Marks<T>, masks: &mut [ArrayViewMut3
 }
 
 /// Writes rows of booleans from rows of bits.
-fn rows<'m, D: Dimension>(bits: impl Iterator<Item = &'m [u8]>, rows: ndarray::iter::LanesMut<'_, bool, D>) {
+fn rows<'m, D: Dimension>(
+    bits: impl Iterator<Item = &'m [u8]>,
+    rows: ndarray::iter::LanesMut<'_, bool, D>,
+) {
     for (mut out, bits) in rows.into_iter().zip(bits) {
         match out.as_slice_mut() {
             Some(out) => expand(bits, out),

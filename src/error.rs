@@ -139,7 +139,9 @@ pub enum Error {
         what: &'static str,
     },
     /// The GPU failed during the analysis.
-    #[error("the GPU {adapter} was asked for, but {reason}; ask for the CPU, or let peakmask choose")]
+    #[error(
+        "the GPU {adapter} was asked for, but {reason}; ask for the CPU, or let peakmask choose"
+    )]
     GpuFailed {
         /// The adapter's name.
         adapter: String,

@@ -105,9 +105,9 @@ pub use cpu::InstructionSet;
 pub use element::{Dtype, Element};
 pub use error::Error;
 pub use memory::{LimitSource, MemoryLimit};
+pub use options::{Backend, CancelToken, Connectivity, GpuUse, MemoryGuard, Options, Progress};
 #[doc(hidden)]
 pub use options::{GpuFault, GpuTuning};
-pub use options::{Backend, CancelToken, Connectivity, GpuUse, MemoryGuard, Options, Progress};
 pub use plan::{Estimate, estimate};
 pub use posterior::check_axis_order;
 
@@ -342,7 +342,11 @@ impl<T: Element> Job<'_, T> {
         let required = options.backend == Backend::Gpu || gpu_use == GpuUse::Require;
         if gpu_use == GpuUse::Off {
             let reason = adapter::switched_off(who);
-            return if required { Err(Error::NoGpu { reason }) } else { Ok((Gpus::None, Some(reason))) };
+            return if required {
+                Err(Error::NoGpu { reason })
+            } else {
+                Ok((Gpus::None, Some(reason)))
+            };
         }
         let adapter = options.wanted_adapter();
         let alone = options.backend == Backend::Gpu;
@@ -357,11 +361,19 @@ impl<T: Element> Job<'_, T> {
             None => None,
         };
         if let Some(context) = context {
-            return Ok((if alone { Gpus::Only(context) } else { Gpus::Beside(context) }, None));
+            return Ok((
+                if alone {
+                    Gpus::Only(context)
+                } else {
+                    Gpus::Beside(context)
+                },
+                None,
+            ));
         }
         let seconds = self.plan.seconds(self.p.shape());
         if adapter.is_none() && seconds < LEAST_SECONDS {
-            let reason = format!("the work is too little to open one for: about {seconds:.2} s on the CPU");
+            let reason =
+                format!("the work is too little to open one for: about {seconds:.2} s on the CPU");
             return Ok((Gpus::None, Some(reason)));
         }
         Ok(match gpu::Opener::start(adapter, software) {

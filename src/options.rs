@@ -293,7 +293,10 @@ impl Options {
 
     /// Part of the name of the adapter that is wanted: chosen here, or by the environment.
     pub(crate) fn wanted_adapter(&self) -> Option<String> {
-        self.adapter.clone().or_else(|| std::env::var("PEAKMASK_ADAPTER").ok()).filter(|name| !name.is_empty())
+        self.adapter
+            .clone()
+            .or_else(|| std::env::var("PEAKMASK_ADAPTER").ok())
+            .filter(|name| !name.is_empty())
     }
 
     /// Whether a GPU may be used, and who says so.
@@ -307,7 +310,13 @@ impl Options {
             "" => GpuUse::WhereUseful,
             "off" => GpuUse::Off,
             "require" => GpuUse::Require,
-            _ => return Err(Error::Environment { variable: VARIABLE, value, allowed: "off, require, or nothing" }),
+            _ => {
+                return Err(Error::Environment {
+                    variable: VARIABLE,
+                    value,
+                    allowed: "off, require, or nothing",
+                });
+            }
         };
         Ok((gpu_use, VARIABLE))
     }

@@ -120,7 +120,9 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
     engine: impl Fn() -> E + Sync,
 ) -> Result<Report, Error> {
     let started = Instant::now();
-    let Job { p, options, plan, .. } = job;
+    let Job {
+        p, options, plan, ..
+    } = job;
     let [_, _, n_t] = p.shape();
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(plan.threads)
@@ -190,7 +192,10 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
     let gathered = pool.install(|| run.gather());
     let done_by_second = run.done_by_second.load(Ordering::Relaxed);
     let done = run.done.load(Ordering::Relaxed);
-    let outcome = run.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let outcome = run
+        .outcome
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
     if let Some(error) = outcome.error {
         return Err(error);
     }
@@ -202,7 +207,9 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
     let (gpu, no_gpu) = second.report();
     #[cfg(not(feature = "gpu"))]
     let (gpu, no_gpu) = (None, job.no_gpu);
-    let staging = gpu.as_ref().map_or(0, |gpu: &crate::GpuReport| gpu.staging_bytes);
+    let staging = gpu
+        .as_ref()
+        .map_or(0, |gpu: &crate::GpuReport| gpu.staging_bytes);
     Ok(Report {
         engine: match (done_by_second, n_t - done_by_second) {
             (0, _) if cpu_serves => "cpu",
@@ -287,7 +294,11 @@ impl Batch<'_> {
         self.masks = first;
         let bins = middle..self.bins.end;
         self.bins.end = middle;
-        Self { bins, masks, in_turn: self.in_turn }
+        Self {
+            bins,
+            masks,
+            in_turn: self.in_turn,
+        }
     }
 }
 
@@ -365,7 +376,9 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
                     Err(Ended::Error(error)) => return Err(error),
                     #[cfg(feature = "gpu")]
                     Err(Ended::Failed(failure, _)) => {
-                        return Err(Error::Worker { message: failure.to_string() });
+                        return Err(Error::Worker {
+                            message: failure.to_string(),
+                        });
                     }
                     #[cfg(not(feature = "gpu"))]
                     Err(Ended::Failed(never, _)) => match never {},
@@ -378,11 +391,12 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     /// Runs a worker's part, and takes note of how it ended, panics included.
     fn as_worker(&self, work: impl FnOnce(&mut Seconds) -> Result<(), Error>) {
         let mut seconds = Seconds::default();
-        let result = catch_unwind(AssertUnwindSafe(|| work(&mut seconds))).unwrap_or_else(|panic| {
-            Err(Error::Worker {
-                message: message(&*panic),
-            })
-        });
+        let result =
+            catch_unwind(AssertUnwindSafe(|| work(&mut seconds))).unwrap_or_else(|panic| {
+                Err(Error::Worker {
+                    message: message(&*panic),
+                })
+            });
         if let Err(error) = result {
             self.fail(Some(error));
         }
@@ -411,12 +425,20 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
                 Err(halt) => return Err(ended(halt, vec![batch])),
             };
             let mut part = batch.take(done);
-            emit(engine, marks, &mut part.masks[..first.alphas.len()], seconds);
+            emit(
+                engine,
+                marks,
+                &mut part.masks[..first.alphas.len()],
+                seconds,
+            );
             let mut at = first.alphas.len();
             let mut groups = groups.peekable();
             // Peaks are appended last: a part that is given back half done has left nothing behind.
             let mut found = match groups.peek() {
-                Some(_) => Some(std::mem::replace(&mut marks.peaks, PeakMarks::new(engine.listed()))),
+                Some(_) => Some(std::mem::replace(
+                    &mut marks.peaks,
+                    PeakMarks::new(engine.listed()),
+                )),
                 None => None,
             };
             for alphas in groups {
@@ -424,7 +446,12 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
                 if let Err(halt) = engine.run(&call, marks, seconds) {
                     return Err(ended(halt, vec![part, batch]));
                 }
-                emit(engine, marks, &mut part.masks[at..at + alphas.len()], seconds);
+                emit(
+                    engine,
+                    marks,
+                    &mut part.masks[at..at + alphas.len()],
+                    seconds,
+                );
                 at += alphas.len();
             }
             let start = Instant::now();
@@ -441,7 +468,12 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     }
 
     fn call<'c>(&'c self, bins: Range<usize>, task: Task<'c>) -> Call<'c, 'p, T> {
-        Call { p: self.p, bins, task, stop: &self.stop }
+        Call {
+            p: self.p,
+            bins,
+            task,
+            stop: &self.stop,
+        }
     }
 
     fn task(&self, alphas: &'a [f64], peaks: bool) -> Task<'a> {
@@ -481,7 +513,12 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
 
     /// Appends the peaks of a batch, now or when their turn has come; false when work should stop. Batches that wait are
     /// few: a worker that is far ahead waits too. Those from the far end are appended when everything else is done.
-    fn append(&self, batch: &Batch<'_>, marks: &mut PeakMarks<T>, listed: usize) -> Result<bool, Error> {
+    fn append(
+        &self,
+        batch: &Batch<'_>,
+        marks: &mut PeakMarks<T>,
+        listed: usize,
+    ) -> Result<bool, Error> {
         let [_, n_y, _] = self.p.shape();
         let start = batch.bins.start;
         let mut gathering = lock(&self.gathering);

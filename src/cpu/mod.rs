@@ -68,9 +68,22 @@ impl<T: Element> Engine<T> for Cpu<T> {
         marks: &mut Marks<T>,
         seconds: &mut Seconds,
     ) -> Result<usize, Halt> {
-        let Call { p, ref bins, task, stop } = *call;
+        let Call {
+            p,
+            ref bins,
+            task,
+            stop,
+        } = *call;
         self.scratch
-            .run(self.instruction_set, p, bins.clone(), task, stop, marks, seconds)
+            .run(
+                self.instruction_set,
+                p,
+                bins.clone(),
+                task,
+                stop,
+                marks,
+                seconds,
+            )
             .ok_or(Halt::Stopped)
     }
 

@@ -15,9 +15,19 @@ impl Choice<'_> {
     /// Chooses: what has the name, else the best kind. `nothing` says why there is none at all.
     pub(super) fn among(&self, found: Vec<Adapter>, nothing: impl Fn() -> String) -> Adapters {
         if found.is_empty() {
-            return Adapters { found, chosen: None, why: format!("there is no adapter: {}", nothing()) };
+            return Adapters {
+                found,
+                chosen: None,
+                why: format!("there is no adapter: {}", nothing()),
+            };
         }
-        let names = || found.iter().map(|adapter| format!("{:?}", adapter.name)).collect::<Vec<_>>().join(", ");
+        let names = || {
+            found
+                .iter()
+                .map(|adapter| format!("{:?}", adapter.name))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         let matches = |adapter: &Adapter| match self.name {
             Some(name) => adapter.name.to_lowercase().contains(&name.to_lowercase()),
             None => self.software || adapter.kind != AdapterKind::Software,
@@ -31,8 +41,13 @@ impl Choice<'_> {
         let why = match (chosen, self.name) {
             (Some(_), Some(name)) => format!("its name contains {name:?}"),
             (Some(position), None) => format!("the best that is there: {}", found[position].kind),
-            (None, Some(name)) => format!("no adapter's name contains {name:?}; there is {}", names()),
-            (None, None) => format!("there is only software, which is slower than the CPU engine and serves when it is named: {}", names()),
+            (None, Some(name)) => {
+                format!("no adapter's name contains {name:?}; there is {}", names())
+            }
+            (None, None) => format!(
+                "there is only software, which is slower than the CPU engine and serves when it is named: {}",
+                names()
+            ),
         };
         Adapters { found, chosen, why }
     }
@@ -72,7 +87,11 @@ mod tests {
         assert_eq!(choose(Some("LLVM"), false, &all).chosen, Some(0));
         let none = choose(Some("Radeon"), false, &all);
         assert_eq!(none.chosen, None);
-        assert!(none.why.contains("\"Radeon\"") && none.why.contains("\"H200\""), "{}", none.why);
+        assert!(
+            none.why.contains("\"Radeon\"") && none.why.contains("\"H200\""),
+            "{}",
+            none.why
+        );
         let none = choose(None, true, &[]);
         assert!(none.why.contains("no driver"), "{}", none.why);
     }

@@ -18,7 +18,9 @@ const MEMORY_SHARE: u8 = 90;
 static COMING_AND_GOING: Mutex<()> = Mutex::new(());
 
 pub(super) fn coming_and_going() -> MutexGuard<'static, ()> {
-    COMING_AND_GOING.lock().unwrap_or_else(PoisonError::into_inner)
+    COMING_AND_GOING
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why something did not work on a device.
@@ -81,7 +83,11 @@ impl Device {
         let timestamps = adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let opening = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("peakmask"),
-            required_features: if timestamps { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() },
+            required_features: if timestamps {
+                wgpu::Features::TIMESTAMP_QUERY
+            } else {
+                wgpu::Features::empty()
+            },
             required_limits: adapter.limits(),
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
@@ -94,12 +100,22 @@ impl Device {
         let flag = Arc::clone(&lost);
         device.set_device_lost_callback(move |reason, message| {
             log::debug!("GPU device lost: {reason:?} {message}");
-            let message = if message.is_empty() { format!("{reason:?}") } else { message };
+            let message = if message.is_empty() {
+                format!("{reason:?}")
+            } else {
+                message
+            };
             *flag.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
         });
         // The default handler panics. What arrives here arose outside of any scope, in a driver's thread.
         device.on_uncaptured_error(Arc::new(|error| log::error!("GPU error: {error}")));
-        Ok(Self { device, queue, adapter: info, timestamps, lost })
+        Ok(Self {
+            device,
+            queue,
+            adapter: info,
+            timestamps,
+            lost,
+        })
     }
 
     /// What an analysis has to keep within.
@@ -107,7 +123,10 @@ impl Device {
         let limits = self.device.limits();
         let software = self.adapter.kind == AdapterKind::Software;
         Limits {
-            binding: self.adapter.max_binding_bytes.min(self.adapter.max_buffer_bytes),
+            binding: self
+                .adapter
+                .max_binding_bytes
+                .min(self.adapter.max_buffer_bytes),
             groups: u64::from(limits.max_compute_workgroups_per_dimension),
             device: None,
             host: None,
@@ -118,7 +137,11 @@ impl Device {
 
     /// Runs `f`, and turns whatever errors it causes into a failure of this stage. Scopes belong to a thread: everything
     /// that `f` does must happen on this one.
-    pub(super) fn checked<R>(&self, stage: &'static str, f: impl FnOnce() -> R) -> Result<R, Failure> {
+    pub(super) fn checked<R>(
+        &self,
+        stage: &'static str,
+        f: impl FnOnce() -> R,
+    ) -> Result<R, Failure> {
         self.alive(stage)?;
         let scopes = [
             wgpu::ErrorFilter::OutOfMemory,
@@ -135,11 +158,18 @@ impl Device {
         // A lost device raises no error of its own, but misleading ones.
         self.alive(stage)?;
         let memory = |error: &wgpu::Error| matches!(error, wgpu::Error::OutOfMemory { .. });
-        let first = errors.iter().find(|error| memory(error)).or_else(|| errors.first());
+        let first = errors
+            .iter()
+            .find(|error| memory(error))
+            .or_else(|| errors.first());
         match first {
             None => Ok(result),
             Some(error) => Err(Failure {
-                kind: if memory(error) { FailureKind::OutOfMemory } else { FailureKind::Rejected },
+                kind: if memory(error) {
+                    FailureKind::OutOfMemory
+                } else {
+                    FailureKind::Rejected
+                },
                 stage,
                 message: with_sources(error),
             }),
@@ -148,14 +178,27 @@ impl Device {
 
     /// Fails if the device is gone.
     pub(super) fn alive(&self, stage: &'static str) -> Result<(), Failure> {
-        match self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+        match self
+            .lost
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+        {
             None => Ok(()),
-            Some(message) => Err(Failure { kind: FailureKind::Lost, stage, message }),
+            Some(message) => Err(Failure {
+                kind: FailureKind::Lost,
+                stage,
+                message,
+            }),
         }
     }
 
     /// Waits until the device has done a submission.
-    pub(super) fn wait(&self, stage: &'static str, submission: wgpu::SubmissionIndex) -> Result<(), Failure> {
+    pub(super) fn wait(
+        &self,
+        stage: &'static str,
+        submission: wgpu::SubmissionIndex,
+    ) -> Result<(), Failure> {
         let polled = self.device.poll(wgpu::PollType::Wait {
             submission_index: Some(submission),
             timeout: Some(PATIENCE),
@@ -168,7 +211,11 @@ impl Device {
                 stage,
                 message: format!("no answer within {} seconds", PATIENCE.as_secs()),
             }),
-            Err(error) => Err(Failure { kind: FailureKind::Rejected, stage, message: error.to_string() }),
+            Err(error) => Err(Failure {
+                kind: FailureKind::Rejected,
+                stage,
+                message: error.to_string(),
+            }),
         }
     }
 
@@ -179,7 +226,11 @@ impl Device {
         answer: &std::sync::mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
     ) -> Result<(), Failure> {
         // Another thread may have collected the answer while it polled, and be about to hand it over.
-        let failure = |kind, message: String| Failure { kind, stage, message };
+        let failure = |kind, message: String| Failure {
+            kind,
+            stage,
+            message,
+        };
         match answer.recv_timeout(PATIENCE) {
             Ok(Ok(())) => self.alive(stage),
             Ok(Err(error)) => {
@@ -188,7 +239,10 @@ impl Device {
             }
             Err(_) => {
                 self.alive(stage)?;
-                Err(failure(FailureKind::Hung, "a buffer was never mapped".to_owned()))
+                Err(failure(
+                    FailureKind::Hung,
+                    "a buffer was never mapped".to_owned(),
+                ))
             }
         }
     }
@@ -211,7 +265,9 @@ fn find(choice: &Choice<'_>) -> (wgpu::Instance, Vec<wgpu::Adapter>, Adapters) {
     let found: Vec<_> = list.iter().map(describe).collect();
     let nothing = || {
         let request = instance.request_adapter(&wgpu::RequestAdapterOptions::default());
-        pollster::block_on(request).err().map_or_else(|| "none was listed".to_owned(), |error| error.to_string())
+        pollster::block_on(request)
+            .err()
+            .map_or_else(|| "none was listed".to_owned(), |error| error.to_string())
     };
     let adapters = choice.among(found, nothing);
     (instance, list, adapters)
@@ -231,7 +287,12 @@ fn describe(adapter: &wgpu::Adapter) -> Adapter {
             wgpu::DeviceType::Other => AdapterKind::Other,
         },
         backend: info.backend.to_string(),
-        driver: driver.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "),
+        driver: driver
+            .iter()
+            .map(|part| part.trim())
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(" "),
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_buffer_bytes: limits.max_buffer_size,
     }

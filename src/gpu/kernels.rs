@@ -95,7 +95,10 @@ pub(crate) fn source(file: &str, dtype: Dtype) -> String {
         Dtype::F32 => include_str!("../../shaders/f32.wgsl"),
         Dtype::F64 => include_str!("../../shaders/f64.wgsl"),
     };
-    let body = FILES.iter().find(|(stem, _)| *stem == file).map_or("", |(_, body)| body);
+    let body = FILES
+        .iter()
+        .find(|(stem, _)| *stem == file)
+        .map_or("", |(_, body)| body);
     [
         values,
         include_str!("../../shaders/product.wgsl"),
@@ -185,7 +188,10 @@ impl Pipelines {
         let constants = [
             ("GROUP", f64::from(variant.group)),
             ("ITERATIONS", f64::from(variant.iterations)),
-            ("EIGHT", f64::from(u8::from(variant.connectivity == Connectivity::Eight))),
+            (
+                "EIGHT",
+                f64::from(u8::from(variant.connectivity == Connectivity::Eight)),
+            ),
         ];
         let list = KERNELS
             .iter()
@@ -195,24 +201,29 @@ impl Pipelines {
                 }
                 let mut source = source(kernel.file, variant.dtype);
                 if let Some(fault) = variant.fault.filter(|fault| fault.file == kernel.file) {
-                    assert!(source.contains(fault.from), "{fault:?} is not in the shader");
+                    assert!(
+                        source.contains(fault.from),
+                        "{fault:?} is not in the shader"
+                    );
                     source = source.replace(fault.from, fault.to);
                 }
                 device
                     .checked("compiling kernels", || {
                         let module = module(device, kernel.file, source, variant.unbounded_loops);
-                        device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                            label: Some(kernel.entry),
-                            layout: None,
-                            module: &module,
-                            entry_point: Some(kernel.entry),
-                            compilation_options: wgpu::PipelineCompilationOptions {
-                                constants: &constants,
-                                // Every word is written before it is read.
-                                zero_initialize_workgroup_memory: false,
-                            },
-                            cache: None,
-                        })
+                        device
+                            .device
+                            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                                label: Some(kernel.entry),
+                                layout: None,
+                                module: &module,
+                                entry_point: Some(kernel.entry),
+                                compilation_options: wgpu::PipelineCompilationOptions {
+                                    constants: &constants,
+                                    // Every word is written before it is read.
+                                    zero_initialize_workgroup_memory: false,
+                                },
+                                cache: None,
+                            })
                     })
                     .map(Some)
             })
@@ -226,11 +237,19 @@ impl Pipelines {
 
     /// All kernels that the variant uses.
     pub(super) fn used(&self) -> impl Iterator<Item = (Step, &wgpu::ComputePipeline)> {
-        Step::ALL.iter().zip(&self.list).filter_map(|(&step, pipeline)| Some((step, pipeline.as_ref()?)))
+        Step::ALL
+            .iter()
+            .zip(&self.list)
+            .filter_map(|(&step, pipeline)| Some((step, pipeline.as_ref()?)))
     }
 }
 
-fn module(device: &Device, label: &str, source: String, unbounded_loops: bool) -> wgpu::ShaderModule {
+fn module(
+    device: &Device,
+    label: &str,
+    source: String,
+    unbounded_loops: bool,
+) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(label),
         source: wgpu::ShaderSource::Wgsl(Cow::Owned(source)),
@@ -243,12 +262,19 @@ fn module(device: &Device, label: &str, source: String, unbounded_loops: bool) -
 }
 
 /// A module whose loops are not counted by the compiler; for measurements.
-#[expect(unsafe_code, reason = "a shader module that is trusted to end its loops")]
+#[expect(
+    unsafe_code,
+    reason = "a shader module that is trusted to end its loops"
+)]
 fn trusted(device: &Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
     let mut checks = wgpu::ShaderRuntimeChecks::checked();
     checks.force_loop_bounding = false;
     // SAFETY: every loop of our kernels counts up to a bound that the plan has proved small; all other checks stay.
-    unsafe { device.device.create_shader_module_trusted(descriptor, checks) }
+    unsafe {
+        device
+            .device
+            .create_shader_module_trusted(descriptor, checks)
+    }
 }
 
 /// Workgroups of a kernel in each dimension.

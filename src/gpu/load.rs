@@ -68,7 +68,8 @@ fn copy<T: Element>(
                 &gathered
             }
         };
-        view.slice(k * row..k * row + size_of_val(times)).copy_from_slice(cast_slice(times));
+        view.slice(k * row..k * row + size_of_val(times))
+            .copy_from_slice(cast_slice(times));
     }
 }
 
@@ -88,7 +89,9 @@ fn transpose<T: Element>(
         for (lane, map) in maps.axis_iter(ndarray::Axis(2)).enumerate() {
             let lanes = block[lane..].iter_mut().step_by(BLOCK);
             match map.as_slice() {
-                Some(map) => lanes.zip(&map[cells.clone()]).for_each(|(lane, &value)| *lane = value),
+                Some(map) => lanes
+                    .zip(&map[cells.clone()])
+                    .for_each(|(lane, &value)| *lane = value),
                 None => lanes.zip(cells.clone()).for_each(|(lane, cell)| {
                     *lane = map[[cell / n_y, cell % n_y]];
                 }),
@@ -97,7 +100,8 @@ fn transpose<T: Element>(
         let at = (start - bins.start) * size_of::<T>();
         for (k, values) in block.chunks_exact(BLOCK).enumerate() {
             let values: &[u8] = cast_slice(&values[..here.len()]);
-            view.slice(k * row + at..k * row + at + values.len()).copy_from_slice(values);
+            view.slice(k * row + at..k * row + at + values.len())
+                .copy_from_slice(values);
         }
     }
 }

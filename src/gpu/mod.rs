@@ -23,7 +23,9 @@ use crate::analysis::GpuTally;
 use crate::cpu::Cpu;
 use crate::marks::Marks;
 use crate::plan::CpuPlan;
-use crate::plan::gpu::{Array, GpuPlan, ITERATIONS, Limits, PARAMS_BYTES, Sizes, TIMES_BYTES, lanes_for};
+use crate::plan::gpu::{
+    Array, GpuPlan, ITERATIONS, Limits, PARAMS_BYTES, Sizes, TIMES_BYTES, lanes_for,
+};
 use crate::posterior::Posterior;
 use crate::schedule::{Call, Engine, Halt, Task};
 use crate::{Adapter, Adapters, Element, GpuTuning, InstructionSet, Options, Seconds};
@@ -47,7 +49,10 @@ impl Context {
     /// Opens an adapter: the named one, else the best; software only where it may serve unnamed. Says why it could not.
     pub(crate) fn open(adapter: Option<&str>, software: bool) -> Result<Self, String> {
         let start = Instant::now();
-        let device = Device::open(&Choice { name: adapter, software })?;
+        let device = Device::open(&Choice {
+            name: adapter,
+            software,
+        })?;
         log::debug!("opened {}", device.adapter);
         Ok(Self {
             device: Some(device),
@@ -82,7 +87,10 @@ impl Context {
     fn pipelines<T: Element>(&self, variant: Variant) -> Result<Arc<Pipelines>, Failure> {
         // Held while compiling: whoever needs the same pipelines waits for them instead of compiling them too.
         let mut trusted = lock(&self.trusted);
-        if let Some(pipelines) = trusted.iter().find(|pipelines| pipelines.variant == variant) {
+        if let Some(pipelines) = trusted
+            .iter()
+            .find(|pipelines| pipelines.variant == variant)
+        {
             return Ok(Arc::clone(pipelines));
         }
         let pipelines = Arc::new(Pipelines::compile(self.device(), variant)?);
@@ -181,7 +189,14 @@ impl Layout {
         let heights = cells + Array::RowCells.bytes(sizes).next_multiple_of(8);
         let half = (Array::RowValues.bytes(sizes) / 2).next_multiple_of(8);
         let (bases, times) = (heights + half, heights + 2 * half);
-        Self { masks, cells, heights, bases, times, end: times + TIMES_BYTES }
+        Self {
+            masks,
+            cells,
+            heights,
+            bases,
+            times,
+            end: times + TIMES_BYTES,
+        }
     }
 }
 
@@ -257,7 +272,12 @@ impl<'c, T: Element> Gpu<'c, T> {
 
     /// Computes a whole batch: a submission, and further ones for what that left undone.
     fn batch(&mut self, call: &Call<'_, '_, T>, marks: &mut Marks<T>) -> Result<usize, Halt> {
-        let Call { p, ref bins, task, stop } = *call;
+        let Call {
+            p,
+            ref bins,
+            task,
+            stop,
+        } = *call;
         if self.tuning.lose_after == Some(self.tally.batches) {
             self.context.device().device.destroy();
         }
@@ -279,7 +299,12 @@ impl<'c, T: Element> Gpu<'c, T> {
         self.submit("analysing a batch", Part::Whole, &sizes, &params)?;
         let mut tally = self.read_tally(&sizes)?;
         let lanes = sizes.lanes as usize;
-        let pending = |tally: &[u32]| tally[lanes..].iter().filter(|&&pending| pending != 0).count();
+        let pending = |tally: &[u32]| {
+            tally[lanes..]
+                .iter()
+                .filter(|&&pending| pending != 0)
+                .count()
+        };
         self.tally.batches += 1;
         self.tally.continued_bins += pending(&tally);
         for _ in 0..self.plan.rounds {
@@ -295,9 +320,17 @@ impl<'c, T: Element> Gpu<'c, T> {
         }
 
         let start = Instant::now();
-        marks.start(sizes.lane_words() as usize * 32, (sizes.alphas * sizes.cells()) as usize);
+        marks.start(
+            sizes.lane_words() as usize * 32,
+            (sizes.alphas * sizes.cells()) as usize,
+        );
         marks.peaks.counts.extend_from_slice(&tally[..bins.len()]);
-        let rows: u64 = marks.peaks.counts.iter().map(|&count| u64::from(count)).sum();
+        let rows: u64 = marks
+            .peaks
+            .counts
+            .iter()
+            .map(|&count| u64::from(count))
+            .sum();
         self.read_masks(&sizes, marks)?;
         self.read_rows(&sizes, rows, marks)?;
         self.slot.readback.unmap();
@@ -324,7 +357,13 @@ impl<'c, T: Element> Gpu<'c, T> {
 
     /// Workgroups of one dimension; further tasks continue in the next.
     fn fold(&self) -> u64 {
-        u64::from(self.context.device().device.limits().max_compute_workgroups_per_dimension)
+        u64::from(
+            self.context
+                .device()
+                .device
+                .limits()
+                .max_compute_workgroups_per_dimension,
+        )
     }
 
     /// Stops between two submissions.
@@ -348,7 +387,8 @@ impl<'c, T: Element> Gpu<'c, T> {
         }
         device.alive(STAGE)?;
         let lanes = sizes.lanes as usize;
-        load::values(p, bins, lanes, &self.slot.upload, self.common.pool).map_err(rejected(STAGE))?;
+        load::values(p, bins, lanes, &self.slot.upload, self.common.pool)
+            .map_err(rejected(STAGE))?;
         if !task.alphas.is_empty() {
             let at = Array::Values.bytes(sizes).next_multiple_of(8);
             let bits: Vec<u64> = task.alphas.iter().map(|alpha| alpha.to_bits()).collect();
@@ -380,11 +420,23 @@ impl<'c, T: Element> Gpu<'c, T> {
             .copy_from_slice(bytes_of(params));
         let (submission, answers, passes) = device.checked(stage, || {
             self.slot.upload.unmap();
-            let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let mut encoder = device
+                .device
+                .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let passes = self.encode(&mut encoder, part, sizes, at);
             let answers = [
-                answered(&encoder, &self.slot.upload, wgpu::MapMode::Write, self.slot.upload.size()),
-                answered(&encoder, &self.slot.readback, wgpu::MapMode::Read, Layout::new(sizes).end),
+                answered(
+                    &encoder,
+                    &self.slot.upload,
+                    wgpu::MapMode::Write,
+                    self.slot.upload.size(),
+                ),
+                answered(
+                    &encoder,
+                    &self.slot.readback,
+                    wgpu::MapMode::Read,
+                    Layout::new(sizes).end,
+                ),
             ];
             (device.queue.submit([encoder.finish()]), answers, passes)
         })?;
@@ -397,19 +449,45 @@ impl<'c, T: Element> Gpu<'c, T> {
     }
 
     /// Records a part of a batch; the stages whose times are taken.
-    fn encode(&self, encoder: &mut wgpu::CommandEncoder, part: Part, sizes: &Sizes, params_at: u64) -> Vec<Stage> {
+    fn encode(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        part: Part,
+        sizes: &Sizes,
+        params_at: u64,
+    ) -> Vec<Stage> {
         let slot = &self.slot;
-        encoder.copy_buffer_to_buffer(&slot.upload, params_at, slot.params(), 0, size_of::<Params>() as u64);
+        encoder.copy_buffer_to_buffer(
+            &slot.upload,
+            params_at,
+            slot.params(),
+            0,
+            size_of::<Params>() as u64,
+        );
         if part == Part::Whole {
             let values = Array::Values.bytes(sizes);
             encoder.copy_buffer_to_buffer(&slot.upload, 0, slot.array(Array::Values), 0, values);
             if sizes.alphas > 0 {
                 let bytes = Array::Alphas.bytes(sizes);
-                encoder.copy_buffer_to_buffer(&slot.upload, values.next_multiple_of(8), slot.array(Array::Alphas), 0, bytes);
-                encoder.clear_buffer(slot.array(Array::Filled), 0, Some(Array::Filled.bytes(sizes)));
+                encoder.copy_buffer_to_buffer(
+                    &slot.upload,
+                    values.next_multiple_of(8),
+                    slot.array(Array::Alphas),
+                    0,
+                    bytes,
+                );
+                encoder.clear_buffer(
+                    slot.array(Array::Filled),
+                    0,
+                    Some(Array::Filled.bytes(sizes)),
+                );
             }
             if sizes.peaks {
-                encoder.clear_buffer(slot.array(Array::Plateaus), 0, Some(Array::Plateaus.bytes(sizes)));
+                encoder.clear_buffer(
+                    slot.array(Array::Plateaus),
+                    0,
+                    Some(Array::Plateaus.bytes(sizes)),
+                );
             }
         }
         let stages = self.stages(part, sizes);
@@ -419,7 +497,9 @@ impl<'c, T: Element> Gpu<'c, T> {
                 timestamp_writes: slot.time(number as u32),
             });
             for &(step, times) in steps {
-                let (Some(pipeline), Some(group)) = (self.pipelines.get(step), &self.bindings[step as usize]) else {
+                let (Some(pipeline), Some(group)) =
+                    (self.pipelines.get(step), &self.bindings[step as usize])
+                else {
                     unreachable!("{step:?} has not been compiled for this variant");
                 };
                 pass.set_pipeline(pipeline);
@@ -441,7 +521,10 @@ impl<'c, T: Element> Gpu<'c, T> {
             back(Array::Masks, 0, to.masks, Array::Masks.bytes(sizes));
         }
         let half = Array::RowValues.bytes(sizes) / 2;
-        let room = Array::RowValues.bytes(&Sizes { rows: self.plan.sizes.rows, ..*sizes }) / 2;
+        let room = Array::RowValues.bytes(&Sizes {
+            rows: self.plan.sizes.rows,
+            ..*sizes
+        }) / 2;
         back(Array::RowCells, 0, to.cells, Array::RowCells.bytes(sizes));
         back(Array::RowValues, 0, to.heights, half);
         back(Array::RowValues, room, to.bases, half);
@@ -465,14 +548,20 @@ impl<'c, T: Element> Gpu<'c, T> {
                 stages.push((Stage::Threshold, vec![(Step::Threshold, 1)]));
             }
             let seed = whole.then_some((Step::Seed, 1));
-            stages.push((Stage::Flood, seed.into_iter().chain([(Step::Flood, again)]).collect()));
+            stages.push((
+                Stage::Flood,
+                seed.into_iter().chain([(Step::Flood, again)]).collect(),
+            ));
         }
         if sizes.peaks {
             if whole {
                 stages.push((Stage::Peaks, vec![(Step::Find, 1)]));
             }
             let rim = whole.then_some((Step::Rim, 1));
-            stages.push((Stage::Bases, rim.into_iter().chain([(Step::Spread, again)]).collect()));
+            stages.push((
+                Stage::Bases,
+                rim.into_iter().chain([(Step::Spread, again)]).collect(),
+            ));
         }
         if sizes.alphas > 0 {
             stages.push((Stage::Pack, vec![(Step::Pack, 1)]));
@@ -480,7 +569,12 @@ impl<'c, T: Element> Gpu<'c, T> {
         let mut collect = vec![(Step::Sum, 1)];
         if sizes.peaks {
             // Counts become sums in place: a continuation counts again.
-            collect = vec![(Step::Count, 1), (Step::Sum, 1), (Step::Order, 1), (Step::Collect, 1)];
+            collect = vec![
+                (Step::Count, 1),
+                (Step::Sum, 1),
+                (Step::Order, 1),
+                (Step::Collect, 1),
+            ];
         }
         stages.push((Stage::Collect, collect));
         stages
@@ -490,26 +584,40 @@ impl<'c, T: Element> Gpu<'c, T> {
         if bytes == 0 {
             return Ok(take(&[]));
         }
-        let view = self.slot.readback.get_mapped_range(at..at + bytes).map_err(rejected("reading results"))?;
+        let view = self
+            .slot
+            .readback
+            .get_mapped_range(at..at + bytes)
+            .map_err(rejected("reading results"))?;
         Ok(take(&view))
     }
 
     /// The number of peaks of each lane, then whether each is pending; padding has none, and is not.
     fn read_tally(&self, sizes: &Sizes) -> Result<Vec<u32>, Failure> {
-        self.read(0, sizes.tally_bytes(), |bytes| pod_collect_to_vec::<u8, u32>(bytes))
+        self.read(0, sizes.tally_bytes(), pod_collect_to_vec::<u8, u32>)
     }
 
     fn read_masks(&self, sizes: &Sizes, marks: &mut Marks<T>) -> Result<(), Failure> {
-        self.read(Layout::new(sizes).masks, Array::Masks.bytes(sizes), |bytes| marks.fill(bytes))
+        self.read(
+            Layout::new(sizes).masks,
+            Array::Masks.bytes(sizes),
+            |bytes| marks.fill(bytes),
+        )
     }
 
     /// Appends the peaks of the window that has been collected; `rows` are left in all.
     fn read_rows(&self, sizes: &Sizes, rows: u64, marks: &mut Marks<T>) -> Result<(), Failure> {
         let rows = if sizes.peaks { rows.min(sizes.rows) } else { 0 };
         let (layout, value) = (Layout::new(sizes), size_of::<T>() as u64);
-        self.read(layout.cells, rows * 4, |bytes| append(&mut marks.peaks.cells, bytes))?;
-        self.read(layout.heights, rows * value, |bytes| append(&mut marks.peaks.heights, bytes))?;
-        self.read(layout.bases, rows * value, |bytes| append(&mut marks.peaks.bases, bytes))
+        self.read(layout.cells, rows * 4, |bytes| {
+            append(&mut marks.peaks.cells, bytes);
+        })?;
+        self.read(layout.heights, rows * value, |bytes| {
+            append(&mut marks.peaks.heights, bytes);
+        })?;
+        self.read(layout.bases, rows * value, |bytes| {
+            append(&mut marks.peaks.bases, bytes);
+        })
     }
 
     /// Adds the times of a submission to the tally: the device's own, or, where it cannot tell, that of the wait.
@@ -520,7 +628,11 @@ impl<'c, T: Element> Gpu<'c, T> {
             return Ok(());
         }
         let bytes = 16 * passes.len() as u64;
-        let ticks = self.read(Layout::new(sizes).times, bytes, |bytes| pod_collect_to_vec::<u8, u64>(bytes))?;
+        let ticks = self.read(
+            Layout::new(sizes).times,
+            bytes,
+            pod_collect_to_vec::<u8, u64>,
+        )?;
         let period = f64::from(device.queue.get_timestamp_period()) * 1e-9;
         self.tally.seconds.by_device = true;
         for (stage, ticks) in passes.iter().zip(ticks.chunks_exact(2)) {
@@ -532,12 +644,21 @@ impl<'c, T: Element> Gpu<'c, T> {
     }
 
     /// Has the CPU analyse the bins that are still pending, and puts its findings in place of the device's.
-    fn hand_over(&mut self, call: &Call<'_, '_, T>, left: &[bool], marks: &mut Marks<T>) -> Result<(), Halt> {
+    fn hand_over(
+        &mut self,
+        call: &Call<'_, '_, T>,
+        left: &[bool],
+        marks: &mut Marks<T>,
+    ) -> Result<(), Halt> {
         if !left.contains(&true) {
             return Ok(());
         }
         let [n_x, n_y, _] = call.p.shape();
-        let Common { cpu: plan, instruction_set, .. } = self.common;
+        let Common {
+            cpu: plan,
+            instruction_set,
+            ..
+        } = self.common;
         let (cpu, found) = self
             .cpu
             .get_or_insert_with(|| (Cpu::new(plan, n_x, n_y, instruction_set), Marks::new(0)));
@@ -579,14 +700,22 @@ fn answered(
 }
 
 fn rejected<E: std::fmt::Display>(stage: &'static str) -> impl Fn(E) -> Failure {
-    move |error| Failure { kind: FailureKind::Rejected, stage, message: device::one_line(&error.to_string()) }
+    move |error| Failure {
+        kind: FailureKind::Rejected,
+        stage,
+        message: device::one_line(&error.to_string()),
+    }
 }
 
 /// Appends what the bytes hold, which may lie anywhere in memory.
 fn append<P: bytemuck::Pod>(column: &mut Vec<P>, bytes: &[u8]) {
     match bytemuck::try_cast_slice(bytes) {
         Ok(values) => column.extend_from_slice(values),
-        Err(_) => column.extend(bytes.chunks_exact(size_of::<P>()).map(bytemuck::pod_read_unaligned::<P>)),
+        Err(_) => column.extend(
+            bytes
+                .chunks_exact(size_of::<P>())
+                .map(bytemuck::pod_read_unaligned::<P>),
+        ),
     }
 }
 

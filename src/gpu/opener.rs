@@ -44,7 +44,9 @@ impl Opener {
         match self.answer.try_recv() {
             Ok(answer) => Some(answer),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err("the thread that opens it panicked".to_owned())),
+            Err(TryRecvError::Disconnected) => {
+                Some(Err("the thread that opens it panicked".to_owned()))
+            }
         }
     }
 }

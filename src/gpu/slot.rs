@@ -59,15 +59,35 @@ impl Slot {
                         count: 2 * Stage::COUNT as u32,
                     })
                 })?,
-                resolved: buffer("times", TIMES_BYTES, Usage::QUERY_RESOLVE | Usage::COPY_SRC, false)?,
+                resolved: buffer(
+                    "times",
+                    TIMES_BYTES,
+                    Usage::QUERY_RESOLVE | Usage::COPY_SRC,
+                    false,
+                )?,
             }),
             false => None,
         };
         Ok(Self {
             arrays,
-            params: buffer("params", PARAMS_BYTES, Usage::UNIFORM | Usage::COPY_DST, false)?,
-            upload: buffer("upload", sizes.upload_bytes(), Usage::MAP_WRITE | Usage::COPY_SRC, true)?,
-            readback: buffer("readback", sizes.readback_bytes(), Usage::MAP_READ | Usage::COPY_DST, false)?,
+            params: buffer(
+                "params",
+                PARAMS_BYTES,
+                Usage::UNIFORM | Usage::COPY_DST,
+                false,
+            )?,
+            upload: buffer(
+                "upload",
+                sizes.upload_bytes(),
+                Usage::MAP_WRITE | Usage::COPY_SRC,
+                true,
+            )?,
+            readback: buffer(
+                "readback",
+                sizes.readback_bytes(),
+                Usage::MAP_READ | Usage::COPY_DST,
+                false,
+            )?,
             clock,
         })
     }
@@ -111,7 +131,10 @@ impl Slot {
 
     /// Whether batches of this size fit.
     fn holds(&self, sizes: &Sizes) -> bool {
-        Array::ALL.iter().zip(&self.arrays).all(|(array, buffer)| buffer.size() >= array.bytes(sizes))
+        Array::ALL
+            .iter()
+            .zip(&self.arrays)
+            .all(|(array, buffer)| buffer.size() >= array.bytes(sizes))
             && self.upload.size() >= sizes.upload_bytes()
             && self.readback.size() >= sizes.readback_bytes()
     }
@@ -126,11 +149,13 @@ impl Slot {
 
     /// Where pass number `number` of a submission writes its times.
     pub(super) fn time(&self, number: u32) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
-        self.clock.as_ref().map(|clock| wgpu::ComputePassTimestampWrites {
-            query_set: &clock.queries,
-            beginning_of_pass_write_index: Some(2 * number),
-            end_of_pass_write_index: Some(2 * number + 1),
-        })
+        self.clock
+            .as_ref()
+            .map(|clock| wgpu::ComputePassTimestampWrites {
+                query_set: &clock.queries,
+                beginning_of_pass_write_index: Some(2 * number),
+                end_of_pass_write_index: Some(2 * number + 1),
+            })
     }
 
     /// Copies the times of so many passes into the readback buffer.
@@ -138,12 +163,22 @@ impl Slot {
         if let Some(clock) = &self.clock {
             // Only what has been written: to wait for anything else would never end.
             encoder.resolve_query_set(&clock.queries, 0..2 * passes, &clock.resolved, 0);
-            encoder.copy_buffer_to_buffer(&clock.resolved, 0, &self.readback, at, u64::from(16 * passes));
+            encoder.copy_buffer_to_buffer(
+                &clock.resolved,
+                0,
+                &self.readback,
+                at,
+                u64::from(16 * passes),
+            );
         }
     }
 
     /// What each kernel is given, by position in the table.
-    pub(super) fn bind(&self, device: &Device, pipelines: &Pipelines) -> Result<Vec<(Step, wgpu::BindGroup)>, Failure> {
+    pub(super) fn bind(
+        &self,
+        device: &Device,
+        pipelines: &Pipelines,
+    ) -> Result<Vec<(Step, wgpu::BindGroup)>, Failure> {
         pipelines
             .used()
             .map(|(step, pipeline)| {
@@ -173,7 +208,9 @@ impl Slot {
     /// Fills every array with a pattern: what a kernel fails to write shows.
     pub(super) fn poison(&self, device: &Device) {
         for buffer in &self.arrays {
-            device.queue.write_buffer(buffer, 0, &vec![0xa5; buffer.size() as usize]);
+            device
+                .queue
+                .write_buffer(buffer, 0, &vec![0xa5; buffer.size() as usize]);
         }
     }
 }

@@ -134,7 +134,10 @@ impl Sizes {
 
     /// Cells that one invocation surveys: about as many as there are blocks.
     pub(crate) fn survey_cells(&self) -> u64 {
-        self.cells().isqrt().clamp(32, 4096).max(self.cells().div_ceil(4096))
+        self.cells()
+            .isqrt()
+            .clamp(32, 4096)
+            .max(self.cells().div_ceil(4096))
     }
 
     pub(crate) fn survey_blocks(&self) -> u64 {
@@ -143,11 +146,18 @@ impl Sizes {
 
     /// Words of 32 cells in which one invocation lists the peaks.
     pub(crate) fn list_words(&self) -> u64 {
-        self.places().isqrt().clamp(4, 64).max(self.places().div_ceil(16_384))
+        self.places()
+            .isqrt()
+            .clamp(4, 64)
+            .max(self.places().div_ceil(16_384))
     }
 
     pub(crate) fn list_blocks(&self) -> u64 {
-        if self.peaks { self.places().div_ceil(self.list_words()) } else { 0 }
+        if self.peaks {
+            self.places().div_ceil(self.list_words())
+        } else {
+            0
+        }
     }
 
     /// Bytes of all arrays on the device.
@@ -274,7 +284,11 @@ impl GpuPlan {
             rows: 0,
         };
         if sizes.cells() > MOST_CELLS {
-            return Err(TooLarge { needed: sizes.cells(), limit: MOST_CELLS, what: "cells of a map" });
+            return Err(TooLarge {
+                needed: sizes.cells(),
+                limit: MOST_CELLS,
+                what: "cells of a map",
+            });
         }
         // So many alphas that their bits take a few times the room of the values, and no more.
         let bits = sizes.places() * 8 + sizes.cells() / 8;
@@ -290,32 +304,78 @@ impl GpuPlan {
         };
         let refusal = |lanes: u64| {
             let batch = with_lanes(lanes);
-            let largest = Array::ALL.iter().map(|array| array.bytes(&batch)).max().unwrap_or(0);
+            let largest = Array::ALL
+                .iter()
+                .map(|array| array.bytes(&batch))
+                .max()
+                .unwrap_or(0);
             let slots = slots as u64;
-            let host = (batch.staging_bytes() + if limits.shared { batch.device_bytes() } else { 0 }) * slots;
+            let host = (batch.staging_bytes()
+                + if limits.shared {
+                    batch.device_bytes()
+                } else {
+                    0
+                })
+                * slots;
             let exceeds = |needed: u64, limit: u64, what: &'static str| {
-                (needed > limit).then_some(TooLarge { needed, limit, what })
+                (needed > limit).then_some(TooLarge {
+                    needed,
+                    limit,
+                    what,
+                })
             };
             exceeds(largest, limits.binding, "bytes of one buffer of the device")
-                .or_else(|| exceeds(batch.readback_bytes().max(batch.upload_bytes()), limits.binding, "bytes of one buffer of the device"))
-                .or_else(|| exceeds(lanes.div_ceil(u64::from(group)), limits.groups, "workgroups"))
-                .or_else(|| exceeds(batch.device_bytes() * slots, limits.device.unwrap_or(u64::MAX), "bytes of device memory"))
-                .or_else(|| exceeds(host, limits.host.unwrap_or(u64::MAX), "bytes of host memory"))
+                .or_else(|| {
+                    exceeds(
+                        batch.readback_bytes().max(batch.upload_bytes()),
+                        limits.binding,
+                        "bytes of one buffer of the device",
+                    )
+                })
+                .or_else(|| {
+                    exceeds(
+                        lanes.div_ceil(u64::from(group)),
+                        limits.groups,
+                        "workgroups",
+                    )
+                })
+                .or_else(|| {
+                    exceeds(
+                        batch.device_bytes() * slots,
+                        limits.device.unwrap_or(u64::MAX),
+                        "bytes of device memory",
+                    )
+                })
+                .or_else(|| {
+                    exceeds(
+                        host,
+                        limits.host.unwrap_or(u64::MAX),
+                        "bytes of host memory",
+                    )
+                })
         };
         if let Some(refusal) = refusal(1) {
             return Err(refusal);
         }
-        let target = if limits.software { SOFTWARE_VALUES_BYTES } else { VALUES_BYTES };
+        let target = if limits.software {
+            SOFTWARE_VALUES_BYTES
+        } else {
+            VALUES_BYTES
+        };
         let target = target / (sizes.cells() * sizes.value());
         // Enough batches that slots overlap, unless they would be too small to fill a device.
-        let share = (n_t.div_ceil(slots * BATCHES) as u64).max(1024).min(n_t as u64);
+        let share = (n_t.div_ceil(slots * BATCHES) as u64)
+            .max(1024)
+            .min(n_t as u64);
         let wanted = tuning
             .batch
             .map_or_else(|| target.min(share), |bins| bins as u64)
             .clamp(1, MOST_LANES);
         let lanes = largest_that(wanted, |lanes| refusal(lanes).is_none());
         let whole_sweep = 4 * sizes.places();
-        let dispatches = (SWEEPS * whole_sweep).div_ceil(u64::from(iterations)).clamp(2, 64) as u32;
+        let dispatches = (SWEEPS * whole_sweep)
+            .div_ceil(u64::from(iterations))
+            .clamp(2, 64) as u32;
         Ok(Self {
             sizes: with_lanes(lanes),
             slots,

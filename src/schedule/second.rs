@@ -1,7 +1,7 @@
 //! The second engine: a GPU that works alone, or beside the CPU from the far end of the queue.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Scope;
 use std::time::Instant;
 
@@ -80,12 +80,19 @@ impl<'r> Second<'r> {
             context: OnceLock::new(),
             began: OnceLock::new(),
             plan: OnceLock::new(),
-            outcome: Mutex::new(Outcome { why, ..Outcome::default() }),
+            outcome: Mutex::new(Outcome {
+                why,
+                ..Outcome::default()
+            }),
         }
     }
 
     /// The calling thread's part: has the GPU join as soon as it is open.
-    pub(super) fn look<'s, T: Element>(&'s self, run: &'s Run<'_, '_, T>, threads: &'s Scope<'s, '_>) {
+    pub(super) fn look<'s, T: Element>(
+        &'s self,
+        run: &'s Run<'_, '_, T>,
+        threads: &'s Scope<'s, '_>,
+    ) {
         let mut gpus = lock(&self.gpus);
         let answer = match &*gpus {
             Gpus::None => return,
@@ -144,30 +151,37 @@ impl<'r> Second<'r> {
         let options = run.options;
         let limits = context.limits();
         let limits = Limits {
-            binding: limits.binding.min(options.gpu_tuning.binding.unwrap_or(u64::MAX)),
+            binding: limits
+                .binding
+                .min(options.gpu_tuning.binding.unwrap_or(u64::MAX)),
             device: options.gpu_memory_limit,
             host: lock(&run.gathering).budget.left(),
             ..limits
         };
         let adapter = || context.adapter().name.clone();
-        let plan = GpuPlan::new(run.p.shape(), T::DTYPE, options, &limits).map_err(|too_large| {
-            Error::GpuTooSmall {
-                adapter: adapter(),
-                n_x,
-                n_y,
-                needed: too_large.needed,
-                limit: too_large.limit,
-                what: too_large.what,
-            }
-        })?;
+        let plan =
+            GpuPlan::new(run.p.shape(), T::DTYPE, options, &limits).map_err(|too_large| {
+                Error::GpuTooSmall {
+                    adapter: adapter(),
+                    n_x,
+                    n_y,
+                    needed: too_large.needed,
+                    limit: too_large.limit,
+                    what: too_large.what,
+                }
+            })?;
         let common = Common {
             pool: self.pool(run.plan.threads)?,
             cpu: &run.plan.cpu,
             instruction_set: self.instruction_set,
         };
-        let (engines, plan, halvings) = context
-            .engines(plan, options, common)
-            .map_err(|failure| Error::GpuFailed { adapter: adapter(), reason: failure.to_string() })?;
+        let (engines, plan, halvings) =
+            context
+                .engines(plan, options, common)
+                .map_err(|failure| Error::GpuFailed {
+                    adapter: adapter(),
+                    reason: failure.to_string(),
+                })?;
         lock(&run.gathering).budget.take_bytes(plan.staging_bytes());
         self.plan.get_or_init(|| plan);
         Ok((engines, halvings))
@@ -183,7 +197,10 @@ impl<'r> Second<'r> {
             .num_threads(threads)
             .thread_name(|i| format!("peakmask-gpu-{i}"))
             .build()
-            .map_err(|reason| Error::Threads { threads, reason: reason.to_string() })?;
+            .map_err(|reason| Error::Threads {
+                threads,
+                reason: reason.to_string(),
+            })?;
         Ok(self.own_pool.get_or_init(|| pool))
     }
 
@@ -209,7 +226,10 @@ impl<'r> Second<'r> {
                     Ended::Error(error) => result = Err(error),
                     Ended::Failed(failure, _) if self.alone => {
                         let adapter = engine.adapter().name.clone();
-                        result = Err(Error::GpuFailed { adapter, reason: failure.to_string() });
+                        result = Err(Error::GpuFailed {
+                            adapter,
+                            reason: failure.to_string(),
+                        });
                     }
                     Ended::Failed(failure, batches) => {
                         queue.returned.extend(batches);
@@ -240,7 +260,10 @@ impl<'r> Second<'r> {
             queue.rest.take(most)
         } else {
             let bins = self.share(run, queue.rest.bins.len(), plan.slots).min(most);
-            Batch { in_turn: false, ..queue.rest.take_last(bins) }
+            Batch {
+                in_turn: false,
+                ..queue.rest.take_last(bins)
+            }
         };
         if batch.bins.is_empty() {
             return None;
@@ -260,7 +283,11 @@ impl<'r> Second<'r> {
         let gpu = by_gpu as f64 / self.began.get().map_or(1.0, |&began| seconds(began));
         let cpu = by_cpu as f64 / seconds(run.started);
         let share = left as f64 * gpu / (gpu + cpu) / slots as f64;
-        if share < LEAST_BINS as f64 { 0 } else { share as usize }
+        if share < LEAST_BINS as f64 {
+            0
+        } else {
+            share as usize
+        }
     }
 
     /// Takes note of why the GPU does not take part, or no longer; the first reason is kept.
@@ -274,8 +301,18 @@ impl<'r> Second<'r> {
 
     /// What is to be reported: what the GPU did, and why it did not do more.
     pub(super) fn report(self) -> (Option<GpuReport>, Option<String>) {
-        let Outcome { tally, halvings, mut why } = self.outcome.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let gpus = self.gpus.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let Outcome {
+            tally,
+            halvings,
+            mut why,
+        } = self
+            .outcome
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let gpus = self
+            .gpus
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         if matches!(gpus, Gpus::Opening(_)) {
             why = Some("all time bins were done before it was open".to_owned());
         }
@@ -314,6 +351,9 @@ fn join<'s, T: Element>(
         .spawn_scoped(threads, move || run.as_worker(work));
     if let Err(reason) = spawned {
         lock(&run.outcome).running -= 1;
-        run.fail(Some(Error::Threads { threads: 1, reason: reason.to_string() }));
+        run.fail(Some(Error::Threads {
+            threads: 1,
+            reason: reason.to_string(),
+        }));
     }
 }

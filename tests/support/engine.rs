@@ -22,7 +22,7 @@ pub(crate) enum Tuning {
     /// Not at all.
     Plain,
     /// Budgets of a few iterations, so that floods and plateaus are continued over and over, batches of a few bins, room
-    /// for one peak.
+    /// for few peaks.
     Continued,
     /// A budget that is soon used up, so that the CPU finishes much.
     HandedOver,
@@ -39,19 +39,19 @@ impl Tuning {
             Self::Plain => knobs,
             Self::Continued => GpuTuning {
                 batch: Some(65),
-                iterations: Some(5),
+                iterations: Some(37),
                 dispatches: Some(3),
                 rounds: Some(u32::MAX),
-                rows: Some(1),
+                rows: Some(211),
                 ..knobs
             },
             Self::HandedOver => GpuTuning {
                 batch: Some(63),
                 slots: Some(2),
-                iterations: Some(5),
-                dispatches: Some(9),
+                iterations: Some(37),
+                dispatches: Some(1),
                 rounds: Some(1),
-                rows: Some(100),
+                rows: Some(1999),
                 ..knobs
             },
         }
@@ -71,12 +71,27 @@ impl Engine {
         cpu.chain(Self::with_gpu()).collect()
     }
 
-    /// Every instruction set, each with a number of threads drawn at random, and those with a GPU.
+    /// Every instruction set, each with a number of threads drawn at random, and one of those with a GPU.
     pub(crate) fn draw(rng: &mut fastrand::Rng) -> Vec<Self> {
-        let cpu = InstructionSet::available().into_iter().map(|set| {
-            Self::Cpu(set, Self::THREADS[rng.usize(..Self::THREADS.len())])
-        });
-        cpu.chain(Self::with_gpu()).collect()
+        let with_gpu = Self::with_gpu();
+        let drawn = rng.usize(..with_gpu.len().max(1));
+        let with_gpu = with_gpu.into_iter().skip(drawn).take(1);
+        let cpu = InstructionSet::available()
+            .into_iter()
+            .map(|set| Self::Cpu(set, Self::THREADS[rng.usize(..Self::THREADS.len())]));
+        cpu.collect::<Vec<_>>()
+            .into_iter()
+            .chain(with_gpu)
+            .collect()
+    }
+
+    /// The engines whose budgets are not cut down: for maps so large that the others would take minutes.
+    pub(crate) fn whole() -> Vec<Self> {
+        let cut_down = [Self::Gpu(Tuning::Continued), Self::Gpu(Tuning::HandedOver)];
+        Self::all()
+            .into_iter()
+            .filter(|engine| !cut_down.contains(engine))
+            .collect()
     }
 
     /// The engines that need a GPU; none where there is none.
@@ -121,6 +136,7 @@ impl fmt::Display for Engine {
 
 /// The GPU under test, opened once for each test program: what `PEAKMASK_ADAPTER` names, or the best one, software
 /// included. None where there is none, unless `PEAKMASK_GPU=require` makes that a failure.
+#[expect(clippy::print_stderr, reason = "skips are declared")]
 pub(crate) fn gpu() -> Option<&'static GpuContext> {
     static GPU: OnceLock<Option<GpuContext>> = OnceLock::new();
     GPU.get_or_init(|| match GpuContext::open(&Options::new()) {
