@@ -195,9 +195,9 @@ pub struct GpuSeconds {
     pub prepare: f64,
     /// Copying values into mapped memory.
     pub upload: f64,
-    /// Kernels: by the device's clock if it has one (`by_device`), else from submission to completion.
+    /// Kernels: by the device's clock if it has one (`by_device`), else the same as `wait`.
     pub kernels: f64,
-    /// Waiting for submissions, copies to and from the device's memory included.
+    /// From submission to completion: kernels, and copies to and from the device's memory.
     pub wait: f64,
     /// Taking results out of mapped memory.
     pub readback: f64,
