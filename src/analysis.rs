@@ -150,7 +150,8 @@ pub struct Report {
     pub peaks: usize,
     /// Time from call to return, and where the CPU engine's went.
     pub seconds: Seconds,
-    /// Bytes that the plan foresaw for results and scratch, with its assumed number of peaks; staging for a GPU included.
+    /// Bytes that the plan foresaw for results and scratch, with its assumed number of peaks; what a GPU took of the host's
+    /// memory included.
     pub bytes_planned: u64,
     /// The same with the true number of peaks.
     pub bytes_used: u64,
@@ -183,6 +184,14 @@ pub struct GpuReport {
     pub device_bytes: u64,
     /// Bytes of the host's memory for values on their way in and results on their way out.
     pub staging_bytes: u64,
+}
+
+impl GpuReport {
+    /// Bytes of the host's memory that the GPU engine took.
+    pub(crate) fn host_bytes(&self) -> u64 {
+        let shared = self.adapter.kind.shares_memory();
+        self.staging_bytes + if shared { self.device_bytes } else { 0 }
+    }
 }
 
 /// Seconds spent in each phase of the GPU engine, added up over the batches in flight, which overlap.

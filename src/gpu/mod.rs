@@ -695,7 +695,7 @@ impl<'c, T: Element> Gpu<'c, T> {
 
 impl From<Failure> for Halt {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+        Self::Failed(failure.to_string())
     }
 }
 

@@ -49,6 +49,8 @@ pub(super) struct Second<'r> {
     /// The threads that serve a GPU beside the CPU.
     own_pool: OnceLock<ThreadPool>,
     context: OnceLock<Arc<Context>>,
+    /// When the CPU began.
+    started: Instant,
     /// When the GPU began to draw batches.
     began: OnceLock<Instant>,
     plan: OnceLock<GpuPlan>,
@@ -78,6 +80,7 @@ impl<'r> Second<'r> {
             cpu_pool,
             own_pool: OnceLock::new(),
             context: OnceLock::new(),
+            started: Instant::now(),
             began: OnceLock::new(),
             plan: OnceLock::new(),
             outcome: Mutex::new(Outcome {
@@ -186,7 +189,14 @@ impl<'r> Second<'r> {
                     adapter: adapter(),
                     reason: failure.to_string(),
                 })?;
-        lock(&run.gathering).budget.take_bytes(plan.staging_bytes());
+        let shared = if limits.shared {
+            plan.device_bytes()
+        } else {
+            0
+        };
+        lock(&run.gathering)
+            .budget
+            .take_bytes(plan.staging_bytes() + shared);
         self.plan.get_or_init(|| plan);
         Ok((engines, halvings))
     }
@@ -228,16 +238,13 @@ impl<'r> Second<'r> {
                 match ended {
                     Ended::Stopped => {}
                     Ended::Error(error) => result = Err(error),
-                    Ended::Failed(failure, _) if self.alone => {
+                    Ended::Failed(reason, _) if self.alone => {
                         let adapter = engine.adapter().name.clone();
-                        result = Err(Error::GpuFailed {
-                            adapter,
-                            reason: failure.to_string(),
-                        });
+                        result = Err(Error::GpuFailed { adapter, reason });
                     }
-                    Ended::Failed(failure, batches) => {
+                    Ended::Failed(reason, batches) => {
                         queue.returned.extend(batches);
-                        self.stopped(failure.to_string());
+                        self.stopped(reason);
                     }
                 }
                 run.queue_changed.notify_all();
@@ -285,7 +292,7 @@ impl<'r> Second<'r> {
         let by_cpu = run.done.load(Ordering::Relaxed).saturating_sub(by_gpu);
         let seconds = |since: Instant| since.elapsed().as_secs_f64().max(1e-9);
         let gpu = by_gpu as f64 / self.began.get().map_or(1.0, |&began| seconds(began));
-        let cpu = by_cpu as f64 / seconds(run.started);
+        let cpu = by_cpu as f64 / seconds(self.started);
         let share = left as f64 * gpu / (gpu + cpu) / slots as f64;
         if share < LEAST_BINS as f64 {
             0
