@@ -352,31 +352,43 @@ impl<T: Element> Job<'_, T> {
         let alone = options.backend == Backend::Gpu;
         // Software helps nobody, unless it is what was asked for.
         let software = alone || adapter.is_some();
-        let context = match &options.gpu_context {
-            Some(open) => Some(open.context.clone()),
-            None if required => {
-                let context = gpu::Context::open(adapter.as_deref(), software);
-                Some(context.map_err(|reason| Error::NoGpu { reason })?.into())
-            }
-            None => None,
+        let variant = gpu::Variant::of::<T>(options);
+        let kept = options
+            .gpu_context
+            .as_ref()
+            .map(|kept| kept.context.clone());
+        let named = adapter.is_some();
+        let is_kept = kept.is_some();
+        let open = move || match kept {
+            Some(context) => Ok(context),
+            None => gpu::Context::open(adapter.as_deref(), software).map(Into::into),
         };
-        if let Some(context) = context {
-            return Ok((
-                if alone {
-                    Gpus::Only(context)
-                } else {
-                    Gpus::Beside(context)
-                },
-                None,
-            ));
+        if required {
+            // A promise: before anything else is done.
+            let ready = open().and_then(|context| {
+                context.prepare::<T>(variant)?;
+                Ok(context)
+            });
+            let context = ready.map_err(|reason| Error::NoGpu { reason })?;
+            let gpus = if alone {
+                Gpus::Only(context)
+            } else {
+                Gpus::Beside(context)
+            };
+            return Ok((gpus, None));
+        }
+        if let Some(kept) = &options.gpu_context
+            && kept.context.is_ready(variant)
+        {
+            return Ok((Gpus::Beside(kept.context.clone()), None));
         }
         let seconds = self.plan.seconds(self.p.shape());
-        if adapter.is_none() && seconds < LEAST_SECONDS {
+        if !named && !is_kept && seconds < LEAST_SECONDS {
             let reason =
                 format!("the work is too little to open one for: about {seconds:.2} s on the CPU");
             return Ok((Gpus::None, Some(reason)));
         }
-        Ok(match gpu::Opener::start(adapter, software) {
+        Ok(match gpu::Opener::start::<T>(open, variant) {
             Ok(opener) => (Gpus::Opening(opener), None),
             Err(reason) => (Gpus::None, Some(reason)),
         })

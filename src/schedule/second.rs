@@ -28,7 +28,7 @@ pub(crate) enum Gpus {
     Only(Arc<Context>),
     /// This one, beside the CPU.
     Beside(Arc<Context>),
-    /// One that is being opened, beside the CPU as soon as it is there.
+    /// One that is being made ready, beside the CPU from then on.
     Opening(Opener),
 }
 
@@ -96,7 +96,7 @@ impl<'r> Second<'r> {
         let mut gpus = lock(&self.gpus);
         let answer = match &*gpus {
             Gpus::None => return,
-            Gpus::Only(context) | Gpus::Beside(context) => Ok(Arc::clone(context)),
+            Gpus::Only(context) | Gpus::Beside(context) => Ok((Arc::clone(context), 0.0)),
             Gpus::Opening(opener) => match opener.answer() {
                 None => return,
                 Some(answer) => answer,
@@ -104,7 +104,8 @@ impl<'r> Second<'r> {
         };
         *gpus = Gpus::None;
         match answer {
-            Ok(context) => {
+            Ok((context, seconds)) => {
+                lock(&self.outcome).tally.seconds.prepare = seconds;
                 let context = self.context.get_or_init(|| context);
                 join(run, threads, move |_| self.lead(run, threads, context));
             }
@@ -120,6 +121,9 @@ impl<'r> Second<'r> {
         context: &'s Context,
     ) -> Result<(), Error> {
         let start = Instant::now();
+        if !self.alone && lock(&run.queue).rest.bins.is_empty() {
+            return Ok(());
+        }
         let (engines, halvings) = match self.engines(run, context) {
             Ok(prepared) => prepared,
             Err(error) if self.alone => return Err(error),
@@ -133,7 +137,7 @@ impl<'r> Second<'r> {
         };
         let mut outcome = lock(&self.outcome);
         outcome.halvings = halvings;
-        outcome.tally.seconds.prepare = start.elapsed().as_secs_f64();
+        outcome.tally.seconds.prepare += start.elapsed().as_secs_f64();
         drop(outcome);
         self.began.get_or_init(Instant::now);
         for engine in engines {
@@ -314,7 +318,7 @@ impl<'r> Second<'r> {
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
         if matches!(gpus, Gpus::Opening(_)) {
-            why = Some("all time bins were done before it was open".to_owned());
+            why = Some("all time bins were done before it was open and ready".to_owned());
         }
         let report = self.context.into_inner().map(|context| {
             let plan = self.plan.into_inner();

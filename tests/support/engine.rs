@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use peakmask::{Backend, GpuContext, GpuTuning, InstructionSet, Options};
+use peakmask::{Backend, GpuContext, GpuTuning, GpuUse, InstructionSet, Options};
 
 /// One way to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +119,10 @@ impl Engine {
                 .instruction_set(set)
                 .threads(threads),
             Self::Gpu(tuning) => with_gpu(Backend::Gpu, tuning).threads(2),
-            Self::Both => with_gpu(Backend::Auto, Tuning::Plain).threads(1),
+            // Required, so that the CPU does not begin before the GPU is ready.
+            Self::Both => with_gpu(Backend::Auto, Tuning::Plain)
+                .gpu(GpuUse::Require)
+                .threads(1),
         }
     }
 }
