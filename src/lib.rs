@@ -111,6 +111,8 @@ pub use options::{GpuFault, GpuTuning};
 pub use plan::{Estimate, estimate};
 pub use posterior::check_axis_order;
 
+use std::time::Instant;
+
 use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 
 use cpu::Cpu;
@@ -306,6 +308,7 @@ impl<'a, T: Element> Job<'a, T> {
         masks: &mut [ArrayViewMut3<'_, bool>],
         peaks: &mut Peaks<T>,
     ) -> Result<Report, Error> {
+        let start = Instant::now();
         #[cfg(feature = "gpu")]
         let (gpus, no_gpu) = self.gpus(options)?;
         #[cfg(not(feature = "gpu"))]
@@ -323,9 +326,11 @@ impl<'a, T: Element> Job<'a, T> {
             gpus,
             no_gpu,
         };
-        let result = schedule::run(job, masks, peaks, engine);
-        if result.is_err() {
-            peaks.clear();
+        let mut result = schedule::run(job, masks, peaks, engine);
+        match &mut result {
+            // A GPU that was asked for has been opened before.
+            Ok(report) => report.seconds.total = start.elapsed().as_secs_f64(),
+            Err(_) => peaks.clear(),
         }
         result
     }
@@ -366,26 +371,27 @@ impl<T: Element> Job<'_, T> {
         if required {
             // A promise: before anything else is done.
             let ready = open().and_then(|context| {
-                context.prepare::<T>(variant)?;
-                Ok(context)
+                let seconds = context.prepare::<T>(variant)?;
+                Ok((context, seconds))
             });
-            let context = ready.map_err(|reason| Error::NoGpu { reason })?;
+            let (context, seconds) = ready.map_err(|reason| Error::NoGpu { reason })?;
             let gpus = if alone {
-                Gpus::Only(context)
+                Gpus::Only(context, seconds)
             } else {
-                Gpus::Beside(context)
+                Gpus::Beside(context, seconds)
             };
             return Ok((gpus, None));
         }
         if let Some(kept) = &options.gpu_context
             && kept.context.is_ready(variant)
         {
-            return Ok((Gpus::Beside(kept.context.clone()), None));
+            return Ok((Gpus::Beside(kept.context.clone(), 0.0), None));
         }
         let seconds = self.plan.seconds(self.p.shape());
         if !named && !is_kept && seconds < LEAST_SECONDS {
-            let reason =
-                format!("the work is too little to open one for: about {seconds:.2} s on the CPU");
+            let reason = format!(
+                "the work is too little to open one for: about {seconds:.3} s on the CPU, less than {LEAST_SECONDS}"
+            );
             return Ok((Gpus::None, Some(reason)));
         }
         Ok(match gpu::Opener::start::<T>(open, variant) {
