@@ -122,7 +122,9 @@ fn engines(report: &Report) -> String {
         } else {
             "then no GPU"
         };
-        let _ = write!(words, ", {when}: {reason}");
+        // The whole of it is in the report.
+        let short = reason.split(';').next().unwrap_or_default();
+        let _ = write!(words, ", {when}: {short}");
     }
     words
 }
