@@ -126,6 +126,8 @@ pub use options::{GpuFault, GpuTuning};
 pub use plan::{Estimate, estimate};
 pub use posterior::check_axis_order;
 
+use std::time::Instant;
+
 use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 
 use cpu::Cpu;
@@ -322,6 +324,7 @@ impl<'a, T: Element> Job<'a, T> {
         masks: &mut [ArrayViewMut3<'_, bool>],
         peaks: &mut Peaks<T>,
     ) -> Result<Report, Error> {
+        let start = Instant::now();
         #[cfg(feature = "gpu")]
         let (gpus, no_gpu) = self.gpus(options)?;
         #[cfg(not(feature = "gpu"))]
@@ -339,9 +342,11 @@ impl<'a, T: Element> Job<'a, T> {
             gpus,
             no_gpu,
         };
-        let result = schedule::run(job, masks, peaks, engine);
-        if result.is_err() {
-            peaks.clear();
+        let mut result = schedule::run(job, masks, peaks, engine);
+        match &mut result {
+            // A GPU that was asked for has been opened before.
+            Ok(report) => report.seconds.total = start.elapsed().as_secs_f64(),
+            Err(_) => peaks.clear(),
         }
         result
     }
@@ -382,26 +387,27 @@ impl<T: Element> Job<'_, T> {
         if required {
             // A promise: before anything else is done.
             let ready = open().and_then(|context| {
-                context.prepare::<T>(variant)?;
-                Ok(context)
+                let seconds = context.prepare::<T>(variant)?;
+                Ok((context, seconds))
             });
-            let context = ready.map_err(|reason| Error::NoGpu { reason })?;
+            let (context, seconds) = ready.map_err(|reason| Error::NoGpu { reason })?;
             let gpus = if alone {
-                Gpus::Only(context)
+                Gpus::Only(context, seconds)
             } else {
-                Gpus::Beside(context)
+                Gpus::Beside(context, seconds)
             };
             return Ok((gpus, None));
         }
         if let Some(kept) = &options.gpu_context
             && kept.context.is_ready(variant)
         {
-            return Ok((Gpus::Beside(kept.context.clone()), None));
+            return Ok((Gpus::Beside(kept.context.clone(), 0.0), None));
         }
         let seconds = self.plan.seconds(self.p.shape());
         if !named && !is_kept && seconds < LEAST_SECONDS {
-            let reason =
-                format!("the work is too little to open one for: about {seconds:.2} s on the CPU");
+            let reason = format!(
+                "the work is too little to open one for: about {seconds:.3} s on the CPU, less than {LEAST_SECONDS}"
+            );
             return Ok((Gpus::None, Some(reason)));
         }
         Ok(match gpu::Opener::start::<T>(open, variant) {

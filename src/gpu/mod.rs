@@ -636,6 +636,7 @@ impl<'c, T: Element> Gpu<'c, T> {
 
     /// Adds the times of a submission to the tally: the device's own, or, where it cannot tell, that of the wait.
     fn take_times(&mut self, sizes: &Sizes, passes: &[Stage], waited: f64) -> Result<(), Failure> {
+        self.tally.seconds.wait += waited;
         let device = self.context.device();
         self.tally.seconds.wait += waited;
         if !device.timestamps {

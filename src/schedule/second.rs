@@ -24,10 +24,10 @@ const LEAST_BINS: usize = 64;
 pub(crate) enum Gpus {
     /// None.
     None,
-    /// This one, alone.
-    Only(Arc<Context>),
-    /// This one, beside the CPU.
-    Beside(Arc<Context>),
+    /// This one, alone; seconds that it took to make it ready.
+    Only(Arc<Context>, f64),
+    /// This one, beside the CPU; seconds likewise.
+    Beside(Arc<Context>, f64),
     /// One that is being made ready, beside the CPU from then on.
     Opening(Opener),
 }
@@ -35,7 +35,7 @@ pub(crate) enum Gpus {
 impl Gpus {
     /// Whether there is work for the CPU engine.
     pub(super) fn leave_work_to_the_cpu(&self) -> bool {
-        !matches!(self, Self::Only(_))
+        !matches!(self, Self::Only(..))
     }
 }
 
@@ -74,7 +74,7 @@ impl<'r> Second<'r> {
         cpu_pool: &'r ThreadPool,
     ) -> Self {
         Self {
-            alone: matches!(gpus, Gpus::Only(_)),
+            alone: matches!(gpus, Gpus::Only(..)),
             gpus: Mutex::new(gpus),
             instruction_set,
             cpu_pool,
@@ -99,7 +99,9 @@ impl<'r> Second<'r> {
         let mut gpus = lock(&self.gpus);
         let answer = match &*gpus {
             Gpus::None => return,
-            Gpus::Only(context) | Gpus::Beside(context) => Ok((Arc::clone(context), 0.0)),
+            Gpus::Only(context, seconds) | Gpus::Beside(context, seconds) => {
+                Ok((Arc::clone(context), *seconds))
+            }
             Gpus::Opening(opener) => match opener.answer() {
                 None => return,
                 Some(answer) => answer,
@@ -111,6 +113,10 @@ impl<'r> Second<'r> {
                 lock(&self.outcome).tally.seconds.prepare = seconds;
                 let context = self.context.get_or_init(|| context);
                 join(run, threads, move |_| self.lead(run, threads, context));
+            }
+            // Most machines have none: nothing to warn of, unless one was named.
+            Err(reason) if run.options.wanted_adapter().is_none() => {
+                lock(&self.outcome).why = Some(reason);
             }
             Err(reason) => self.stopped(reason),
         }
