@@ -101,7 +101,10 @@ mod tests {
             let failure = Failure::from(error.clone());
             assert_eq!(failure.exit_code(), 4, "{error}");
             let sentence = failure.to_string();
-            assert!(sentence.contains("cpu") || sentence.contains("CPU"), "{sentence}");
+            assert!(
+                sentence.contains("cpu") || sentence.contains("CPU"),
+                "{sentence}"
+            );
         }
     }
 }
