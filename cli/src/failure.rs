@@ -6,7 +6,7 @@ use std::path::Path;
 /// One sentence for the user, sorted by exit code.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The input, or what was asked of it, cannot be used.
+    /// The input, what was asked of it, or the environment cannot be used.
     Input(String),
     /// More memory is needed than allowed.
     Memory(String),
@@ -101,7 +101,10 @@ mod tests {
             let failure = Failure::from(error.clone());
             assert_eq!(failure.exit_code(), 4, "{error}");
             let sentence = failure.to_string();
-            assert!(sentence.contains("cpu") || sentence.contains("CPU"), "{sentence}");
+            assert!(
+                sentence.contains("cpu") || sentence.contains("CPU"),
+                "{sentence}"
+            );
         }
     }
 }

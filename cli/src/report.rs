@@ -131,7 +131,13 @@ fn engines(report: &Report) -> String {
 
 fn gpu_json(gpu: &GpuReport) -> Value {
     const STAGES: [&str; 7] = [
-        "survey", "threshold", "flood", "peaks", "bases", "pack", "collect",
+        "survey",
+        "threshold",
+        "flood",
+        "peaks",
+        "bases",
+        "pack",
+        "collect",
     ];
     let seconds = &gpu.seconds;
     let stages = STAGES.into_iter().zip(seconds.stages);
