@@ -31,7 +31,7 @@ Examples:
 Exit codes:
   0    done
   1    a result could not be written, or the analysis could not run
-  2    the arguments or the input cannot be used
+  2    the arguments, the environment or the input cannot be used
   3    more memory is needed than allowed
   4    a GPU was asked for, and there is none, it is too small, or it failed
   130  interrupted (Ctrl-C, or a request to terminate); nothing was written";

@@ -6,7 +6,7 @@ use std::path::Path;
 /// One sentence for the user, sorted by exit code.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The input, or what was asked of it, cannot be used.
+    /// The input, what was asked of it, or the environment cannot be used.
     Input(String),
     /// More memory is needed than allowed.
     Memory(String),
