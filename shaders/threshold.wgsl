@@ -1,8 +1,7 @@
-// Threshold: the cells whose value reaches their lane's level.
+// Threshold: the cells of every lane that reach one alpha's level.
 //
 // Reads: Values, Levels. Writes: Above.
-// Above: `value >= level`, a comparison per cell and lane; a level that is NaN is reached by none. The same whatever
-// the order of cells.
+// Above: set where `value >= level`; a NaN level is reached nowhere. A per-cell map, so no order matters.
 
 @compute @workgroup_size(GROUP)
 fn threshold(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
