@@ -162,14 +162,19 @@ fn no_shader_knows_a_float() {
 /// What the parser computes itself leaves no trace in the module.
 #[test]
 fn no_shader_writes_a_float() {
-    let stems = TWINS.into_iter().chain(LAYOUT_KERNELS).chain(TYPES).chain(COMMON);
+    let stems = TWINS
+        .into_iter()
+        .chain(LAYOUT_KERNELS)
+        .chain(TYPES)
+        .chain(COMMON);
     for stem in stems {
         for line in shader(stem).lines() {
             let code = line.split("//").next().unwrap_or_default();
             let types = ["f16", "f32", "f64"].iter().any(|name| code.contains(name));
-            let point = code.as_bytes().windows(2).any(|two| {
-                matches!(two, [b'.', digit] | [digit, b'.'] if digit.is_ascii_digit())
-            });
+            let point = code
+                .as_bytes()
+                .windows(2)
+                .any(|two| matches!(two, [b'.', digit] | [digit, b'.'] if digit.is_ascii_digit()));
             assert!(!types && !point, "{stem}.wgsl: {line}");
         }
     }

@@ -24,6 +24,7 @@ impl Opener {
     pub(crate) fn start(adapter: Option<String>, software: bool) -> Result<Self, String> {
         static AT_EXIT: Once = Once::new();
         AT_EXIT.call_once(join_at_exit);
+        AT_END_OF_THREAD.with(|_| ());
         let (sender, answer) = channel();
         let thread = std::thread::Builder::new()
             .name("peakmask-gpu-open".to_owned())
@@ -51,23 +52,49 @@ impl Opener {
     }
 }
 
-/// Drivers crash when the process ends while a device is being opened.
+/// Joins openers where a thread ends that has started one.
+struct JoinAtEnd;
+
+impl Drop for JoinAtEnd {
+    fn drop(&mut self) {
+        join();
+    }
+}
+
+thread_local! {
+    /// What a thread leaves behind is dropped before any handler of the process's end is called. Drivers' own handlers
+    /// come later than ours, and so are called before it.
+    static AT_END_OF_THREAD: JoinAtEnd = const { JoinAtEnd };
+}
+
+/// Drivers crash when the process ends while a device is being opened: waits for all openers.
+fn join() {
+    let start = Instant::now();
+    loop {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended: Vec<_> = running
+            .extract_if(.., |thread| thread.is_finished())
+            .collect();
+        let none_left = running.is_empty();
+        drop(running);
+        for thread in ended {
+            let _ = thread.join();
+        }
+        // A driver that hangs must not keep the process for ever.
+        if none_left || start.elapsed() > PATIENCE {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// For a process that is ended by a thread that has started no opener, while others run.
 #[expect(unsafe_code, reason = "a handler for the end of the process")]
 fn join_at_exit() {
-    extern "C" fn join() {
-        let threads = std::mem::take(&mut *RUNNING.lock().unwrap_or_else(PoisonError::into_inner));
-        let start = Instant::now();
-        // A driver that hangs must not keep the process for ever.
-        while threads.iter().any(|thread| !thread.is_finished()) && start.elapsed() < PATIENCE {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        for thread in threads {
-            if thread.is_finished() {
-                let _ = thread.join();
-            }
-        }
+    extern "C" fn handler() {
+        join();
     }
     // SAFETY: the handler only reads a static that is never dropped, and cannot unwind. Where it is refused, the process
     // ends without waiting, as it would have.
-    unsafe { libc::atexit(join) };
+    unsafe { libc::atexit(handler) };
 }

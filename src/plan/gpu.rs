@@ -19,7 +19,9 @@ const BATCHES: usize = 2;
 const MOST_CELLS: u64 = 1 << 24;
 /// The most lanes of a batch for each invocation of a workgroup, for the same reason.
 const MOST_LANES: u64 = 1 << 13;
-/// The most alphas of a pass, for the same reason.
+/// The most bytes of an array, whatever the device: compilers of shaders may count them in 32 bits.
+const MOST_BYTES: u64 = u32::MAX as u64;
+/// The most alphas of a pass, for the same reason as the most cells.
 const MOST_ALPHAS: usize = 256;
 /// Peaks of a bin for which there is room, one for so many cells; further ones are collected in further rounds.
 const CELLS_PER_ROW: usize = 8;
@@ -280,6 +282,7 @@ impl GpuPlan {
             },
             ..sizes
         };
+        let binding = limits.binding.min(MOST_BYTES);
         let refusal = |lanes: u64| {
             let batch = with_lanes(lanes);
             let largest = Array::ALL
@@ -302,11 +305,11 @@ impl GpuPlan {
                     what,
                 })
             };
-            exceeds(largest, limits.binding, "bytes of one buffer of the device")
+            exceeds(largest, binding, "bytes of one buffer of the device")
                 .or_else(|| {
                     exceeds(
                         batch.readback_bytes().max(batch.upload_bytes()),
-                        limits.binding,
+                        binding,
                         "bytes of one buffer of the device",
                     )
                 })
@@ -560,6 +563,7 @@ mod tests {
     fn needs(plan: &GpuPlan, limits: &Limits) -> Vec<(u64, u64)> {
         let GpuPlan { sizes, slots, .. } = plan;
         let slots = *slots as u64;
+        let binding = limits.binding.min(MOST_BYTES);
         let device: u64 = Array::ALL.iter().map(|array| array.bytes(sizes)).sum();
         let staging = sizes.upload_bytes() + sizes.readback_bytes();
         let host = slots
@@ -570,11 +574,11 @@ mod tests {
             };
         let mut needs: Vec<_> = Array::ALL
             .iter()
-            .map(|array| (array.bytes(sizes), limits.binding))
+            .map(|array| (array.bytes(sizes), binding))
             .collect();
         needs.extend([
-            (sizes.upload_bytes(), limits.binding),
-            (sizes.readback_bytes(), limits.binding),
+            (sizes.upload_bytes(), binding),
+            (sizes.readback_bytes(), binding),
             (sizes.lanes.div_ceil(u64::from(plan.group)), limits.groups),
             (slots * device, limits.device.unwrap_or(u64::MAX)),
             (host, limits.host.unwrap_or(u64::MAX)),
@@ -612,7 +616,7 @@ mod tests {
             Err(too_large) => {
                 refusals += 1;
                 assert!(too_large.needed > too_large.limit, "{too_large:?}");
-                let stated = [limits.binding, limits.groups, MOST_CELLS]
+                let stated = [limits.binding, MOST_BYTES, limits.groups, MOST_CELLS]
                     .into_iter()
                     .chain(limits.device)
                     .chain(limits.host);
@@ -734,8 +738,8 @@ mod tests {
         every_plan(&tunings(), |limits, _, _, plan| {
             let Ok(plan) = plan else { return };
             for array in Array::ALL {
-                let words = array.bytes(&plan.sizes) / 4;
-                assert!(words <= u64::from(u32::MAX), "{array:?}: {plan:?}");
+                let bytes = array.bytes(&plan.sizes);
+                assert!(u32::try_from(bytes).is_ok(), "{array:?}: {plan:?}");
             }
             if limits.groups == NO_LIMITS.groups {
                 for kernel in KERNELS {
