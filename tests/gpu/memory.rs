@@ -1,7 +1,7 @@
 //! Memory that is short: on the device, on the host, and by the caller's word.
 
 use ndarray::Array3;
-use peakmask::{Dtype, Error, GpuTuning, MemoryGuard, analyze, estimate};
+use peakmask::{Backend, Dtype, Error, GpuTuning, MemoryGuard, Options, analyze, estimate};
 
 use crate::processes::{Child, child};
 use crate::{Known, gpu_or_return, on};
@@ -94,24 +94,25 @@ pub(crate) fn halving(child: &mut Child) {
         [0.5],
         false,
     );
-    let options = on(
-        context,
-        GpuTuning {
-            batch: Some(6_464),
-            ..Default::default()
-        },
-    )
-    .memory_guard(MemoryGuard::Off);
+    // Without poison, which takes memory that nobody has set aside.
+    let options = Options::new()
+        .backend(Backend::Gpu)
+        .gpu_context(context)
+        .memory_guard(MemoryGuard::Off);
+    let large = GpuTuning {
+        batch: Some(6_464),
+        ..Default::default()
+    };
     // Compiles the kernels.
-    known.exact(&options.clone().gpu_tuning(GpuTuning::default()));
+    known.exact(&options);
     child.say("VmSize", vm_size());
     if std::env::var_os("PEAKMASK_TEST_HALVE").is_some() {
-        let report = known.exact(&options);
+        let report = known.exact(&options.clone().gpu_tuning(large));
         let gpu = report.gpu.expect("it ran");
         child.say("halvings", gpu.halvings as u64);
         assert!(gpu.batch_bins < 6_464, "{gpu:?}");
         // And the device goes on.
-        known.exact(&options.gpu_tuning(GpuTuning::default()));
+        known.exact(&options);
     }
 }
 
