@@ -42,7 +42,7 @@ pub enum GpuUse {
     WhereUseful,
     /// Never. [`Backend::Gpu`] is then an error.
     Off,
-    /// Always: without one the analysis is an error.
+    /// Always: it is opened before anything else is done, and without one the analysis is an error.
     Require,
 }
 

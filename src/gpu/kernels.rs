@@ -6,7 +6,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::device::{Device, Failure};
 use crate::plan::gpu::{Array, GpuPlan, Sizes};
-use crate::{Connectivity, Dtype, GpuFault};
+use crate::{Connectivity, Dtype, Element, GpuFault, Options};
 
 /// A part of a submission whose time is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +152,7 @@ impl Params {
 
 /// What pipelines are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Variant {
+pub(crate) struct Variant {
     pub(super) dtype: Dtype,
     pub(super) connectivity: Connectivity,
     pub(super) masks: bool,
@@ -164,6 +164,21 @@ pub(super) struct Variant {
 }
 
 impl Variant {
+    /// What an analysis with these options needs.
+    pub(crate) fn of<T: Element>(options: &Options) -> Self {
+        let tuning = &options.gpu_tuning;
+        Self {
+            dtype: T::DTYPE,
+            connectivity: options.connectivity,
+            masks: !options.alphas.is_empty(),
+            peaks: !options.no_peaks,
+            group: GpuPlan::group(tuning),
+            iterations: GpuPlan::iterations(tuning),
+            unbounded_loops: tuning.unbounded_loops,
+            fault: tuning.fault,
+        }
+    }
+
     /// Whether this variant runs a kernel at all.
     fn uses(&self, kernel: &Kernel) -> bool {
         match kernel.file {

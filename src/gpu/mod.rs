@@ -31,7 +31,8 @@ use crate::schedule::{Call, Engine, Halt, Task};
 use crate::{Adapter, Adapters, Element, GpuTuning, InstructionSet, Options, Seconds};
 use choice::Choice;
 use device::Device;
-use kernels::{Params, Pipelines, Stage, Step, Variant};
+pub(crate) use kernels::Variant;
+use kernels::{Params, Pipelines, Stage, Step};
 use slot::Slot;
 
 /// Everything on one device that outlives an analysis.
@@ -83,6 +84,20 @@ impl Context {
         }
     }
 
+    /// Whether kernels of this variant have been compiled and probed.
+    pub(crate) fn is_ready(&self, variant: Variant) -> bool {
+        let trusted = self.trusted.try_lock();
+        trusted.is_ok_and(|trusted| trusted.iter().any(|pipelines| pipelines.variant == variant))
+    }
+
+    /// Compiles and probes kernels of this variant, if that has not been done: the seconds that it took.
+    pub(crate) fn prepare<T: Element>(&self, variant: Variant) -> Result<f64, String> {
+        let start = Instant::now();
+        let prepared = self.pipelines::<T>(variant);
+        prepared.map_err(|failure| failure.to_string())?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
     /// Pipelines for this variant, from the first call on: compiled, and probed.
     fn pipelines<T: Element>(&self, variant: Variant) -> Result<Arc<Pipelines>, Failure> {
         // Held while compiling: whoever needs the same pipelines waits for them instead of compiling them too.
@@ -110,21 +125,20 @@ impl Context {
         options: &Options,
         common: Common<'c>,
     ) -> Result<(Vec<Gpu<'c, T>>, GpuPlan, usize), Failure> {
-        let tuning = &options.gpu_tuning;
-        let pipelines = self.pipelines::<T>(Variant {
-            dtype: T::DTYPE,
-            connectivity: options.connectivity,
-            masks: plan.sizes.alphas > 0,
-            peaks: plan.sizes.peaks,
-            group: plan.group,
-            iterations: plan.iterations,
-            unbounded_loops: tuning.unbounded_loops,
-            fault: tuning.fault,
-        })?;
+        let pipelines = self.pipelines::<T>(Variant::of::<T>(options))?;
         let (plan, slots, halvings) = Slot::ring(self.device(), plan, &mut lock(&self.slots))?;
         let engines = slots
             .into_iter()
-            .map(|slot| Gpu::new(self, &pipelines, slot, plan, common, tuning.clone()))
+            .map(|slot| {
+                Gpu::new(
+                    self,
+                    &pipelines,
+                    slot,
+                    plan,
+                    common,
+                    options.gpu_tuning.clone(),
+                )
+            })
             .collect::<Result<_, _>>()?;
         Ok((engines, plan, halvings))
     }
@@ -622,7 +636,9 @@ impl<'c, T: Element> Gpu<'c, T> {
 
     /// Adds the times of a submission to the tally: the device's own, or, where it cannot tell, that of the wait.
     fn take_times(&mut self, sizes: &Sizes, passes: &[Stage], waited: f64) -> Result<(), Failure> {
+        self.tally.seconds.wait += waited;
         let device = self.context.device();
+        self.tally.seconds.wait += waited;
         if !device.timestamps {
             self.tally.seconds.kernels += waited;
             return Ok(());
@@ -680,7 +696,7 @@ impl<'c, T: Element> Gpu<'c, T> {
 
 impl From<Failure> for Halt {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+        Self::Failed(failure.to_string())
     }
 }
 

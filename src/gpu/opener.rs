@@ -1,46 +1,58 @@
-//! The opener: a thread that opens a device while the CPU is already at work. Nobody waits for it, until the process ends.
+//! The opener: a thread that opens a device and makes it ready while the CPU is already at work. Nobody waits for it,
+//! until the process ends.
 
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::Context;
+use super::{Context, Variant};
+use crate::Element;
 
 /// How long the end of the process waits for a driver.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Openers that may still be inside a driver.
-static RUNNING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+/// Openers that may still be inside a driver, and the process that has them: a forked child inherits the list, and none of
+/// its threads.
+static RUNNING: Mutex<Vec<(u32, JoinHandle<()>)>> = Mutex::new(Vec::new());
 
-/// A device that is being opened.
+/// A device that is being opened and made ready.
 #[derive(Debug)]
 pub(crate) struct Opener {
-    answer: Receiver<Result<Arc<Context>, String>>,
+    answer: Receiver<Answer>,
 }
 
+/// A device that is ready, and the seconds that this took beyond its opening; or why there is none.
+type Answer = Result<(Arc<Context>, f64), String>;
+
 impl Opener {
-    /// Starts to open an adapter.
-    pub(crate) fn start(adapter: Option<String>, software: bool) -> Result<Self, String> {
+    /// Starts to `open` a device, and to compile and probe kernels of this variant.
+    pub(crate) fn start<T: Element>(
+        open: impl FnOnce() -> Result<Arc<Context>, String> + Send + 'static,
+        variant: Variant,
+    ) -> Result<Self, String> {
         static AT_EXIT: Once = Once::new();
         AT_EXIT.call_once(join_at_exit);
         let (sender, answer) = channel();
         let thread = std::thread::Builder::new()
             .name("peakmask-gpu-open".to_owned())
             .spawn(move || {
-                let context = Context::open(adapter.as_deref(), software).map(Arc::new);
+                let answer = open().and_then(|context| {
+                    let seconds = context.prepare::<T>(variant)?;
+                    Ok((context, seconds))
+                });
                 // Nobody may want it any more: then it is closed here.
-                let _ = sender.send(context);
+                let _ = sender.send(answer);
             })
             .map_err(|error| format!("no thread could be started to open it: {error}"))?;
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        running.retain(|thread| !thread.is_finished());
-        running.push(thread);
+        running.retain(|(_, thread)| !thread.is_finished());
+        running.push((std::process::id(), thread));
         Ok(Self { answer })
     }
 
-    /// The device, or why there is none; nothing yet, while it is being opened.
-    pub(crate) fn answer(&self) -> Option<Result<Arc<Context>, String>> {
+    /// The device, or why there is none; nothing yet, while it is being made ready.
+    pub(crate) fn answer(&self) -> Option<Answer> {
         match self.answer.try_recv() {
             Ok(answer) => Some(answer),
             Err(TryRecvError::Empty) => None,
@@ -55,13 +67,24 @@ impl Opener {
 #[expect(unsafe_code, reason = "a handler for the end of the process")]
 fn join_at_exit() {
     extern "C" fn join() {
-        let threads = std::mem::take(&mut *RUNNING.lock().unwrap_or_else(PoisonError::into_inner));
+        // Held by nobody who is alive, if not to be had: a fork may have come while another thread held it.
+        let Ok(mut running) = RUNNING.try_lock() else {
+            return;
+        };
+        if running
+            .iter()
+            .any(|&(process, _)| process != std::process::id())
+        {
+            // Handles of threads that do not exist here are not to be touched, not even to be dropped.
+            return std::mem::forget(std::mem::take(&mut *running));
+        }
         let start = Instant::now();
         // A driver that hangs must not keep the process for ever.
-        while threads.iter().any(|thread| !thread.is_finished()) && start.elapsed() < PATIENCE {
+        while running.iter().any(|(_, thread)| !thread.is_finished()) && start.elapsed() < PATIENCE
+        {
             std::thread::sleep(Duration::from_millis(2));
         }
-        for thread in threads {
+        for (_, thread) in running.drain(..) {
             if thread.is_finished() {
                 let _ = thread.join();
             }

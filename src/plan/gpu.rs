@@ -1,6 +1,6 @@
 //! The GPU engine's arrays, and how large a batch of them a device and the host can hold.
 
-use crate::{Dtype, Options};
+use crate::{Dtype, GpuTuning, Options};
 
 /// Loop iterations that an invocation may run in one dispatch. Some drivers stop a kernel silently after twice as many,
 /// others reset a device that takes too long.
@@ -197,7 +197,7 @@ impl Sizes {
         [
             self.survey_cells(),
             self.survey_blocks() + self.alphas,
-            self.alphas + per_word * (1 + self.alphas),
+            self.alphas.div_ceil(4) * (1 + per_word),
             u64::from(tuned),
             per_word,
             32,
@@ -272,8 +272,8 @@ impl GpuPlan {
     ) -> Result<Self, TooLarge> {
         let tuning = &options.gpu_tuning;
         let slots = tuning.slots.unwrap_or(SLOTS).max(1);
-        let group = tuning.group.unwrap_or(GROUP);
-        let iterations = tuning.iterations.unwrap_or(ITERATIONS).clamp(1, ITERATIONS);
+        let group = Self::group(tuning);
+        let iterations = Self::iterations(tuning);
         let mut sizes = Sizes {
             n_x: n_x as u64,
             n_y: n_y as u64,
@@ -384,6 +384,16 @@ impl GpuPlan {
             dispatches: tuning.dispatches.unwrap_or(dispatches).max(1),
             rounds: tuning.rounds.unwrap_or(ROUNDS),
         })
+    }
+
+    /// Invocations of a workgroup.
+    pub(crate) fn group(tuning: &GpuTuning) -> u32 {
+        tuning.group.unwrap_or(GROUP)
+    }
+
+    /// Loop iterations of an invocation of a resumable kernel, in one dispatch.
+    pub(crate) fn iterations(tuning: &GpuTuning) -> u32 {
+        tuning.iterations.unwrap_or(ITERATIONS).clamp(1, ITERATIONS)
     }
 
     /// The same in batches of half as many bins; none below one bin.
