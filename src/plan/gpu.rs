@@ -510,8 +510,8 @@ mod tests {
 
     /// Calls `look` with every kind of analysis and every kind of limits, and what the plan is.
     fn every_plan(
-        tunings: &[crate::GpuTuning],
-        mut look: impl FnMut(&Limits, &crate::GpuTuning, Sizes, Result<GpuPlan, TooLarge>),
+        tunings: &[GpuTuning],
+        mut look: impl FnMut(&Limits, &GpuTuning, Sizes, Result<GpuPlan, TooLarge>),
     ) {
         let limits = limits();
         for [n_x, n_y] in SHAPES {
@@ -546,21 +546,21 @@ mod tests {
         }
     }
 
-    fn tunings() -> Vec<crate::GpuTuning> {
-        let plain = crate::GpuTuning::default();
+    fn tunings() -> Vec<GpuTuning> {
+        let plain = GpuTuning::default();
         vec![
             plain.clone(),
-            crate::GpuTuning {
+            GpuTuning {
                 slots: Some(1),
                 batch: Some(usize::MAX),
                 ..plain.clone()
             },
-            crate::GpuTuning {
+            GpuTuning {
                 slots: Some(2),
                 group: Some(32),
                 ..plain.clone()
             },
-            crate::GpuTuning {
+            GpuTuning {
                 batch: Some(65),
                 group: Some(256),
                 rows: Some(1),
@@ -767,7 +767,7 @@ mod tests {
     #[test]
     fn halving_ends_at_one_bin() {
         for lanes in (1..200).chain([1_632, 12_992, 1 << 19]) {
-            let options = Options::new().alphas([0.5]).gpu_tuning(crate::GpuTuning {
+            let options = Options::new().alphas([0.5]).gpu_tuning(GpuTuning {
                 batch: Some(lanes),
                 ..Default::default()
             });
@@ -799,7 +799,7 @@ mod tests {
         vec![
             ("survey", 1, sizes.survey_cells()),
             ("join", 2, sizes.survey_blocks() + alphas),
-            ("threshold", 3, alphas + cells_of_word * (1 + alphas)),
+            ("threshold", 2, alphas.div_ceil(4) * (1 + cells_of_word)),
             ("seed", 0, 0),
             ("flood", 1, tuned),
             ("find", 1, cells_of_word),
