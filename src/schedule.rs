@@ -585,7 +585,9 @@ impl<T: Element> Gathering<'_, T> {
     }
 }
 
-fn ended<'a>(halt: Halt, batches: Vec<Batch<'a>>) -> Ended<'a> {
+fn ended<'a>(halt: Halt, mut batches: Vec<Batch<'a>>) -> Ended<'a> {
+    // Who takes an empty batch believes that all is done.
+    batches.retain(|batch| !batch.bins.is_empty());
     match halt {
         Halt::Stopped => Ended::Stopped,
         Halt::Failed(reason) => Ended::Failed(reason, batches),

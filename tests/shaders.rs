@@ -171,10 +171,11 @@ fn no_shader_writes_a_float() {
         for line in shader(stem).lines() {
             let code = line.split("//").next().unwrap_or_default();
             let types = ["f16", "f32", "f64"].iter().any(|name| code.contains(name));
-            let point = code
-                .as_bytes()
-                .windows(2)
-                .any(|two| matches!(two, [b'.', digit] | [digit, b'.'] if digit.is_ascii_digit()));
+            let words = code.split(|c: char| !c.is_alphanumeric() && c != '.' && c != '_');
+            let point = words.filter(|word| word.contains('.')).any(|word| {
+                word.trim_start_matches('.')
+                    .starts_with(|c: char| c.is_ascii_digit())
+            });
             assert!(!types && !point, "{stem}.wgsl: {line}");
         }
     }

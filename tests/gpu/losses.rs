@@ -54,8 +54,8 @@ fn levels(n: usize) -> Vec<f64> {
 #[test]
 fn a_gpu_that_fails_half_way_gives_its_batch_back() {
     gpu_or_return!();
-    let known = Known::by_cpu(corridors([64, 64, 3_000], false), levels(4));
-    let warm = Known::by_cpu(corridors([8, 8, 8], false), levels(4));
+    let known = Known::by_cpu(corridors([64, 64, 3_000], false), levels(4), true);
+    let warm = Known::by_cpu(corridors([8, 8, 8], false), levels(4), true);
     // How far the CPU comes meanwhile is not ours to say.
     let both = (0..8).any(|_| {
         let context = own_context();
@@ -106,21 +106,25 @@ fn a_device_that_is_too_small_is_an_error_or_no_help() {
     assert!(stated(&why), "{why}");
 }
 
-/// Opened beside the CPU, as for a caller who names an adapter and keeps nothing.
+/// Opened beside the CPU, as for a caller who names an adapter and keeps nothing. The CPU has floods of seconds before it,
+/// which a GPU takes in a few sweeps.
 #[test]
 fn auto_has_both_engines_at_work() {
     let context = gpu_or_return!();
-    let known = Known::new(
-        corridors([128, 128, 1200], false),
-        [0.5, 0.6, 0.7, 0.8],
-        false,
-    );
+    let known = Known::by_cpu(corridors([1024, 1024, 48], false), levels(4), false);
     let options = Options::new()
+        .peaks(false)
         .backend(Backend::Auto)
         .adapter(&context.adapter().name)
         .threads(1);
-    let report = known.exact(&options);
-    assert_eq!(report.cpu_bins + report.gpu_bins, 1200);
-    assert!(report.cpu_bins > 0 && report.gpu_bins > 0, "{report:?}");
-    assert_eq!((report.engine, report.no_gpu), ("cpu+gpu", None));
+    let both = (0..4).any(|_| {
+        let report = known.exact(&options);
+        assert_eq!(report.cpu_bins + report.gpu_bins, 48);
+        assert!(
+            report.gpu_bins == 0 || report.no_gpu.is_none(),
+            "{report:?}"
+        );
+        report.cpu_bins > 0 && report.gpu_bins > 0 && report.engine == "cpu+gpu"
+    });
+    assert!(both, "in none of four runs did both engines take part");
 }

@@ -1,7 +1,7 @@
 //! GPUs: every backend with the same bytes, reports that say what ran, and machines without a GPU.
 //!
 //! The GPU under test is the one that `PEAKMASK_ADAPTER` names, or the best one, software included. Where there is none
-//! its tests are skipped, unless `PEAKMASK_GPU=require` makes that a failure.
+//! its tests are skipped, unless `PEAKMASK_TEST_GPU=require` makes that a failure.
 
 use std::fs;
 use std::path::Path;
@@ -18,8 +18,8 @@ pub(crate) fn adapter() -> Option<&'static str> {
     static NAME: OnceLock<Option<String>> = OnceLock::new();
     let name = NAME.get_or_init(|| match GpuContext::open(&Options::new()) {
         Ok(context) => Some(context.adapter().name.clone()),
-        Err(error) if std::env::var("PEAKMASK_GPU").is_ok_and(|gpu| gpu == "require") => {
-            panic!("PEAKMASK_GPU=require: {error}")
+        Err(error) if std::env::var("PEAKMASK_TEST_GPU").is_ok_and(|gpu| gpu == "require") => {
+            panic!("PEAKMASK_TEST_GPU=require: {error}")
         }
         Err(error) => {
             eprintln!("SKIPPED everything that needs a GPU: {error}");
