@@ -85,7 +85,7 @@ fn assert_gpu_at_work(report: &Value, adapter: &str) {
         .pointer("/run/gpu/kernel_seconds")
         .and_then(Value::as_object);
     match text(report, "/run/gpu/kernels_timed_by") {
-        "device" => assert_eq!(stages.map(|stages| stages.len()), Some(7), "{report:#}"),
+        "device" => assert_eq!(stages.map(serde_json::Map::len), Some(7), "{report:#}"),
         who => assert_eq!((who, stages), ("host", None)),
     }
 }
