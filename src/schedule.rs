@@ -140,6 +140,7 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
         p,
         options,
         plan,
+        #[cfg(feature = "gpu")]
         started,
         stop: Stop {
             failed: AtomicBool::new(false),
@@ -238,6 +239,7 @@ struct Run<'a, 'p, T> {
     p: &'a Posterior<'p, T>,
     options: &'a Options,
     plan: &'a Plan,
+    #[cfg(feature = "gpu")]
     started: Instant,
     stop: Stop,
     queue: Mutex<Queue<'a>>,
