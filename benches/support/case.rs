@@ -140,8 +140,8 @@ pub(crate) fn engines() -> &'static [Engine] {
 fn no_gpu() -> Option<String> {
     let context = match gpu() {
         Ok(context) => context,
-        Err(error) if std::env::var("PEAKMASK_GPU").is_ok_and(|gpu| gpu == "require") => {
-            panic!("PEAKMASK_GPU=require: {error}")
+        Err(error) if std::env::var("PEAKMASK_TEST_GPU").is_ok_and(|gpu| gpu == "require") => {
+            panic!("PEAKMASK_TEST_GPU=require: {error}")
         }
         Err(error) => return Some(error.to_string()),
     };

@@ -111,7 +111,7 @@ fn a_device_that_is_too_small_is_an_error_or_no_help() {
 #[test]
 fn auto_has_both_engines_at_work() {
     let context = gpu_or_return!();
-    let known = Known::by_cpu(corridors([1024, 1024, 48], false), levels(4), false);
+    let known = Known::by_cpu(corridors([1024, 1024, 32], false), levels(4), false);
     let options = Options::new()
         .peaks(false)
         .backend(Backend::Auto)
@@ -119,7 +119,7 @@ fn auto_has_both_engines_at_work() {
         .threads(1);
     let both = (0..4).any(|_| {
         let report = known.exact(&options);
-        assert_eq!(report.cpu_bins + report.gpu_bins, 48);
+        assert_eq!(report.cpu_bins + report.gpu_bins, 32);
         assert!(
             report.gpu_bins == 0 || report.no_gpu.is_none(),
             "{report:?}"
