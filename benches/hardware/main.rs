@@ -47,7 +47,14 @@ const SECONDS: f64 = 460.0;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-fn main() -> Outcome<ExitCode> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        say(&format!("hardware: {error}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Outcome<ExitCode> {
     let Some(arguments) = Arguments::given()? else {
         // `cargo bench` starts every bench target; this one has nothing to do without its partner.
         writeln!(
@@ -91,7 +98,10 @@ fn main() -> Outcome<ExitCode> {
         .map(|section| section.name)
         .collect();
     if failed.is_empty() {
-        say(&format!("All equal, in {:.0} seconds.", clock.seconds()));
+        say(&format!(
+            "All that ran was equal; {:.0} seconds.",
+            clock.seconds()
+        ));
         Ok(ExitCode::SUCCESS)
     } else {
         say(&format!("FAILED: {}", failed.join(", ")));
@@ -104,8 +114,11 @@ struct Part<'a> {
     name: &'static str,
     title: &'static str,
     share: f64,
-    run: Box<dyn Fn(&mut Lab, &mut Section, Clock) + 'a>,
+    run: Run<'a>,
 }
+
+/// Measures by a time, and says what it found.
+type Run<'a> = Box<dyn Fn(&mut Lab, &mut Section, Clock) + 'a>;
 
 fn parts(arguments: &Arguments) -> Vec<Part<'_>> {
     fn part<'a>(
