@@ -10,7 +10,7 @@
 
 set -euo pipefail
 
-tests=(differential golden behaviour)
+tests=(differential golden behaviour gpu)
 
 main() {
     case ${1:-} in
@@ -35,6 +35,7 @@ build() {
     mkdir "$dir/tests" "$dir/data"
     local name
     for name in "${tests[@]}"; do
+        [[ -e tests/$name.rs || -e tests/$name/main.rs ]] || continue
         place "$dir/tests/$name" cargo test --locked --no-run --test "$name"
     done
     if [[ ${2:-} == --tested ]]; then
@@ -48,7 +49,7 @@ build() {
     du -sh "$dir"
 }
 
-# place FILE COMMAND...: the one program that cargo builds, without what serves debuggers alone.
+# place FILE COMMAND...: the one program that cargo builds, without what serves debuggers.
 place() {
     local file=$1 said program
     shift
@@ -61,7 +62,7 @@ place() {
         echo "cargo did not say what it built: $said" >&2
         exit 1
     }
-    strip --strip-debug -o "$file" "$program" 2>/dev/null || cp "$program" "$file"
+    strip -o "$file" "$program" 2>/dev/null || cp "$program" "$file"
 }
 
 run() {

@@ -6,10 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
+use crate::engine::gpu;
 use crate::table::{Cell, Section};
 
 /// Runs every test program of a folder; with words, only those tests whose names contain one of them.
-pub(crate) fn run(tests: &Path, bins: usize, words: &[&str], clock: Clock, section: &mut Section) {
+pub(crate) fn run(tests: &Path, bins: usize, words: &[&str], section: &mut Section, clock: Clock) {
+    let adapter = &gpu().expect("a GPU").adapter().name;
     section.columns(&[
         "tests",
         "passed",
@@ -27,11 +29,11 @@ pub(crate) fn run(tests: &Path, bins: usize, words: &[&str], clock: Clock, secti
     for program in programs {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         if clock.over() {
-            section.leave_out(name);
+            section.cut(name);
             continue;
         }
         let start = Instant::now();
-        let ended = run_one(&program, bins, words, clock);
+        let ended = run_one(&program, adapter, bins, words, clock);
         let seconds = Cell::Number(start.elapsed().as_secs_f64(), 1);
         let name = Cell::from(&*name);
         match ended {
@@ -42,7 +44,7 @@ pub(crate) fn run(tests: &Path, bins: usize, words: &[&str], clock: Clock, secti
                     (_, false) => "DIFFERENT",
                 };
                 if ended.killed {
-                    section.leave_out(format!("the rest of {}", program.display()));
+                    section.cut(format!("the rest of {}", program.display()));
                 } else if !ended.success || ended.passed == 0 {
                     section.fail(format!("{}: {}", program.display(), ended.tail));
                 } else {
@@ -60,8 +62,11 @@ pub(crate) fn run(tests: &Path, bins: usize, words: &[&str], clock: Clock, secti
             Err(error) => section.fail(format!("{}: {error}", program.display())),
         }
     }
+    if equal == 0 && !section.failed() {
+        section.fail("no random bin was compared: the time was over before");
+    }
     section.note(format!(
-        "PEAKMASK_GPU=require. {equal} random bins, each by every instruction set and by the GPU in a way drawn at \
+        "PEAKMASK_TEST_GPU=require. {equal} random bins, each by every instruction set and by the GPU in a way drawn at \
          random: all equal to the oracle's, to the bit, beside the drawn cases and the goldens."
     ));
 }
@@ -83,11 +88,18 @@ struct Ended {
     tail: String,
 }
 
-fn run_one(program: &Path, bins: usize, words: &[&str], clock: Clock) -> std::io::Result<Ended> {
+fn run_one(
+    program: &Path,
+    adapter: &str,
+    bins: usize,
+    words: &[&str],
+    clock: Clock,
+) -> std::io::Result<Ended> {
     let output = tempfile::NamedTempFile::new()?;
     let mut child = Command::new(program)
         .args(words)
-        .env("PEAKMASK_GPU", "require")
+        .env("PEAKMASK_TEST_GPU", "require")
+        .env("PEAKMASK_TEST_ADAPTER", adapter)
         .env("PEAKMASK_TEST_BINS", bins.to_string())
         .stdin(Stdio::null())
         .stdout(File::options().append(true).open(output.path())?)

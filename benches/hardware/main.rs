@@ -7,7 +7,7 @@
 //! hardware --tests FOLDER --peer FILE --json FILE --markdown FILE [--date TEXT] [--revision TEXT] [--seconds N] [--small]
 //! ```
 //!
-//! Each part has a share of the time; what it had to leave out, it says. Both files are written anew after every part, so
+//! Each part has a share of the time that is left; what had to be cut, it says. Both files are written anew after every part, so
 //! that they hold what there is whatever becomes of the run. It fails if anything was not equal to the bit, but only at
 //! its end.
 
@@ -47,7 +47,14 @@ const SECONDS: f64 = 460.0;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-fn main() -> Outcome<ExitCode> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        say(&format!("hardware: {error}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Outcome<ExitCode> {
     let Some(arguments) = Arguments::given()? else {
         // `cargo bench` starts every bench target; this one has nothing to do without its partner.
         writeln!(
@@ -62,11 +69,15 @@ fn main() -> Outcome<ExitCode> {
     let clock = Clock::new(arguments.seconds);
     let mut lab = Lab::new(arguments.small);
     let mut sections = Vec::new();
-    for part in parts(&arguments) {
+    let parts = parts(&arguments);
+    let mut shares: f64 = parts.iter().map(|part| part.share).sum();
+    for part in parts {
         let mut section = Section::new(part.name, part.title);
-        let own = clock.part(part.share * arguments.seconds);
+        // What earlier parts left of their time goes to those that are still to come.
+        let own = clock.part((arguments.seconds - clock.seconds()).max(0.0) * part.share / shares);
+        shares -= part.share;
         if clock.over() {
-            section.leave_out("all of it");
+            section.cut("all of it");
         } else {
             // One part's defect is not to hide what the others find.
             let run = AssertUnwindSafe(|| (part.run)(&mut lab, &mut section, own));
@@ -87,7 +98,10 @@ fn main() -> Outcome<ExitCode> {
         .map(|section| section.name)
         .collect();
     if failed.is_empty() {
-        say(&format!("All equal, in {:.0} seconds.", clock.seconds()));
+        say(&format!(
+            "All that ran was equal; {:.0} seconds.",
+            clock.seconds()
+        ));
         Ok(ExitCode::SUCCESS)
     } else {
         say(&format!("FAILED: {}", failed.join(", ")));
@@ -100,8 +114,11 @@ struct Part<'a> {
     name: &'static str,
     title: &'static str,
     share: f64,
-    run: Box<dyn Fn(&mut Lab, &mut Section, Clock) + 'a>,
+    run: Run<'a>,
 }
+
+/// Measures by a time, and says what it found.
+type Run<'a> = Box<dyn Fn(&mut Lab, &mut Section, Clock) + 'a>;
 
 fn parts(arguments: &Arguments) -> Vec<Part<'_>> {
     fn part<'a>(
@@ -129,7 +146,7 @@ fn parts(arguments: &Arguments) -> Vec<Part<'_>> {
                 } else {
                     (100_000, &[])
                 };
-                equivalence::run(&arguments.tests, bins, words, clock, section);
+                equivalence::run(&arguments.tests, bins, words, section, clock);
             },
         ),
         part(

@@ -19,7 +19,7 @@ use crate::table::{Cell, Section};
 pub(crate) fn run(script: &Path, small: bool, section: &mut Section, clock: Clock) {
     section.columns(&["input", "who", "us per bin", "data on the device already"]);
     if clock.over() {
-        return section.leave_out("all of it");
+        return section.cut("all of it");
     }
     let n_t = if small { 200 } else { 20_000 };
     for kind in [Kind::Gm, Kind::Po] {

@@ -72,7 +72,9 @@ pub(crate) struct Section {
     columns: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
     notes: Vec<String>,
-    /// What was left out for lack of time or memory.
+    /// What was left out because its time was over.
+    cut: Vec<String>,
+    /// What was left out for other reasons, and those.
     left_out: Vec<String>,
     /// What went wrong.
     failures: Vec<String>,
@@ -87,6 +89,7 @@ impl Section {
             columns: Vec::new(),
             rows: Vec::new(),
             notes: Vec::new(),
+            cut: Vec::new(),
             left_out: Vec::new(),
             failures: Vec::new(),
             seconds: 0.0,
@@ -107,17 +110,22 @@ impl Section {
 
     /// A sentence that explains the table.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
+        once(&mut self.notes, note.into());
+    }
+
+    /// Says what was not measured because the time was over.
+    pub(crate) fn cut(&mut self, what: impl Into<String>) {
+        once(&mut self.cut, what.into());
     }
 
     /// Says what was not measured, and why.
     pub(crate) fn leave_out(&mut self, what: impl Into<String>) {
-        self.left_out.push(what.into());
+        once(&mut self.left_out, what.into());
     }
 
     /// Says what went wrong: the whole run fails.
     pub(crate) fn fail(&mut self, what: impl Into<String>) {
-        self.failures.push(what.into());
+        once(&mut self.failures, what.into());
     }
 
     pub(crate) fn failed(&self) -> bool {
@@ -146,7 +154,13 @@ impl Section {
         if !self.left_out.is_empty() {
             text += &format!("Left out: {}.\n\n", self.left_out.join("; "));
         }
-        text + &format!("{:.0} seconds.\n", self.seconds)
+        if !self.cut.is_empty() {
+            text += &format!("Cut, its time was over: {}.\n\n", self.cut.join("; "));
+        }
+        if self.seconds > 0.0 {
+            text += &format!("{:.0} seconds.\n", self.seconds);
+        }
+        text
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -165,8 +179,16 @@ impl Section {
             "seconds": self.seconds,
             "rows": rows,
             "notes": self.notes,
+            "cut": self.cut,
             "left_out": self.left_out,
             "failures": self.failures,
         })
+    }
+}
+
+/// Says a thing that is true of many runs once.
+fn once(said: &mut Vec<String>, what: String) {
+    if !said.contains(&what) {
+        said.push(what);
     }
 }
