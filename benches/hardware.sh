@@ -10,7 +10,7 @@
 
 set -euo pipefail
 
-tests=(differential golden behaviour gpu)
+tests=(differential golden behaviour)
 
 main() {
     case ${1:-} in
@@ -35,7 +35,6 @@ build() {
     mkdir "$dir/tests" "$dir/data"
     local name
     for name in "${tests[@]}"; do
-        [[ -e tests/$name.rs || -e tests/$name/main.rs ]] || continue
         place "$dir/tests/$name" cargo test --locked --no-run --test "$name"
     done
     if [[ ${2:-} == --tested ]]; then

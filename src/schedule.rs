@@ -738,14 +738,10 @@ mod tests {
             marks: &mut Marks<f64>,
             _: &mut Seconds,
         ) -> Result<usize, Halt> {
-            use crate::gpu::{Failure, FailureKind};
-            self.calls_left = self.calls_left.checked_sub(1).ok_or_else(|| {
-                Halt::Failed(Failure {
-                    kind: FailureKind::Lost,
-                    stage: "a test",
-                    message: "no call is left".to_owned(),
-                })
-            })?;
+            self.calls_left = self
+                .calls_left
+                .checked_sub(1)
+                .ok_or_else(|| Halt::Failed("no call is left".to_owned()))?;
             let bins = call.bins.clone();
             let done = bins.len().min(30);
             marks.start(bins.len(), 6);
@@ -785,7 +781,6 @@ mod tests {
                 p: &p,
                 options: &options,
                 plan: &plan,
-                started: Instant::now(),
                 stop: Stop::default(),
                 queue: Mutex::new(Queue {
                     rest: Batch {
