@@ -130,9 +130,6 @@ impl<'r> Second<'r> {
         context: &'s Context,
     ) -> Result<(), Error> {
         let start = Instant::now();
-        if !self.alone && lock(&run.queue).rest.bins.is_empty() {
-            return Ok(());
-        }
         let (engines, halvings) = match self.engines(run, context) {
             Ok(prepared) => prepared,
             Err(error) if self.alone => return Err(error),
@@ -183,6 +180,10 @@ impl<'r> Second<'r> {
                     what: too_large.what,
                 }
             })?;
+        if !self.alone && lock(&run.queue).rest.bins.is_empty() {
+            // Nothing is left for it: buffers are not worth allocating.
+            return Ok((Vec::new(), 0));
+        }
         let common = Common {
             pool: self.pool(run.plan.threads)?,
             cpu: &run.plan.cpu,

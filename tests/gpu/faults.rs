@@ -25,11 +25,15 @@ const FAULTS: [(&str, GpuFault); 12] = [
     ),
     (
         "above, not at",
-        fault("threshold", "reaches(k, levels", "exceeds(k, levels"),
+        fault("threshold", "reaches(k, level0)", "exceeds(k, level0)"),
     ),
     (
-        "bits are not cleared",
-        fault("threshold", "above[a * plane + here] = 0u;", ""),
+        "a bit is set to begin with",
+        fault(
+            "threshold",
+            "var bits = vec4<u32>(0u, 0u, 0u, 0u);",
+            "var bits = vec4<u32>(1u, 1u, 1u, 1u);",
+        ),
     ),
     (
         "the flood stops after two sweeps",

@@ -1,6 +1,6 @@
 //! Devices that are lost, and devices that are too small.
 
-use peakmask::{Backend, Error, GpuContext, GpuTuning, Options, analyze};
+use peakmask::{Backend, Error, GpuContext, GpuTuning, GpuUse, Options, analyze};
 
 use crate::{Known, corridors, gpu_or_return, on};
 
@@ -100,7 +100,7 @@ fn a_device_that_is_too_small_is_an_error_or_no_help() {
         |sentence: &str| sentence.contains(&needed.to_string()) && sentence.contains("4000");
     let sentence = refused.unwrap_err().to_string();
     assert!(stated(&sentence), "{sentence}");
-    let report = known.exact(&options.backend(Backend::Auto));
+    let report = known.exact(&options.backend(Backend::Auto).gpu(GpuUse::Require));
     assert_eq!((report.cpu_bins, report.gpu_bins), (100, 0));
     let why = report.no_gpu.expect("it was too small");
     assert!(stated(&why), "{why}");
