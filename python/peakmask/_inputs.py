@@ -230,6 +230,8 @@ def _output(i: int, mask: Any, p: Posterior) -> None:
         raise ValueError(f"{what} has shape {mask.shape}, but P has shape {p.array.shape}; give a mask of P's shape")
     if not mask.flags.writeable:
         raise ValueError(f"{what} is read-only; give an array that can be written to")
+    if mask.size == 0:
+        return
     reach = 1
     for stride, n in sorted((abs(stride), n) for stride, n in zip(mask.strides, mask.shape) if n > 1):
         if stride < reach:
