@@ -207,7 +207,7 @@ def _at(
             f"{axis} has shape {coordinates.shape}, but {'at least ' if n is None else ''}{needed} coordinates are "
             "needed; give one for each cell (the centre of each, not the edges)"
         )
-    return coordinates[cells]
+    return np.take(coordinates, cells)
 
 
 class Report(Mapping[str, Any]):
@@ -365,7 +365,7 @@ class Analysis:
                 coords[name] = (name, coordinates, self._labels.attrs.get(name, {}))
         masks = [mask.transpose(self._axes) for mask in self.masks]
         peaks = self.peaks
-        return xarray.Dataset(
+        dataset: xr.Dataset = xarray.Dataset(
             {
                 "mask": (("alpha", *names), np.stack(masks) if masks else np.empty((0, *self.shape), bool)),
                 "n_peaks": (names[2], peaks.counts, {"sample_dimension": "peak"}),
@@ -384,6 +384,7 @@ class Analysis:
                 "engine": self.report["engine"],
             },
         )
+        return dataset
 
     def _rows(self) -> Iterator[tuple[str, str]]:
         n_x, n_y, n_t = self.shape

@@ -156,7 +156,7 @@ def estimate(
     dtype: Any = np.float64,
     *,
     threads: int | None = None,
-) -> _core.Estimate:
+) -> dict[str, int]:
     """Bytes that `analyze` will allocate, before it does.
 
     Parameters

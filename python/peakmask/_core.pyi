@@ -1,17 +1,12 @@
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__version__: str
+__all__ = ["__version__", "analyze", "estimate", "memory_limit"]
 
-class Estimate(TypedDict):
-    masks: int
-    fixed: int
-    per_peak: int
-    assumed_peaks: int
-    total: int
+__version__: str
 
 def analyze(
     p: NDArray[Any],
@@ -33,5 +28,5 @@ def analyze(
     NDArray[Any],
     dict[str, Any],
 ]: ...
-def estimate(shape: tuple[int, int, int], itemsize: Literal[4, 8] | int, n_alpha: int, *, threads: int) -> Estimate: ...
+def estimate(shape: tuple[int, int, int], itemsize: int, n_alpha: int, *, threads: int) -> dict[str, int]: ...
 def memory_limit() -> tuple[int, str]: ...

@@ -42,12 +42,11 @@ class Posterior:
     @property
     def xyt(self) -> NDArray[Any]:
         """The array seen with its axes in the order x, y, t."""
-        return self.array.transpose(self.axes)
+        return np.transpose(self.array, self.axes)
 
     def back(self, mask: NDArray[Any]) -> NDArray[Any]:
         """Turn an array of axes x, y, t so that its axes are the caller's."""
-        a, b, c = (self.axes.index(axis) for axis in range(3))
-        return mask.transpose(a, b, c)
+        return np.transpose(mask, [self.axes.index(axis) for axis in range(3)])
 
 
 def posterior(p: ArrayLike, layout: str = "xyt", dims: Sequence[str] | None = None) -> Posterior:
@@ -110,15 +109,16 @@ def _from_xarray(p: Any, dims: Sequence[str] | None) -> Posterior:
     if len(dims) != 3 or sorted(map(str, dims)) != sorted(map(str, p.dims)):
         raise ValueError(f"dims names x, y and t, in this order, among {p.dims}, but is {tuple(dims)}")
     x, y, t = dims
-    coords = [np.asarray(p.coords[name].values) if name in p.coords else None for name in dims]
+    at = {name: np.asarray(p.coords[name].values) for name in dims if name in p.coords}
     attrs = {str(name): dict(p.coords[name].attrs) for name in dims if name in p.coords}
     places = (p.dims.index(x), p.dims.index(y), p.dims.index(t))
-    return Posterior(plain(p.data), places, Labels((str(x), str(y), str(t)), *coords, attrs=attrs))
+    names = (str(x), str(y), str(t))
+    return Posterior(plain(p.data), places, Labels(names, at.get(x), at.get(y), at.get(t), attrs))
 
 
-def _means(axis: str, name: Any) -> bool:
+def _means(axis: str, dim: Any) -> bool:
     """Whether a dimension's name speaks of this axis: x, x_position, xbin, position_x; t, time, time_bins."""
-    name = str(name).lower()
+    name = str(dim).lower()
     if axis == "t" and name.startswith("time"):
         return True
     return name == axis or name.startswith((f"{axis}_", f"{axis}bin", f"{axis}pos")) or name.endswith(f"_{axis}")
@@ -244,4 +244,4 @@ def _output(i: int, mask: Any, p: Posterior) -> None:
 def as_bytes(mask: NDArray[Any], p: Posterior) -> NDArray[np.uint8]:
     """The bytes of an output, with axes x, y, t."""
     view = mask.view(np.uint8) if mask.size else np.empty(mask.shape, np.uint8)
-    return view.transpose(p.axes)
+    return np.transpose(view, p.axes)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-import dask
 import dask.array as da
 import numpy as np
+from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from . import _inputs
@@ -88,7 +88,9 @@ def analyze(
         raise ValueError("P has chunks of unknown size; call P.compute_chunk_sizes() first")
     alphas = _inputs.alphas(alpha)
     x, y, _ = _inputs.AXES[layout]
-    whole = P.rechunk({x: -1, y: -1})
+    # dask's own annotations cover little of this.
+    array: Any = P
+    whole = array.rechunk({x: -1, y: -1})
     options = {
         "connectivity": connectivity,
         "backend": backend,
@@ -105,7 +107,7 @@ def analyze(
     )
     # Taken out chunk by chunk, so that masks stay where they are when peaks come together.
     parts = results.map_blocks(_peaks, dtype=object, chunks=single, meta=nothing)
-    return LazyAnalysis(masks, dask.delayed(_join)(parts))
+    return LazyAnalysis(masks, delayed(_join)(parts))
 
 
 def masks(P: da.Array, alpha: float | Sequence[float] | NDArray[Any], **options: Any) -> da.Array:

@@ -106,7 +106,7 @@ def posterior(
     for i, (alpha, mask) in enumerate(zip(analysis.alpha, analysis.masks)):
         lines = _outline(mask.transpose(analysis._axes)[:, :, bin], edges_x, edges_y)
         colour = OUTLINES[i % len(OUTLINES)]
-        ax.add_collection(LineCollection(lines, colors=colour, linewidths=1.6, label=f"alpha {alpha:g}"))
+        ax.add_collection(LineCollection(list(lines), colors=colour, linewidths=1.6, label=f"alpha {alpha:g}"))
     _draw_peaks(ax, analysis, bin, (edges_x[:-1] + edges_x[1:]) / 2, (edges_y[:-1] + edges_y[1:]) / 2)
     ax.set_aspect("equal")
     ax.set_xlabel(_axis_label("x", 0, analysis, x, units))
@@ -289,7 +289,7 @@ def _maps(p: ArrayLike, analysis: Analysis) -> NDArray[Any]:
         raise ValueError(
             f"P has shape {values.shape}, but {n_t} time bins of {n_x} x {n_y} cells were analysed; pass the same P"
         )
-    return values.transpose(analysis._axes)
+    return np.transpose(values, analysis._axes)
 
 
 def _back(analysis: Analysis) -> tuple[int, int, int]:
