@@ -19,5 +19,7 @@ assert np.shape(mask) == np.shape(a_p_x_given_n)
 num_bins = np.nansum(mask, axis=(0, 1))
 heights = np.array([np.nanmax(h) if len(h) > 0 else np.nan for (_, _, h) in epoch_promenence_tuples])
 num_peaks = np.array([len(h) for (_, _, h) in epoch_promenence_tuples])
-peakiness = num_bins / np.array([np.nansum(a_p_x_given_n[:, :, i] >= h * alpha_list[-1]) for i, h in enumerate(heights)])
+peakiness = num_bins / np.array(
+    [np.nansum(a_p_x_given_n[:, :, i] >= h * alpha_list[-1]) for i, h in enumerate(heights)]
+)
 print(f"{num_bins.mean():.1f} cells at alpha 0.9, {num_peaks.mean():.1f} peaks a bin, peakiness {peakiness.mean():.2f}")

@@ -26,4 +26,6 @@ second = np.maximum.reduceat(rivals, peaks.offsets[:-1])
 table = peaks.to_dataframe(x=X, y=Y, t=np.arange(500) * SECONDS)
 print(table[table["height"] > 0.02].head())
 print(f"{peaks.counts.mean():.1f} peaks a bin; inside alpha 0.5: {mass.mean():.0%} of the probability")
-print(f"bins whose second peak has half the height or more: {np.mean(second >= height / 2):.0%}; median speed {np.median(speed):.0f} cm/s")
+print(
+    f"second peak at least half as high: {np.mean(second >= height / 2):.0%} of bins; speed {np.median(speed):.0f} cm/s"
+)

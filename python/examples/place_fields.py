@@ -13,11 +13,14 @@ import peakmask.plot
 matplotlib.use("agg")
 
 rates = rate_maps(12, seed=4)
-fields = peakmask.analyze(rates, alpha=0.5, layout="txy")  # a field: where the cell fires at half its peak rate, or more
+# A field: where the cell fires at half its peak rate, or more.
+fields = peakmask.analyze(rates, alpha=0.5, layout="txy")
 
 for cell, (coords, prominences, heights) in enumerate(fields.peaks):
     i, j = coords[np.argmax(heights)]
-    print(f"cell {cell}: {heights.max():.1f} Hz at ({X[i]:.0f}, {Y[j]:.0f}) cm, {fields.areas[0, cell] * 2.5**2:.0f} cm2")
+    print(
+        f"cell {cell}: {heights.max():.1f} Hz at ({X[i]:.0f}, {Y[j]:.0f}) cm, {fields.areas[0, cell] * 2.5**2:.0f} cm2"
+    )
 
 axes = peakmask.plot.sheet(rates, fields, range(12), x=X, y=Y, units="cm")
 for cell, ax in enumerate(axes):

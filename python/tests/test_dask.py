@@ -1,7 +1,5 @@
 """Chunks of time on dask; results equal to one machine's."""
 
-import sys
-
 import numpy as np
 import pytest
 from conftest import bumps
@@ -152,19 +150,3 @@ def test_apply_ufunc_recipe(client, p):
     assert mask.chunks is not None
     np.testing.assert_array_equal(mask.transpose("x", "y", "time").values, peakmask.analyze(p, 0.5).masks[0])
     np.testing.assert_array_equal(mask.time, posterior.time)
-
-
-def test_slurm_recipe_renders():
-    jobqueue = pytest.importorskip("dask_jobqueue")
-    with jobqueue.SLURMCluster(
-        cores=8,
-        processes=8,
-        memory="32GB",
-        walltime="01:00:00",
-        queue="cpu",
-        scheduler_options={"dashboard_address": None},
-    ) as cluster:
-        script = cluster.job_script()
-    assert "#SBATCH --cpus-per-task=8" in script
-    assert "--nworkers 8" in script
-    assert sys.executable in script

@@ -56,6 +56,10 @@ def test_example(example, tmp_path):
         pytest.importorskip(needed)
     output = run(example, tmp_path)
     assert output or example.stem == "pictures"
+    if example.stem == "slurm":
+        assert "#SBATCH --cpus-per-task=16" in output
+        assert "--nthreads 1 " in output
+        assert "--nworkers 16" in output
     pictures = PICTURES.get(example.stem, [])
     assert sorted(path.name for path in Path(tmp_path).glob("*.png")) == pictures
     for picture in pictures:
