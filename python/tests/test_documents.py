@@ -1,5 +1,6 @@
 """The README runs as it stands, and so does every example."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -53,7 +54,9 @@ def test_all_of_the_readme(tmp_path):
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example(example, tmp_path):
     for needed in NEEDS.get(example.stem, ()):
-        pytest.importorskip(needed)
+        # Looked for, not imported: dask_jobqueue takes over the interrupt signal of whoever imports it.
+        if importlib.util.find_spec(needed) is None:
+            pytest.skip(f"no {needed}")
     output = run(example, tmp_path)
     assert output or example.stem == "pictures"
     if example.stem == "slurm":
