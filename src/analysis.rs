@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::Array3;
 
-use crate::InstructionSet;
+use crate::{Adapter, InstructionSet};
 
 /// Masks, peaks and a report of what ran.
 #[derive(Debug, Clone)]
@@ -134,22 +134,110 @@ impl<T> BinPeaks<'_, T> {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Name of the engine that ran: `"cpu"`.
+    /// Which engines analysed time bins: `"cpu"`, `"gpu"` or `"cpu+gpu"`.
     pub engine: &'static str,
-    /// Instruction set that the CPU engine used.
+    /// Instruction set that the CPU engine used, or would have used.
     pub instruction_set: InstructionSet,
-    /// Worker threads.
+    /// Worker threads: of the CPU engine, or those that serve the GPU.
     pub threads: usize,
     /// Time bins analysed.
     pub bins: usize,
+    /// Those of `bins` that the CPU engine analysed.
+    pub cpu_bins: usize,
+    /// Those of `bins` that the GPU engine analysed, [`GpuReport::handed_over_bins`] among them.
+    pub gpu_bins: usize,
     /// Peaks found.
     pub peaks: usize,
-    /// Time from call to return, and where it went.
+    /// Time from call to return, and where the CPU engine's went.
     pub seconds: Seconds,
-    /// Bytes that the plan foresaw for results and scratch, with its assumed number of peaks.
+    /// Bytes that the plan foresaw for results and scratch, with its assumed number of peaks; staging for a GPU included.
     pub bytes_planned: u64,
+    /// The same with the true number of peaks.
+    pub bytes_used: u64,
+    /// What the GPU did, if one was opened.
+    pub gpu: Option<GpuReport>,
+    /// Why no GPU took part, or why it stopped before the end; `None` if it did all that it was given, and with
+    /// [`Backend::Cpu`](crate::Backend::Cpu).
+    pub no_gpu: Option<String>,
 }
 
+/// What a GPU did.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct GpuReport {
+    /// The adapter, its backend and its driver.
+    pub adapter: Adapter,
+    /// Batches completed.
+    pub batches: usize,
+    /// Time bins of the largest batch that the plan allowed.
+    pub batch_bins: usize,
+    /// How often batches had to be halved, because the device had no memory for them.
+    pub halvings: usize,
+    /// Time bins with floods or plateaus that were not done after the first submission of their batch, and were continued.
+    pub continued_bins: usize,
+    /// Time bins whose floods or plateaus the CPU finished, because they were still not done.
+    pub handed_over_bins: usize,
+    /// Where the time went.
+    pub seconds: GpuSeconds,
+    /// Bytes of the device's memory for all batches in flight.
+    pub device_bytes: u64,
+    /// Bytes of the host's memory for values on their way in and results on their way out.
+    pub staging_bytes: u64,
+}
+
+/// Seconds spent in each phase of the GPU engine, added up over the batches in flight, which overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
+pub struct GpuSeconds {
+    /// Finding and opening the adapter.
+    pub open: f64,
+    /// Compiling kernels, probing the device, allocating buffers.
+    pub prepare: f64,
+    /// Copying values into mapped memory.
+    pub upload: f64,
+    /// Kernels: by the device's clock if it has one (`by_device`), else from submission to completion.
+    pub kernels: f64,
+    /// Waiting for submissions, copies to and from the device's memory included.
+    pub wait: f64,
+    /// Taking results out of mapped memory.
+    pub readback: f64,
+    /// Writing masks and peaks.
+    pub expand: f64,
+    /// Whether `kernels` and `stages` are the device's own figures.
+    pub by_device: bool,
+    /// `kernels` by stage, where the device has a clock: survey, threshold, flood, peaks, bases, pack, collect.
+    pub stages: [f64; 7],
+}
+
+/// What the engine of one slot has done.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[cfg(feature = "gpu")]
+pub(crate) struct GpuTally {
+    pub(crate) batches: usize,
+    pub(crate) continued_bins: usize,
+    pub(crate) handed_over_bins: usize,
+    pub(crate) seconds: GpuSeconds,
+}
+
+#[cfg(feature = "gpu")]
+impl GpuTally {
+    /// Adds another slot's.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.batches += other.batches;
+        self.continued_bins += other.continued_bins;
+        self.handed_over_bins += other.handed_over_bins;
+        let (seconds, more) = (&mut self.seconds, &other.seconds);
+        seconds.upload += more.upload;
+        seconds.kernels += more.kernels;
+        seconds.wait += more.wait;
+        seconds.readback += more.readback;
+        seconds.expand += more.expand;
+        seconds.by_device |= more.by_device;
+        for (stage, more) in seconds.stages.iter_mut().zip(more.stages) {
+            *stage += more;
+        }
+    }
+}
 /// Seconds spent in each phase: `total` by the clock, the others added up over all worker threads.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]

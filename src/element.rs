@@ -8,7 +8,15 @@ mod sealed {
 
 /// The element types of a posterior: `f64` and `f32`.
 pub trait Element:
-    sealed::Sealed + Copy + PartialOrd + Default + Into<f64> + Send + Sync + std::fmt::Debug + 'static
+    sealed::Sealed
+    + bytemuck::Pod
+    + PartialOrd
+    + Default
+    + From<i16>
+    + Into<f64>
+    + Send
+    + Sync
+    + std::fmt::Debug
 {
     /// The type's name and size.
     const DTYPE: Dtype;

@@ -1,6 +1,7 @@
 //! Emit: marks into the caller's arrays. The only room that sees both an engine's words and the caller's values.
 
-use ndarray::{Array3, ArrayViewMut3, Axis};
+use ndarray::{Array3, ArrayViewMut3, Axis, Dimension};
+use rayon::prelude::*;
 
 use crate::marks::{Marks, PeakMarks};
 use crate::{Element, Error, Peaks};
@@ -24,22 +25,41 @@ const EXPANDED: [[bool; 8]; 256] = {
 pub(crate) fn masks<T>(marks: &Marks<T>, masks: &mut [ArrayViewMut3<'_, bool>]) {
     for (alpha, mask) in masks.iter_mut().enumerate() {
         let (n_x, n_y, _) = mask.dim();
-        for (mut out, bits) in mask
-            .lanes_mut(Axis(2))
-            .into_iter()
-            .zip(marks.rows(alpha, n_x * n_y))
-        {
-            match out.as_slice_mut() {
-                Some(out) => expand(bits, out),
-                None => {
-                    for (t, out) in out.iter_mut().enumerate() {
-                        *out = bits[t / 8] >> (t % 8) & 1 != 0;
-                    }
+        rows(marks.rows(alpha, n_x * n_y), mask.lanes_mut(Axis(2)));
+    }
+    fence();
+}
+
+/// The same on all threads of the current pool.
+pub(crate) fn masks_across<T: Sync>(marks: &Marks<T>, masks: &mut [ArrayViewMut3<'_, bool>]) {
+    masks.par_iter_mut().enumerate().for_each(|(alpha, mask)| {
+        let (n_x, n_y, _) = mask.dim();
+        let columns = mask.axis_iter_mut(Axis(0)).into_par_iter();
+        columns.enumerate().for_each(|(x, mut column)| {
+            rows(
+                marks.rows(alpha, n_x * n_y).skip(x * n_y),
+                column.lanes_mut(Axis(1)),
+            );
+            fence();
+        });
+    });
+}
+
+/// Writes rows of booleans from rows of bits.
+fn rows<'m, D: Dimension>(
+    bits: impl Iterator<Item = &'m [u8]>,
+    rows: ndarray::iter::LanesMut<'_, bool, D>,
+) {
+    for (mut out, bits) in rows.into_iter().zip(bits) {
+        match out.as_slice_mut() {
+            Some(out) => expand(bits, out),
+            None => {
+                for (t, out) in out.iter_mut().enumerate() {
+                    *out = bits[t / 8] >> (t % 8) & 1 != 0;
                 }
             }
         }
     }
-    fence();
 }
 
 /// Writes one boolean for each bit, from the first on.
@@ -149,6 +169,22 @@ pub(crate) fn peaks<T: Element>(marks: &PeakMarks<T>, n_y: usize, peaks: &mut Pe
             .map(|(&height, &base)| T::prominence(height, base)),
     );
     peaks.heights.extend_from_slice(&marks.heights);
+}
+
+/// The same on all threads of the current pool.
+pub(crate) fn peaks_across<T: Element>(marks: &PeakMarks<T>, n_y: usize, peaks: &mut Peaks<T>) {
+    let mut row = peaks.len() as i64;
+    peaks.offsets.extend(marks.counts.iter().map(|&count| {
+        row += i64::from(count);
+        row
+    }));
+    let n_y = n_y as u32;
+    let coords = |&cell: &u32| [i64::from(cell / n_y), i64::from(cell % n_y)];
+    peaks.coords.par_extend(marks.cells.par_iter().map(coords));
+    let values = marks.heights.par_iter().zip(&marks.bases);
+    let prominence = |(&height, &base): (&T, &T)| T::prominence(height, base);
+    peaks.prominences.par_extend(values.map(prominence));
+    peaks.heights.par_extend(&marks.heights);
 }
 
 /// Makes room for `more` peaks: at first for as many as are `assumed`, later for a quarter more than there are.

@@ -104,6 +104,50 @@ pub enum Error {
         /// What gives it away.
         evidence: String,
     },
+    /// An environment variable has a value that means nothing.
+    #[error("the environment variable {variable} is {value:?}; it can be {allowed}")]
+    Environment {
+        /// Its name.
+        variable: &'static str,
+        /// What was found.
+        value: String,
+        /// What it can be.
+        allowed: &'static str,
+    },
+    /// A GPU was asked for, and there is none.
+    #[error("a GPU was asked for, but {reason}; ask for the CPU, or let peakmask choose")]
+    NoGpu {
+        /// Why there is none, in wgpu's own words where it is a driver's matter.
+        reason: String,
+    },
+    /// Not one time bin of so large a map fits the GPU.
+    #[error(
+        "the GPU {adapter} was asked for, but one time bin of {n_x} x {n_y} cells takes {needed} {what}, and there are {limit}; ask for the CPU, or let peakmask choose"
+    )]
+    GpuTooSmall {
+        /// The adapter's name.
+        adapter: String,
+        /// Length of the first axis.
+        n_x: usize,
+        /// Length of the second axis.
+        n_y: usize,
+        /// What one bin needs.
+        needed: u64,
+        /// What there is.
+        limit: u64,
+        /// Of what.
+        what: &'static str,
+    },
+    /// The GPU failed during the analysis.
+    #[error(
+        "the GPU {adapter} was asked for, but {reason}; ask for the CPU, or let peakmask choose"
+    )]
+    GpuFailed {
+        /// The adapter's name.
+        adapter: String,
+        /// What failed, at which stage, and what the driver said.
+        reason: String,
+    },
     /// Worker threads could not be started.
     #[error("{threads} worker threads could not be started: {reason}; ask for fewer threads")]
     Threads {

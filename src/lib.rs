@@ -84,11 +84,14 @@
 //! real decoders, are part of the tests: masks, coordinates and heights are equal to the bit, prominences by value (the
 //! reference leaves the sign of a zero open).
 
+mod adapter;
 mod analysis;
 mod cpu;
 mod element;
 mod emit;
 mod error;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod marks;
 mod memory;
 mod options;
@@ -96,12 +99,15 @@ mod plan;
 mod posterior;
 mod schedule;
 
-pub use analysis::{Analysis, BinPeaks, Peaks, Report, Seconds};
+pub use adapter::{Adapter, AdapterKind, Adapters, GpuContext, adapters};
+pub use analysis::{Analysis, BinPeaks, GpuReport, GpuSeconds, Peaks, Report, Seconds};
 pub use cpu::InstructionSet;
 pub use element::{Dtype, Element};
 pub use error::Error;
 pub use memory::{LimitSource, MemoryLimit};
-pub use options::{Backend, CancelToken, Connectivity, MemoryGuard, Options, Progress};
+pub use options::{Backend, CancelToken, Connectivity, GpuUse, MemoryGuard, Options, Progress};
+#[doc(hidden)]
+pub use options::{GpuFault, GpuTuning};
 pub use plan::{Estimate, estimate};
 pub use posterior::check_axis_order;
 
@@ -111,6 +117,8 @@ use cpu::Cpu;
 use memory::Budget;
 use plan::Plan;
 use posterior::Posterior;
+#[cfg(feature = "gpu")]
+use schedule::Gpus;
 
 /// Finds all peaks of every time bin and, for each alpha, the mask of the region around the dominant peak.
 ///
@@ -298,25 +306,108 @@ impl<'a, T: Element> Job<'a, T> {
         masks: &mut [ArrayViewMut3<'_, bool>],
         peaks: &mut Peaks<T>,
     ) -> Result<Report, Error> {
+        #[cfg(feature = "gpu")]
+        let (gpus, no_gpu) = self.gpus(options)?;
+        #[cfg(not(feature = "gpu"))]
+        let no_gpu = without_gpu(options)?;
         peaks.clear();
-        let result = {
-            let [n_x, n_y, _] = self.p.shape();
-            let engine = || Cpu::new(&self.plan.cpu, n_x, n_y, self.instruction_set);
-            schedule::run(
-                &self.p,
-                options,
-                &self.plan,
-                self.instruction_set,
-                budget,
-                masks,
-                peaks,
-                engine,
-            )
+        let [n_x, n_y, _] = self.p.shape();
+        let engine = || Cpu::new(&self.plan.cpu, n_x, n_y, self.instruction_set);
+        let job = schedule::Job {
+            p: &self.p,
+            options,
+            plan: &self.plan,
+            instruction_set: self.instruction_set,
+            budget,
+            #[cfg(feature = "gpu")]
+            gpus,
+            no_gpu,
         };
+        let result = schedule::run(job, masks, peaks, engine);
         if result.is_err() {
             peaks.clear();
         }
         result
+    }
+}
+
+#[cfg(feature = "gpu")]
+impl<T: Element> Job<'_, T> {
+    /// The GPU that is to take part, open or being opened, or why there is none.
+    fn gpus(&self, options: &Options) -> Result<(Gpus, Option<String>), Error> {
+        if options.backend == Backend::Cpu {
+            return Ok((Gpus::None, None));
+        }
+        let (gpu_use, who) = options.wanted_gpu()?;
+        let required = options.backend == Backend::Gpu || gpu_use == GpuUse::Require;
+        if gpu_use == GpuUse::Off {
+            let reason = adapter::switched_off(who);
+            return if required {
+                Err(Error::NoGpu { reason })
+            } else {
+                Ok((Gpus::None, Some(reason)))
+            };
+        }
+        let adapter = options.wanted_adapter();
+        let alone = options.backend == Backend::Gpu;
+        // Software helps nobody, unless it is what was asked for.
+        let software = alone || adapter.is_some();
+        let variant = gpu::Variant::of::<T>(options);
+        let kept = options
+            .gpu_context
+            .as_ref()
+            .map(|kept| kept.context.clone());
+        let named = adapter.is_some();
+        let is_kept = kept.is_some();
+        let open = move || match kept {
+            Some(context) => Ok(context),
+            None => gpu::Context::open(adapter.as_deref(), software).map(Into::into),
+        };
+        if required {
+            // A promise: before anything else is done.
+            let ready = open().and_then(|context| {
+                context.prepare::<T>(variant)?;
+                Ok(context)
+            });
+            let context = ready.map_err(|reason| Error::NoGpu { reason })?;
+            let gpus = if alone {
+                Gpus::Only(context)
+            } else {
+                Gpus::Beside(context)
+            };
+            return Ok((gpus, None));
+        }
+        if let Some(kept) = &options.gpu_context
+            && kept.context.is_ready(variant)
+        {
+            return Ok((Gpus::Beside(kept.context.clone()), None));
+        }
+        let seconds = self.plan.seconds(self.p.shape());
+        if !named && !is_kept && seconds < LEAST_SECONDS {
+            let reason =
+                format!("the work is too little to open one for: about {seconds:.2} s on the CPU");
+            return Ok((Gpus::None, Some(reason)));
+        }
+        Ok(match gpu::Opener::start::<T>(open, variant) {
+            Ok(opener) => (Gpus::Opening(opener), None),
+            Err(reason) => (Gpus::None, Some(reason)),
+        })
+    }
+}
+
+/// Work on the CPU for which it does not pay to open a GPU.
+#[cfg(feature = "gpu")]
+const LEAST_SECONDS: f64 = 0.3;
+
+/// Why no GPU takes part in a build without any.
+#[cfg(not(feature = "gpu"))]
+fn without_gpu(options: &Options) -> Result<Option<String>, Error> {
+    let reason = adapter::ABSENT.to_owned();
+    match options.backend {
+        Backend::Cpu => Ok(None),
+        Backend::Gpu => Err(Error::NoGpu { reason }),
+        Backend::Auto if options.wanted_gpu()?.0 == GpuUse::Require => Err(Error::NoGpu { reason }),
+        Backend::Auto => Ok(Some(reason)),
     }
 }
 

@@ -39,6 +39,15 @@ impl<T> PeakMarks<T> {
         self.cells.len() * (size_of::<u32>() + 2 * size_of::<T>())
     }
 
+    /// The same without room for more.
+    pub(crate) fn shrunk(mut self) -> Self {
+        self.counts.shrink_to_fit();
+        self.cells.shrink_to_fit();
+        self.heights.shrink_to_fit();
+        self.bases.shrink_to_fit();
+        self
+    }
+
     pub(crate) fn clear(&mut self) {
         self.counts.clear();
         self.cells.clear();
@@ -78,5 +87,55 @@ impl<T> Marks<T> {
     ) -> impl Iterator<Item = &mut [u8]> {
         let plane = cells * self.row_bytes;
         self.filled[alpha * plane..(alpha + 1) * plane].chunks_exact_mut(self.row_bytes)
+    }
+
+    /// Takes over all filled bits at once, as they lie.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn fill(&mut self, bits: &[u8]) {
+        let bytes = self.filled.len();
+        self.filled.copy_from_slice(&bits[..bytes]);
+    }
+
+    /// Puts the findings of another engine, which begin at its first lane, in place of those of `lanes`; there are
+    /// `planes` rows of bits. The peaks are the same; their bases may not have been known.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn replace(&mut self, lanes: std::ops::Range<usize>, found: &Self, planes: usize)
+    where
+        T: Copy,
+    {
+        for plane in 0..planes {
+            let from = &found.filled[plane * found.row_bytes..];
+            let to = &mut self.filled[plane * self.row_bytes..];
+            for (i, lane) in lanes.clone().enumerate() {
+                let bit = from[i / 8] >> (i % 8) & 1;
+                to[lane / 8] = to[lane / 8] & !(1 << (lane % 8)) | bit << (lane % 8);
+            }
+        }
+        let rows = |lanes: &[u32]| lanes.iter().map(|&count| count as usize).sum::<usize>();
+        let first = rows(&self.peaks.counts[..lanes.start]);
+        let last = first + rows(&self.peaks.counts[lanes]);
+        self.peaks.bases[first..last].copy_from_slice(&found.peaks.bases);
+    }
+
+    /// What differs from another engine's findings on the first `lanes` lanes, `planes` rows of bits each.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn differs(&self, other: &Self, lanes: usize, planes: usize) -> Option<&'static str>
+    where
+        T: crate::Element,
+    {
+        let bit = |marks: &Self, plane: usize, lane: usize| {
+            marks.filled[plane * marks.row_bytes + lane / 8] >> (lane % 8) & 1
+        };
+        let masks = (0..planes)
+            .all(|plane| (0..lanes).all(|lane| bit(self, plane, lane) == bit(other, plane, lane)));
+        if !masks {
+            return Some("the masks");
+        }
+        let (a, b) = (&self.peaks, &other.peaks);
+        // By value, and there is no NaN among them: the sign of a zero base is nobody's.
+        if a.counts != b.counts || a.cells != b.cells || a.heights != b.heights {
+            return Some("the peaks");
+        }
+        (a.bases != b.bases).then_some("the prominences")
     }
 }

@@ -113,6 +113,20 @@ impl Budget {
         self.estimate.assumed_peaks
     }
 
+    /// Bytes that are left when everything that is planned has been taken; none, if nobody counts.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn left(&self) -> Option<u64> {
+        let peaks = self.peaks.max(self.estimate.assumed_peaks);
+        let taken = self.estimate.total_with(peaks);
+        self.limit.map(|limit| limit.bytes.saturating_sub(taken))
+    }
+
+    /// Counts bytes beyond the estimate, which [`left`](Self::left) had room for.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn take_bytes(&mut self, bytes: u64) {
+        self.estimate.fixed_bytes = self.estimate.fixed_bytes.saturating_add(bytes);
+    }
+
     /// Counts peaks that are about to be stored.
     pub(crate) fn take_peaks(&mut self, peaks: usize) -> Result<(), Error> {
         self.peaks += peaks as u64;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::InstructionSet;
+use crate::{Error, GpuContext, InstructionSet};
 
 /// Which neighbours connect cells of a mask.
 ///
@@ -29,6 +29,63 @@ pub enum Backend {
     Auto,
     /// The processor's cores, or an error.
     Cpu,
+    /// A GPU, or an error. Software that behaves like one serves too.
+    Gpu,
+}
+
+/// Whether [`Backend::Auto`] may, or has to, use a GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum GpuUse {
+    /// If there is one and the work is worth opening it (the default).
+    #[default]
+    WhereUseful,
+    /// Never. [`Backend::Gpu`] is then an error.
+    Off,
+    /// Always: it is opened before anything else is done, and without one the analysis is an error.
+    Require,
+}
+
+/// Knobs of the GPU engine for tests and measurements.
+#[doc(hidden)]
+#[derive(Debug, Clone, Default)]
+pub struct GpuTuning {
+    /// The most bins of a batch.
+    pub batch: Option<usize>,
+    /// Batches in flight.
+    pub slots: Option<usize>,
+    /// Invocations of a workgroup.
+    pub group: Option<u32>,
+    /// Loop iterations of an invocation in one dispatch.
+    pub iterations: Option<u32>,
+    /// Dispatches of a resumable kernel in one submission.
+    pub dispatches: Option<u32>,
+    /// Continuations before the CPU takes over.
+    pub rounds: Option<u32>,
+    /// Room for peaks.
+    pub rows: Option<usize>,
+    /// Bytes of one buffer, if less than what the device allows.
+    pub binding: Option<u64>,
+    /// Each slot loses the device before its batch of this number.
+    pub lose_after: Option<usize>,
+    /// Fills arrays with a pattern before each batch.
+    pub poison: bool,
+    /// Compiles loops without a bound of the compiler's own.
+    pub unbounded_loops: bool,
+    /// A planted fault.
+    pub fault: Option<GpuFault>,
+}
+
+/// A fault to be planted in a shader: a piece of its text, and another in its place.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GpuFault {
+    /// Stem of the shader's file.
+    pub file: &'static str,
+    /// The piece of text.
+    pub from: &'static str,
+    /// What replaces it.
+    pub to: &'static str,
 }
 
 /// What happens when an analysis needs more memory than the limit.
@@ -99,6 +156,11 @@ pub struct Options {
     pub(crate) backend: Backend,
     pub(crate) threads: Option<usize>,
     pub(crate) instruction_set: Option<InstructionSet>,
+    pub(crate) adapter: Option<String>,
+    pub(crate) gpu_use: Option<GpuUse>,
+    pub(crate) gpu_context: Option<GpuContext>,
+    pub(crate) gpu_memory_limit: Option<u64>,
+    pub(crate) gpu_tuning: GpuTuning,
     pub(crate) memory_guard: MemoryGuard,
     pub(crate) memory_limit: Option<u64>,
     pub(crate) progress: Option<ProgressFn>,
@@ -157,6 +219,47 @@ impl Options {
         self
     }
 
+    /// The GPU whose name contains `name`, whatever the case. Without it the environment variable `PEAKMASK_ADAPTER`
+    /// counts, and then the best one serves.
+    ///
+    /// A GPU that is named takes part in [`Backend::Auto`] however little work there is, and so does software, which
+    /// otherwise serves [`Backend::Gpu`] alone: it is exact, but slower than the CPU engine.
+    #[must_use]
+    pub fn adapter(mut self, name: impl Into<String>) -> Self {
+        self.adapter = Some(name.into());
+        self
+    }
+
+    /// Whether a GPU may be used, or has to be. Without it the environment variable `PEAKMASK_GPU` counts: `off` or
+    /// `require`.
+    #[must_use]
+    pub fn gpu(mut self, gpu_use: GpuUse) -> Self {
+        self.gpu_use = Some(gpu_use);
+        self
+    }
+
+    /// A GPU that is open already; [`GpuContext`] says what that saves.
+    #[must_use]
+    pub fn gpu_context(mut self, context: &GpuContext) -> Self {
+        self.gpu_context = Some(context.clone());
+        self
+    }
+
+    /// The most bytes of a GPU's memory to take; without it, what its driver has to spare.
+    #[must_use]
+    pub fn gpu_memory_limit(mut self, bytes: u64) -> Self {
+        self.gpu_memory_limit = Some(bytes);
+        self
+    }
+
+    /// Knobs of the GPU engine for tests and measurements.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn gpu_tuning(mut self, tuning: GpuTuning) -> Self {
+        self.gpu_tuning = tuning;
+        self
+    }
+
     /// What happens when more memory is needed than the limit.
     #[must_use]
     pub fn memory_guard(mut self, memory_guard: MemoryGuard) -> Self {
@@ -188,6 +291,36 @@ impl Options {
         self
     }
 
+    /// Part of the name of the adapter that is wanted: chosen here, or by the environment.
+    pub(crate) fn wanted_adapter(&self) -> Option<String> {
+        self.adapter
+            .clone()
+            .or_else(|| std::env::var("PEAKMASK_ADAPTER").ok())
+            .filter(|name| !name.is_empty())
+    }
+
+    /// Whether a GPU may be used, and who says so.
+    pub(crate) fn wanted_gpu(&self) -> Result<(GpuUse, &'static str), Error> {
+        const VARIABLE: &str = "PEAKMASK_GPU";
+        if let Some(gpu_use) = self.gpu_use {
+            return Ok((gpu_use, "the options"));
+        }
+        let value = std::env::var(VARIABLE).unwrap_or_default();
+        let gpu_use = match value.as_str() {
+            "" => GpuUse::WhereUseful,
+            "off" => GpuUse::Off,
+            "require" => GpuUse::Require,
+            _ => {
+                return Err(Error::Environment {
+                    variable: VARIABLE,
+                    value,
+                    allowed: "off, require, or nothing",
+                });
+            }
+        };
+        Ok((gpu_use, VARIABLE))
+    }
+
     /// The alphas chosen so far.
     pub fn alpha_values(&self) -> &[f64] {
         &self.alphas
@@ -203,6 +336,10 @@ impl fmt::Debug for Options {
             .field("backend", &self.backend)
             .field("threads", &self.threads)
             .field("instruction_set", &self.instruction_set)
+            .field("adapter", &self.adapter)
+            .field("gpu", &self.gpu_use)
+            .field("gpu_context", &self.gpu_context)
+            .field("gpu_memory_limit", &self.gpu_memory_limit)
             .field("memory_guard", &self.memory_guard)
             .field("memory_limit", &self.memory_limit)
             .field("progress", &self.progress.is_some())

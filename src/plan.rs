@@ -1,5 +1,8 @@
 //! Sizes and budgets: pure arithmetic over the table of arrays.
 
+#[cfg(feature = "gpu")]
+pub(crate) mod gpu;
+
 use crate::posterior::check_map;
 use crate::{Dtype, Error, Options};
 
@@ -54,7 +57,9 @@ impl Estimate {
     }
 }
 
-/// What [`analyze`](crate::analyze) will allocate for an input of this shape `[n_x, n_y, n_t]` and type.
+/// What [`analyze`](crate::analyze) will allocate on the CPU for an input of this shape `[n_x, n_y, n_t]` and type.
+///
+/// A GPU's staging comes on top; it is cut to what is left of the memory limit.
 ///
 /// ```
 /// let options = peakmask::Options::new().alphas([0.5, 0.9]).threads(2);
@@ -125,6 +130,15 @@ impl Plan {
             threads,
             estimate,
         }
+    }
+}
+
+#[cfg(feature = "gpu")]
+impl Plan {
+    /// About how long the CPU will take, in seconds: a guess from the speed of common processors.
+    pub(crate) fn seconds(&self, [n_x, n_y, n_t]: [usize; 3]) -> f64 {
+        const SECONDS_PER_CELL: f64 = 2e-9;
+        (n_x * n_y) as f64 * n_t as f64 * SECONDS_PER_CELL / self.threads as f64
     }
 }
 

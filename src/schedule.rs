@@ -9,6 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ndarray::{ArrayViewMut3, Axis};
+use rayon::ThreadPool;
 
 use crate::emit;
 use crate::marks::{Marks, PeakMarks};
@@ -20,6 +21,13 @@ use crate::{
     CancelToken, Connectivity, Element, Error, InstructionSet, Options, Peaks, Progress, Report,
     Seconds,
 };
+
+#[cfg(feature = "gpu")]
+mod second;
+#[cfg(feature = "gpu")]
+pub(crate) use second::Gpus;
+#[cfg(feature = "gpu")]
+use second::Second;
 
 /// How often the calling thread looks up.
 const TICK: Duration = Duration::from_millis(50);
@@ -40,17 +48,36 @@ impl Stop {
 
 /// An engine: bins in, marks out. Holding one proves that it can run.
 pub(crate) trait Engine<T> {
-    /// Computes the marks of the bins `bins`, or of the first of them if they hold so many peaks that the rest has to
-    /// wait: the number of bins done. None when it was stopped.
+    /// Computes the marks of the bins of the call, or of the first of them if they hold so many peaks that the rest has to
+    /// wait: the number of bins done.
     fn run(
         &mut self,
-        p: &Posterior<'_, T>,
-        bins: Range<usize>,
-        task: Task<'_>,
-        stop: &Stop,
+        call: &Call<'_, '_, T>,
         marks: &mut Marks<T>,
         seconds: &mut Seconds,
-    ) -> Option<usize>;
+    ) -> Result<usize, Halt>;
+
+    /// The most alphas of one call.
+    fn alphas(&self) -> usize;
+
+    /// Room for peaks that its marks begin with.
+    fn listed(&self) -> usize {
+        0
+    }
+
+    /// Threads that write its masks, if these are not for the worker alone to write.
+    fn pool(&self) -> Option<&ThreadPool> {
+        None
+    }
+}
+
+/// What an engine is asked for.
+#[derive(Debug)]
+pub(crate) struct Call<'a, 'p, T> {
+    pub(crate) p: &'a Posterior<'p, T>,
+    pub(crate) bins: Range<usize>,
+    pub(crate) task: Task<'a>,
+    pub(crate) stop: &'a Stop,
 }
 
 /// What to compute of a batch.
@@ -61,22 +88,41 @@ pub(crate) struct Task<'a> {
     pub(crate) peaks: bool,
 }
 
-/// Runs `plan` over `p`, every worker on an `engine` of its own: fills `masks`, one for each alpha, and appends to `peaks`, which is empty.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "everything that one analysis is made of, once"
-)]
+/// Why an engine did not do what it was asked for.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// It was stopped.
+    Stopped,
+    /// It cannot go on.
+    #[cfg(feature = "gpu")]
+    Failed(crate::gpu::Failure),
+}
+
+/// An analysis that is about to run.
+pub(crate) struct Job<'a, 'p, T> {
+    pub(crate) p: &'a Posterior<'p, T>,
+    pub(crate) options: &'a Options,
+    pub(crate) plan: &'a Plan,
+    pub(crate) instruction_set: InstructionSet,
+    pub(crate) budget: Budget,
+    #[cfg(feature = "gpu")]
+    pub(crate) gpus: Gpus,
+    /// Why no GPU takes part, if none was looked for.
+    pub(crate) no_gpu: Option<String>,
+}
+
+/// Runs a job, every worker of the CPU on an `engine` of its own: fills `masks`, one for each alpha, and appends to
+/// `peaks`, which is empty.
 pub(crate) fn run<T: Element, E: Engine<T>>(
-    p: &Posterior<'_, T>,
-    options: &Options,
-    plan: &Plan,
-    instruction_set: InstructionSet,
-    budget: Budget,
+    job: Job<'_, '_, T>,
     masks: &mut [ArrayViewMut3<'_, bool>],
     peaks: &mut Peaks<T>,
     engine: impl Fn() -> E + Sync,
 ) -> Result<Report, Error> {
     let started = Instant::now();
+    let Job {
+        p, options, plan, ..
+    } = job;
     let [_, _, n_t] = p.shape();
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(plan.threads)
@@ -86,40 +132,66 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
             threads: plan.threads,
             reason: reason.to_string(),
         })?;
+    #[cfg(feature = "gpu")]
+    let cpu_serves = job.gpus.leave_work_to_the_cpu();
+    #[cfg(not(feature = "gpu"))]
+    let cpu_serves = true;
     let run = Run {
         p,
         options,
         plan,
-        engine,
+        started,
         stop: Stop {
             failed: AtomicBool::new(false),
             token: options.cancel.clone(),
         },
-        queue: Mutex::new(Batch {
-            bins: 0..n_t,
-            masks: masks.iter_mut().map(|mask| mask.view_mut()).collect(),
+        queue: Mutex::new(Queue {
+            rest: Batch {
+                bins: 0..n_t,
+                masks: masks.iter_mut().map(|mask| mask.view_mut()).collect(),
+                in_turn: true,
+            },
+            returned: Vec::new(),
+            away: 0,
         }),
+        queue_changed: Condvar::new(),
         gathering: Mutex::new(Gathering {
             next: 0,
             waiting: BTreeMap::new(),
+            later: BTreeMap::new(),
             peaks,
-            budget,
+            budget: job.budget,
         }),
         appended: Condvar::new(),
         done: AtomicUsize::new(0),
+        done_by_second: AtomicUsize::new(0),
         outcome: Mutex::new(Outcome {
-            running: plan.threads,
+            running: if cpu_serves { plan.threads } else { 0 },
             seconds: Seconds::default(),
             error: None,
         }),
         finished: Condvar::new(),
     };
-    pool.in_place_scope(|scope| {
-        for _ in 0..plan.threads {
-            scope.spawn(|_| run.work());
-        }
-        run.watch(options.progress.as_ref(), n_t);
+    #[cfg(feature = "gpu")]
+    let second = Second::new(job.gpus, job.no_gpu, job.instruction_set, &pool);
+    std::thread::scope(|threads| {
+        #[cfg(not(feature = "gpu"))]
+        let _ = threads;
+        pool.in_place_scope(|scope| {
+            if cpu_serves {
+                for _ in 0..plan.threads {
+                    scope.spawn(|_| run.work(&engine));
+                }
+            }
+            run.watch(options.progress.as_ref(), n_t, || {
+                #[cfg(feature = "gpu")]
+                second.look(&run, threads);
+            });
+        });
     });
+    let gathered = pool.install(|| run.gather());
+    let done_by_second = run.done_by_second.load(Ordering::Relaxed);
+    let done = run.done.load(Ordering::Relaxed);
     let outcome = run
         .outcome
         .into_inner()
@@ -127,64 +199,106 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
     if let Some(error) = outcome.error {
         return Err(error);
     }
-    if run.done.load(Ordering::Relaxed) < n_t {
-        return Err(Error::Cancelled {
-            done: run.done.load(Ordering::Relaxed),
-            total: n_t,
-        });
+    if done < n_t {
+        return Err(Error::Cancelled { done, total: n_t });
     }
+    gathered?;
+    #[cfg(feature = "gpu")]
+    let (gpu, no_gpu) = second.report();
+    #[cfg(not(feature = "gpu"))]
+    let (gpu, no_gpu) = (None, job.no_gpu);
+    let staging = gpu
+        .as_ref()
+        .map_or(0, |gpu: &crate::GpuReport| gpu.staging_bytes);
     Ok(Report {
-        engine: "cpu",
-        instruction_set,
+        engine: match (done_by_second, n_t - done_by_second) {
+            (0, _) if cpu_serves => "cpu",
+            (_, 0) => "gpu",
+            _ => "cpu+gpu",
+        },
+        instruction_set: job.instruction_set,
         threads: plan.threads,
         bins: n_t,
+        cpu_bins: n_t - done_by_second,
+        gpu_bins: done_by_second,
         peaks: peaks.len(),
         seconds: Seconds {
             total: started.elapsed().as_secs_f64(),
             ..outcome.seconds
         },
-        bytes_planned: plan.estimate.total(),
+        bytes_planned: plan.estimate.total() + staging,
+        bytes_used: plan.estimate.total_with(peaks.len() as u64) + staging,
+        gpu,
+        no_gpu,
     })
 }
 
 /// Everything that the threads of one analysis share.
-struct Run<'a, 'p, T, F> {
+struct Run<'a, 'p, T> {
     p: &'a Posterior<'p, T>,
     options: &'a Options,
     plan: &'a Plan,
-    engine: F,
+    started: Instant,
     stop: Stop,
-    /// The bins that nobody has taken yet.
-    queue: Mutex<Batch<'a>>,
+    queue: Mutex<Queue<'a>>,
+    /// Signalled when a batch has been returned, or when one that might have been has been completed.
+    queue_changed: Condvar,
     gathering: Mutex<Gathering<'a, T>>,
     /// Signalled when a batch has been appended.
     appended: Condvar,
     /// Bins completed.
     done: AtomicUsize,
+    /// Those of them that the second engine completed.
+    done_by_second: AtomicUsize,
     outcome: Mutex<Outcome>,
     /// Signalled when a worker has ended.
     finished: Condvar,
+}
+
+/// The bins that nobody has completed.
+struct Queue<'a> {
+    /// Those that nobody has taken yet.
+    rest: Batch<'a>,
+    /// Those that an engine took and could not complete.
+    returned: Vec<Batch<'a>>,
+    /// Batches taken by workers that may return them.
+    away: usize,
 }
 
 /// A range of bins and its part of every output.
 struct Batch<'a> {
     bins: Range<usize>,
     masks: Vec<ArrayViewMut3<'a, bool>>,
+    /// Whether it was taken from the near end, so that all bins before it have been taken too and its peaks may wait for
+    /// their turn.
+    in_turn: bool,
 }
 
 impl Batch<'_> {
     /// Takes the first `n` bins away; all of them, if there are fewer.
     fn take(&mut self, n: usize) -> Self {
         let n = n.min(self.bins.len());
+        let mut last = self.take_last(self.bins.len() - n);
+        std::mem::swap(self, &mut last);
+        last
+    }
+
+    /// Takes the last `n` bins away; all of them, if there are fewer.
+    fn take_last(&mut self, n: usize) -> Self {
+        let n = self.bins.len() - n.min(self.bins.len());
         let middle = self.bins.start + n;
-        let (masks, rest) = std::mem::take(&mut self.masks)
+        let (first, masks) = std::mem::take(&mut self.masks)
             .into_iter()
             .map(|mask| mask.split_at(Axis(2), n))
             .unzip();
-        self.masks = rest;
-        let bins = self.bins.start..middle;
-        self.bins.start = middle;
-        Self { bins, masks }
+        self.masks = first;
+        let bins = middle..self.bins.end;
+        self.bins.end = middle;
+        Self {
+            bins,
+            masks,
+            in_turn: self.in_turn,
+        }
     }
 }
 
@@ -194,6 +308,8 @@ struct Gathering<'a, T> {
     next: usize,
     /// Batches that came too early, by first bin.
     waiting: BTreeMap<usize, PeakMarks<T>>,
+    /// Batches from the far end, by first bin: appended when all workers have ended.
+    later: BTreeMap<usize, PeakMarks<T>>,
     peaks: &'a mut Peaks<T>,
     budget: Budget,
 }
@@ -205,11 +321,26 @@ struct Outcome {
     error: Option<Error>,
 }
 
-impl<'a, T: Element, E: Engine<T>, F: Fn() -> E + Sync> Run<'a, '_, T, F> {
-    /// The calling thread's part: reports progress until all workers have ended.
-    fn watch(&self, progress: Option<&ProgressFn>, total: usize) {
+/// How a batch ended that was not completed.
+enum Ended<'a> {
+    /// Work should stop.
+    Stopped,
+    /// It was an error.
+    Error(Error),
+    /// The engine failed, and gives back what it had.
+    #[cfg(feature = "gpu")]
+    Failed(crate::gpu::Failure, Vec<Batch<'a>>),
+    #[cfg(not(feature = "gpu"))]
+    #[expect(dead_code, reason = "no engine that can fail is part of this build")]
+    Failed(std::convert::Infallible, Vec<Batch<'a>>),
+}
+
+impl<'a, 'p, T: Element> Run<'a, 'p, T> {
+    /// The calling thread's part: reports progress until all workers have ended, and calls `look` now and then.
+    fn watch(&self, progress: Option<&ProgressFn>, total: usize, look: impl Fn()) {
         let mut told = usize::MAX;
         loop {
+            look();
             let outcome = lock(&self.outcome);
             let (outcome, _) = self
                 .finished
@@ -234,10 +365,34 @@ impl<'a, T: Element, E: Engine<T>, F: Fn() -> E + Sync> Run<'a, '_, T, F> {
     }
 
     /// A worker's part: takes batches until there are none, or until it should stop.
-    fn work(&self) {
+    fn work<E: Engine<T>>(&self, engine: impl Fn() -> E) {
+        self.as_worker(|seconds| {
+            let mut engine = engine();
+            let mut marks = Marks::new(engine.listed());
+            while let Some(batch) = self.next() {
+                match self.complete(&mut engine, batch, &mut marks, seconds) {
+                    Ok(_) => {}
+                    Err(Ended::Stopped) => return Ok(()),
+                    Err(Ended::Error(error)) => return Err(error),
+                    #[cfg(feature = "gpu")]
+                    Err(Ended::Failed(failure, _)) => {
+                        return Err(Error::Worker {
+                            message: failure.to_string(),
+                        });
+                    }
+                    #[cfg(not(feature = "gpu"))]
+                    Err(Ended::Failed(never, _)) => match never {},
+                }
+            }
+            Ok(())
+        });
+    }
+
+    /// Runs a worker's part, and takes note of how it ended, panics included.
+    fn as_worker(&self, work: impl FnOnce(&mut Seconds) -> Result<(), Error>) {
         let mut seconds = Seconds::default();
         let result =
-            catch_unwind(AssertUnwindSafe(|| self.batches(&mut seconds))).unwrap_or_else(|panic| {
+            catch_unwind(AssertUnwindSafe(|| work(&mut seconds))).unwrap_or_else(|panic| {
                 Err(Error::Worker {
                     message: message(&*panic),
                 })
@@ -251,54 +406,74 @@ impl<'a, T: Element, E: Engine<T>, F: Fn() -> E + Sync> Run<'a, '_, T, F> {
         self.finished.notify_all();
     }
 
-    fn batches(&self, seconds: &mut Seconds) -> Result<(), Error> {
-        let [_, n_y, _] = self.p.shape();
-        let mut engine = (self.engine)();
-        let mut marks = Marks::new(self.plan.cpu.listed);
-        while let Some(mut batch) = self.next() {
-            while !batch.bins.is_empty() {
-                // Alphas in groups, so that scratch does not grow with their number; peaks come with the first group.
-                let mut groups = groups(&self.options.alphas, self.plan.cpu.alphas);
-                let first = self.task(groups.next().unwrap_or_default(), !self.options.no_peaks);
-                let Some(done) = engine.run(
-                    self.p,
-                    batch.bins.clone(),
-                    first,
-                    &self.stop,
-                    &mut marks,
+    /// Has an engine analyse a batch, and writes what it finds: the number of bins.
+    fn complete<E: Engine<T>>(
+        &self,
+        engine: &mut E,
+        mut batch: Batch<'a>,
+        marks: &mut Marks<T>,
+        seconds: &mut Seconds,
+    ) -> Result<usize, Ended<'a>> {
+        let bins = batch.bins.len();
+        while !batch.bins.is_empty() {
+            // Alphas in groups, so that scratch does not grow with their number; peaks come with the first group.
+            let mut groups = groups(&self.options.alphas, engine.alphas());
+            let first = self.task(groups.next().unwrap_or_default(), !self.options.no_peaks);
+            let call = self.call(batch.bins.clone(), first);
+            let done = match engine.run(&call, marks, seconds) {
+                Ok(done) => done,
+                Err(halt) => return Err(ended(halt, vec![batch])),
+            };
+            let mut part = batch.take(done);
+            emit(
+                engine,
+                marks,
+                &mut part.masks[..first.alphas.len()],
+                seconds,
+            );
+            let mut at = first.alphas.len();
+            let mut groups = groups.peekable();
+            // Peaks are appended last: a part that is given back half done has left nothing behind.
+            let mut found = match groups.peek() {
+                Some(_) => Some(std::mem::replace(
+                    &mut marks.peaks,
+                    PeakMarks::new(engine.listed()),
+                )),
+                None => None,
+            };
+            for alphas in groups {
+                let call = self.call(part.bins.clone(), self.task(alphas, false));
+                if let Err(halt) = engine.run(&call, marks, seconds) {
+                    return Err(ended(halt, vec![part, batch]));
+                }
+                emit(
+                    engine,
+                    marks,
+                    &mut part.masks[at..at + alphas.len()],
                     seconds,
-                ) else {
-                    return Ok(());
-                };
-                let mut part = batch.take(done);
-                let mut masks = &mut part.masks[..];
-                emit(&marks, &mut masks, first.alphas.len(), seconds);
-                let start = Instant::now();
-                if !self.append(part.bins.start, &mut marks.peaks, n_y)? {
-                    return Ok(());
-                }
-                seconds.emit += start.elapsed().as_secs_f64();
-                for alphas in groups {
-                    let task = self.task(alphas, false);
-                    if engine
-                        .run(
-                            self.p,
-                            part.bins.clone(),
-                            task,
-                            &self.stop,
-                            &mut marks,
-                            seconds,
-                        )
-                        .is_none()
-                    {
-                        return Ok(());
-                    }
-                    emit(&marks, &mut masks, alphas.len(), seconds);
-                }
-                self.done.fetch_add(part.bins.len(), Ordering::Relaxed);
+                );
+                at += alphas.len();
             }
+            let start = Instant::now();
+            let found = found.as_mut().unwrap_or(&mut marks.peaks);
+            match self.append(&part, found, engine.listed()) {
+                Ok(true) => {}
+                Ok(false) => return Err(Ended::Stopped),
+                Err(error) => return Err(Ended::Error(error)),
+            }
+            seconds.emit += start.elapsed().as_secs_f64();
+            self.done.fetch_add(part.bins.len(), Ordering::Relaxed);
         }
-        Ok(())
+        Ok(bins)
+    }
+
+    fn call<'c>(&'c self, bins: Range<usize>, task: Task<'c>) -> Call<'c, 'p, T> {
+        Call {
+            p: self.p,
+            bins,
+            task,
+            stop: &self.stop,
+        }
     }
 
     fn task(&self, alphas: &'a [f64], peaks: bool) -> Task<'a> {
@@ -309,19 +484,50 @@ impl<'a, T: Element, E: Engine<T>, F: Fn() -> E + Sync> Run<'a, '_, T, F> {
         }
     }
 
-    /// The next batch; none when all are taken, or when work should stop.
+    /// The next batch for a worker that completes what it takes; none when all are completed, or when work should stop.
     fn next(&self) -> Option<Batch<'a>> {
-        if self.stop.requested() {
-            return None;
+        let mut queue = lock(&self.queue);
+        loop {
+            if self.stop.requested() {
+                return None;
+            }
+            let batch = match queue.returned.last_mut() {
+                Some(returned) => returned.take(self.plan.cpu.batch),
+                None => queue.rest.take(self.plan.cpu.batch),
+            };
+            queue.returned.retain(|batch| !batch.bins.is_empty());
+            if !batch.bins.is_empty() {
+                return Some(batch);
+            }
+            if queue.away == 0 {
+                return None;
+            }
+            // What is away may come back.
+            queue = self
+                .queue_changed
+                .wait_timeout(queue, TICK)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
-        let batch = lock(&self.queue).take(self.plan.cpu.batch);
-        (!batch.bins.is_empty()).then_some(batch)
     }
 
-    /// Appends the peaks of the bins from `start` on, now or when their turn has come; false when work should stop.
-    /// Batches that wait are few: a worker that is far ahead waits too.
-    fn append(&self, start: usize, marks: &mut PeakMarks<T>, n_y: usize) -> Result<bool, Error> {
+    /// Appends the peaks of a batch, now or when their turn has come; false when work should stop. Batches that wait are
+    /// few: a worker that is far ahead waits too. Those from the far end are appended when everything else is done.
+    fn append(
+        &self,
+        batch: &Batch<'_>,
+        marks: &mut PeakMarks<T>,
+        listed: usize,
+    ) -> Result<bool, Error> {
+        let [_, n_y, _] = self.p.shape();
+        let start = batch.bins.start;
         let mut gathering = lock(&self.gathering);
+        gathering.budget.take_peaks(marks.cells.len())?;
+        if !batch.in_turn {
+            let marks = std::mem::replace(marks, PeakMarks::new(listed));
+            gathering.later.insert(start, marks.shrunk());
+            return Ok(true);
+        }
         while gathering.next != start && gathering.waiting.len() >= self.plan.threads {
             if self.stop.requested() {
                 return Ok(false);
@@ -333,7 +539,7 @@ impl<'a, T: Element, E: Engine<T>, F: Fn() -> E + Sync> Run<'a, '_, T, F> {
                 .0;
         }
         if gathering.next != start {
-            let fresh = PeakMarks::new(self.plan.cpu.listed);
+            let fresh = PeakMarks::new(listed);
             gathering
                 .waiting
                 .insert(start, std::mem::replace(marks, fresh));
@@ -347,12 +553,30 @@ impl<'a, T: Element, E: Engine<T>, F: Fn() -> E + Sync> Run<'a, '_, T, F> {
         Ok(true)
     }
 
+    /// Appends the peaks of the batches from the far end, each freed at once, on all threads of the current pool.
+    fn gather(&self) -> Result<(), Error> {
+        let [_, n_y, _] = self.p.shape();
+        let mut gathering = lock(&self.gathering);
+        while let Some((start, marks)) = gathering.later.pop_first() {
+            if start != gathering.next {
+                // Work was stopped before all bins in between were done.
+                return Ok(());
+            }
+            let assumed = gathering.budget.assumed_peaks();
+            emit::reserve(gathering.peaks, marks.cells.len(), assumed)?;
+            emit::peaks_across(&marks, n_y, gathering.peaks);
+            gathering.next += marks.counts.len();
+        }
+        Ok(())
+    }
+
     /// Stops all work; the first error is kept.
     fn fail(&self, error: Option<Error>) {
         let mut outcome = lock(&self.outcome);
         outcome.error = outcome.error.take().or(error);
         self.stop.failed.store(true, Ordering::Relaxed);
         self.appended.notify_all();
+        self.queue_changed.notify_all();
     }
 }
 
@@ -362,7 +586,6 @@ impl<T: Element> Gathering<'_, T> {
     }
 
     fn append(&mut self, marks: &PeakMarks<T>, n_y: usize) -> Result<(), Error> {
-        self.budget.take_peaks(marks.cells.len())?;
         emit::reserve(self.peaks, marks.cells.len(), self.budget.assumed_peaks())?;
         emit::peaks(marks, n_y, self.peaks);
         self.next += marks.counts.len();
@@ -370,17 +593,26 @@ impl<T: Element> Gathering<'_, T> {
     }
 }
 
-/// Writes the masks of the next `n` alphas, and leaves the others in `masks`.
-fn emit<'m, 'a, T>(
+fn ended<'a>(halt: Halt, batches: Vec<Batch<'a>>) -> Ended<'a> {
+    match halt {
+        Halt::Stopped => Ended::Stopped,
+        #[cfg(feature = "gpu")]
+        Halt::Failed(failure) => Ended::Failed(failure, batches),
+    }
+}
+
+/// Writes the masks of some alphas.
+fn emit<T: Element, E: Engine<T>>(
+    engine: &E,
     marks: &Marks<T>,
-    masks: &mut &'m mut [ArrayViewMut3<'a, bool>],
-    n: usize,
+    masks: &mut [ArrayViewMut3<'_, bool>],
     seconds: &mut Seconds,
 ) {
     let start = Instant::now();
-    let (now, later) = std::mem::take(masks).split_at_mut(n);
-    emit::masks(marks, now);
-    *masks = later;
+    match engine.pool() {
+        None => emit::masks(marks, masks),
+        Some(pool) => pool.install(|| emit::masks_across(marks, masks)),
+    }
     seconds.emit += start.elapsed().as_secs_f64();
 }
 
@@ -417,13 +649,11 @@ mod tests {
     impl Engine<f64> for Slow {
         fn run(
             &mut self,
-            _: &Posterior<'_, f64>,
-            bins: Range<usize>,
-            _: Task<'_>,
-            _: &Stop,
+            call: &Call<'_, '_, f64>,
             marks: &mut Marks<f64>,
             _: &mut Seconds,
-        ) -> Option<usize> {
+        ) -> Result<usize, Halt> {
+            let bins = call.bins.clone();
             assert!(
                 !bins.contains(&5_000),
                 "bin 5000 is more than this engine can take"
@@ -438,7 +668,11 @@ mod tests {
                 marks.peaks.heights.push(t as f64);
                 marks.peaks.bases.push(0.0);
             }
-            Some(done)
+            Ok(done)
+        }
+
+        fn alphas(&self) -> usize {
+            1
         }
     }
 
@@ -451,17 +685,17 @@ mod tests {
         let plan = Plan::new(p.shape(), f64::DTYPE, &options);
         let budget = Budget::new(plan.estimate, &options).unwrap();
         let mut peaks = Peaks::new();
-        let baseline = InstructionSet::Baseline;
-        let report = run(
-            &p,
-            &options,
-            &plan,
-            baseline,
+        let job = Job {
+            p: &p,
+            options: &options,
+            plan: &plan,
+            instruction_set: InstructionSet::Baseline,
             budget,
-            &mut [],
-            &mut peaks,
-            || Slow,
-        );
+            #[cfg(feature = "gpu")]
+            gpus: Gpus::None,
+            no_gpu: None,
+        };
+        let report = run(job, &mut [], &mut peaks, || Slow);
         (report, peaks)
     }
 

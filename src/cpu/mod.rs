@@ -19,7 +19,7 @@ use std::time::Instant;
 use crate::marks::Marks;
 use crate::plan::{CpuPlan, LISTED_BYTES};
 use crate::posterior::Posterior;
-use crate::schedule::{Engine, Stop, Task};
+use crate::schedule::{Call, Engine, Halt, Stop, Task};
 use crate::{Connectivity, Element, Seconds};
 use lanes::{WIDTH, Word};
 use planes::Frame;
@@ -29,6 +29,8 @@ use survey::Survey;
 pub(crate) struct Cpu<T> {
     scratch: Box<dyn Run<T>>,
     instruction_set: InstructionSet,
+    alphas: usize,
+    listed: usize,
 }
 
 impl<T: Element> Cpu<T> {
@@ -53,6 +55,8 @@ impl<T: Element> Cpu<T> {
         Self {
             scratch,
             instruction_set,
+            alphas: plan.alphas,
+            listed: plan.listed,
         }
     }
 }
@@ -60,15 +64,35 @@ impl<T: Element> Cpu<T> {
 impl<T: Element> Engine<T> for Cpu<T> {
     fn run(
         &mut self,
-        p: &Posterior<'_, T>,
-        bins: Range<usize>,
-        task: Task<'_>,
-        stop: &Stop,
+        call: &Call<'_, '_, T>,
         marks: &mut Marks<T>,
         seconds: &mut Seconds,
-    ) -> Option<usize> {
+    ) -> Result<usize, Halt> {
+        let Call {
+            p,
+            ref bins,
+            task,
+            stop,
+        } = *call;
         self.scratch
-            .run(self.instruction_set, p, bins, task, stop, marks, seconds)
+            .run(
+                self.instruction_set,
+                p,
+                bins.clone(),
+                task,
+                stop,
+                marks,
+                seconds,
+            )
+            .ok_or(Halt::Stopped)
+    }
+
+    fn alphas(&self) -> usize {
+        self.alphas
+    }
+
+    fn listed(&self) -> usize {
+        self.listed
     }
 }
 

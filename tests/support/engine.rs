@@ -1,54 +1,159 @@
 //! The engines under test: every way to compute that must yield the same bytes.
 
 use std::fmt;
+use std::sync::OnceLock;
 
-use peakmask::{InstructionSet, Options};
+use peakmask::{Backend, GpuContext, GpuTuning, GpuUse, InstructionSet, Options};
 
 /// One way to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Engine {
-    instruction_set: InstructionSet,
-    threads: usize,
+pub(crate) enum Engine {
+    /// The CPU engine with an instruction set and a number of threads.
+    Cpu(InstructionSet, usize),
+    /// The GPU engine alone.
+    Gpu(Tuning),
+    /// Both engines on one queue.
+    Both,
+}
+
+/// How the GPU engine is cut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tuning {
+    /// Not at all.
+    Plain,
+    /// Budgets of a few iterations, so that floods and plateaus are continued over and over, batches of a few bins, room
+    /// for few peaks.
+    Continued,
+    /// A budget that is soon used up, so that the CPU finishes much.
+    HandedOver,
+}
+
+impl Tuning {
+    /// The knobs.
+    pub(crate) fn knobs(self) -> GpuTuning {
+        let knobs = GpuTuning {
+            poison: true,
+            ..GpuTuning::default()
+        };
+        match self {
+            Self::Plain => knobs,
+            Self::Continued => GpuTuning {
+                batch: Some(65),
+                iterations: Some(37),
+                dispatches: Some(3),
+                rounds: Some(u32::MAX),
+                rows: Some(211),
+                ..knobs
+            },
+            Self::HandedOver => GpuTuning {
+                batch: Some(63),
+                slots: Some(2),
+                iterations: Some(37),
+                dispatches: Some(1),
+                rounds: Some(1),
+                rows: Some(1999),
+                ..knobs
+            },
+        }
+    }
 }
 
 impl Engine {
     /// The numbers of threads under test: one, two, and more than most machines that run the tests have cores to spare.
     pub(crate) const THREADS: [usize; 3] = [1, 2, 7];
 
-    /// Every instruction set that this processor offers, with every number of threads.
+    /// Every instruction set that this processor offers, with every number of threads; then, where there is a GPU, that,
+    /// cut down in every way, and both together.
     pub(crate) fn all() -> Vec<Self> {
-        InstructionSet::available()
+        let cpu = InstructionSet::available()
             .into_iter()
-            .flat_map(|instruction_set| {
-                Self::THREADS.map(|threads| Self {
-                    instruction_set,
-                    threads,
-                })
-            })
+            .flat_map(|set| Self::THREADS.map(|threads| Self::Cpu(set, threads)));
+        cpu.chain(Self::with_gpu()).collect()
+    }
+
+    /// Every instruction set, each with a number of threads drawn at random, and one of those with a GPU.
+    pub(crate) fn draw(rng: &mut fastrand::Rng) -> Vec<Self> {
+        let with_gpu = Self::with_gpu();
+        let drawn = rng.usize(..with_gpu.len().max(1));
+        let with_gpu = with_gpu.into_iter().skip(drawn).take(1);
+        let cpu = InstructionSet::available()
+            .into_iter()
+            .map(|set| Self::Cpu(set, Self::THREADS[rng.usize(..Self::THREADS.len())]));
+        cpu.collect::<Vec<_>>()
+            .into_iter()
+            .chain(with_gpu)
             .collect()
     }
 
-    /// Every instruction set, each with a number of threads drawn at random.
-    pub(crate) fn draw(rng: &mut fastrand::Rng) -> Vec<Self> {
-        InstructionSet::available()
+    /// The engines whose budgets are not cut down: for maps so large that the others would take minutes.
+    pub(crate) fn whole() -> Vec<Self> {
+        let cut_down = [Self::Gpu(Tuning::Continued), Self::Gpu(Tuning::HandedOver)];
+        Self::all()
             .into_iter()
-            .map(|instruction_set| Self {
-                instruction_set,
-                threads: Self::THREADS[rng.usize(..Self::THREADS.len())],
-            })
+            .filter(|engine| !cut_down.contains(engine))
             .collect()
+    }
+
+    /// The engines that need a GPU; none where there is none.
+    pub(crate) fn with_gpu() -> Vec<Self> {
+        match gpu() {
+            Some(_) => vec![
+                Self::Gpu(Tuning::Plain),
+                Self::Gpu(Tuning::Continued),
+                Self::Gpu(Tuning::HandedOver),
+                Self::Both,
+            ],
+            None => Vec::new(),
+        }
     }
 
     /// Options that choose this engine.
     pub(crate) fn options(self) -> Options {
-        Options::new()
-            .instruction_set(self.instruction_set)
-            .threads(self.threads)
+        let with_gpu = |backend, tuning: Tuning| {
+            let options = Options::new().backend(backend).gpu_tuning(tuning.knobs());
+            gpu().into_iter().fold(options, Options::gpu_context)
+        };
+        match self {
+            Self::Cpu(set, threads) => Options::new()
+                .backend(Backend::Cpu)
+                .instruction_set(set)
+                .threads(threads),
+            Self::Gpu(tuning) => with_gpu(Backend::Gpu, tuning).threads(2),
+            // Required, so that the CPU does not begin before the GPU is ready.
+            Self::Both => with_gpu(Backend::Auto, Tuning::Plain)
+                .gpu(GpuUse::Require)
+                .threads(1),
+        }
     }
 }
 
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {} thread(s)", self.instruction_set, self.threads)
+        match self {
+            Self::Cpu(set, threads) => write!(f, "{set} on {threads} thread(s)"),
+            Self::Gpu(tuning) => write!(f, "GPU, {tuning:?}"),
+            Self::Both => f.write_str("CPU and GPU together"),
+        }
     }
+}
+
+/// The GPU under test, opened once for each test program: what `PEAKMASK_ADAPTER` names, or the best one, software
+/// included. None where there is none, unless `PEAKMASK_GPU=require` makes that a failure.
+#[expect(clippy::print_stderr, reason = "skips are declared")]
+pub(crate) fn gpu() -> Option<&'static GpuContext> {
+    static GPU: OnceLock<Option<GpuContext>> = OnceLock::new();
+    GPU.get_or_init(|| match GpuContext::open(&Options::new()) {
+        Ok(context) => {
+            eprintln!("GPU under test: {}", context.adapter());
+            Some(context)
+        }
+        Err(error) if std::env::var("PEAKMASK_GPU").is_ok_and(|gpu| gpu == "require") => {
+            panic!("PEAKMASK_GPU=require: {error}")
+        }
+        Err(error) => {
+            eprintln!("SKIPPED everything that needs a GPU: {error}");
+            None
+        }
+    })
+    .as_ref()
 }

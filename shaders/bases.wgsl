@@ -1,0 +1,121 @@
+// Bases: the rims of plateaus.
+//
+// Reads: Values, Peaks. Writes: Bases.
+// Bases: for each peak its cell, its value, and the highest value among the non-peak neighbours of the eight-connected
+// group of peak cells to which it belongs. A group is a set and its rim's maximum a comparison, so no order matters.
+//
+// A peak on its own has its base in its eight neighbours, and is left to the collection. The cells of a group pass the
+// highest cell of their rims on to each other, in sweeps down and up, until all hold the same: a least fixpoint. One
+// invocation a lane; every iteration is one word or one tied cell, and a sweep may end anywhere and go on later.
+
+const DONE: u32 = 1u;
+const UPWARD: u32 = 2u;
+const CHANGED: u32 = 4u;
+const SECOND: u32 = 8u;
+// The lane has a tied cell.
+const TIED: u32 = 16u;
+
+// Whether the cell at (x, y) is a tied peak; cells outside the map are none, and coordinates below zero wrap.
+fn tied(x: u32, y: u32, t: u32) -> bool {
+    if (x >= p.n_x || y >= p.n_y) { return false; }
+    return ((ties[(x * p.words + y / 32u) * p.lanes + t] >> (y % 32u)) & 1u) == 1u;
+}
+
+// Whether cell `a` is higher than cell `b`; nowhere is lowest.
+fn higher_cell(a: u32, b: u32, t: u32) -> bool {
+    if (a == b || a == NOWHERE) { return false; }
+    if (b == NOWHERE) { return true; }
+    return exceeds(key(values[a * p.lanes + t]), key(values[b * p.lanes + t]));
+}
+
+// The higher of `best` and the cell at (x, y), if that is on the map and no tied peak.
+fn rim_with(best: u32, x: u32, y: u32, t: u32) -> u32 {
+    if (x >= p.n_x || y >= p.n_y || tied(x, y, t)) { return best; }
+    let cell = x * p.n_y + y;
+    if (higher_cell(cell, best, t)) { return cell; }
+    return best;
+}
+
+// The rim of each tied cell on its own.
+@compute @workgroup_size(GROUP)
+fn rim(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = id.x;
+    let place = task(group);
+    if (t >= p.bins || place >= p.n_x * p.words) { return; }
+    let x = place / p.words;
+    var left = ties[place * p.lanes + t];
+    for (var i = 0u; i < 32u && left != 0u; i++) {
+        let y = (place % p.words) * 32u + countTrailingZeros(left);
+        left &= left - 1u;
+        var best = NOWHERE;
+        best = rim_with(best, x - 1u, y - 1u, t);
+        best = rim_with(best, x - 1u, y, t);
+        best = rim_with(best, x - 1u, y + 1u, t);
+        best = rim_with(best, x, y - 1u, t);
+        best = rim_with(best, x, y + 1u, t);
+        best = rim_with(best, x + 1u, y - 1u, t);
+        best = rim_with(best, x + 1u, y, t);
+        best = rim_with(best, x + 1u, y + 1u, t);
+        rims[(x * p.n_y + y) * p.lanes + t] = best;
+    }
+}
+
+// The higher of `best` and what the cell at (x, y) holds, if that is a tied peak.
+fn passed_on(best: u32, x: u32, y: u32, t: u32) -> u32 {
+    if (!tied(x, y, t)) { return best; }
+    let other = rims[(x * p.n_y + y) * p.lanes + t];
+    if (higher_cell(other, best, t)) { return other; }
+    return best;
+}
+
+@compute @workgroup_size(GROUP)
+fn spread(@builtin(global_invocation_id) id: vec3<u32>) {
+    let t = id.x;
+    if (t >= p.bins) { return; }
+    let state = plateaus[t];
+    var flags = state.y;
+    if ((flags & DONE) != 0u) { return; }
+    let places = p.n_x * p.words;
+    // Words of this sweep that have been begun, and the tied cells of the last one that are still to come.
+    var begun = state.x;
+    var left = state.z;
+    for (var i = 0u; i < ITERATIONS; i++) {
+        let upward = (flags & UPWARD) != 0u;
+        if (left == 0u) {
+            if (begun < places) {
+                let place = select(begun, places - 1u - begun, upward);
+                left = ties[place * p.lanes + t];
+                begun += 1u;
+                if (left != 0u) { flags |= TIED; }
+                continue;
+            }
+            let settled = (flags & (SECOND | CHANGED)) == SECOND;
+            if (settled || (flags & TIED) == 0u) {
+                flags |= DONE;
+                break;
+            }
+            flags = ((flags | SECOND) & ~CHANGED) ^ UPWARD;
+            begun = 0u;
+            continue;
+        }
+        let place = select(begun - 1u, places - begun, upward);
+        let bit = select(countTrailingZeros(left), 31u - countLeadingZeros(left), upward);
+        left &= ~(1u << bit);
+        let x = place / p.words;
+        let y = (place % p.words) * 32u + bit;
+        // One step back along the sweep: 1, or -1 by wrapping.
+        let back = select(NOWHERE, 1u, upward);
+        let here = (x * p.n_y + y) * p.lanes + t;
+        let old = rims[here];
+        var best = old;
+        best = passed_on(best, x, y + back, t);
+        best = passed_on(best, x + back, y + back, t);
+        best = passed_on(best, x + back, y, t);
+        best = passed_on(best, x + back, y - back, t);
+        if (best != old) {
+            rims[here] = best;
+            flags |= CHANGED;
+        }
+    }
+    plateaus[t] = vec4<u32>(begun, flags, left, 0u);
+}

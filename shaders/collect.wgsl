@@ -1,0 +1,118 @@
+// Collect: the peaks of every lane, one lane after the other, in row-major order of their cells. Layout kernels: they
+// count, add up and move; what a peak is, and its base, has been decided.
+
+const FLOOD_DONE: u32 = 1u;
+const PLATEAU_DONE: u32 = 1u;
+
+// Peaks of each block of words.
+@compute @workgroup_size(GROUP)
+fn count(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = id.x;
+    let block = task(group);
+    if (t >= p.bins || block >= p.list_blocks) { return; }
+    let start = block * p.list_words;
+    let end = min(start + p.list_words, p.n_x * p.words);
+    var n = 0u;
+    for (var place = start; place < end; place++) { n += countOneBits(peaks[place * p.lanes + t]); }
+    before[block * p.lanes + t] = n;
+}
+
+// Peaks before each block, and of each lane; whether a flood or a plateau of the lane has to go on.
+@compute @workgroup_size(GROUP)
+fn sum(@builtin(global_invocation_id) id: vec3<u32>) {
+    let t = id.x;
+    if (t >= p.lanes) { return; }
+    var n = 0u;
+    var pending = false;
+    if (t < p.bins) {
+        for (var block = 0u; block < p.list_blocks; block++) {
+            let here = before[block * p.lanes + t];
+            before[block * p.lanes + t] = n;
+            n += here;
+        }
+        for (var a = 0u; a < p.alphas; a++) {
+            pending = pending || (floods[a * p.lanes + t].y & FLOOD_DONE) == 0u;
+        }
+        if (p.list_blocks > 0u) { pending = pending || (plateaus[t].y & PLATEAU_DONE) == 0u; }
+    }
+    tally[t] = n;
+    tally[p.lanes + t] = select(0u, 1u, pending);
+}
+
+var<workgroup> sums: array<u32, GROUP>;
+
+// Peaks of the lanes before each lane: one workgroup, each invocation for its share of the lanes.
+@compute @workgroup_size(GROUP)
+fn order(@builtin(local_invocation_id) local: vec3<u32>) {
+    let share = (p.lanes + GROUP - 1u) / GROUP;
+    let start = min(local.x * share, p.lanes);
+    let end = min(start + share, p.lanes);
+    var n = 0u;
+    for (var t = start; t < end; t++) { n += tally[t]; }
+    sums[local.x] = n;
+    workgroupBarrier();
+    var rows = 0u;
+    for (var i = 0u; i < local.x; i++) { rows += sums[i]; }
+    for (var t = start; t < end; t++) {
+        tally[2u * p.lanes + t] = rows;
+        rows += tally[t];
+    }
+}
+
+// The higher of `best` and the cell at (x, y), if that is on the map.
+fn highest_with(best: u32, x: u32, y: u32, t: u32) -> u32 {
+    if (x >= p.n_x || y >= p.n_y) { return best; }
+    let cell = x * p.n_y + y;
+    if (best == NOWHERE) { return cell; }
+    if (exceeds(key(values[cell * p.lanes + t]), key(values[best * p.lanes + t]))) { return cell; }
+    return best;
+}
+
+// The cell that holds the base of a peak that equals none of its neighbours: the highest of them.
+fn highest_neighbour(x: u32, y: u32, t: u32) -> u32 {
+    var best = NOWHERE;
+    best = highest_with(best, x - 1u, y - 1u, t);
+    best = highest_with(best, x - 1u, y, t);
+    best = highest_with(best, x - 1u, y + 1u, t);
+    best = highest_with(best, x, y - 1u, t);
+    best = highest_with(best, x, y + 1u, t);
+    best = highest_with(best, x + 1u, y - 1u, t);
+    best = highest_with(best, x + 1u, y, t);
+    best = highest_with(best, x + 1u, y + 1u, t);
+    return best;
+}
+
+// Cell, height and base of those peaks whose rows are asked for.
+@compute @workgroup_size(GROUP)
+fn collect(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = id.x;
+    let block = task(group);
+    if (t >= p.bins || block >= p.list_blocks) { return; }
+    let start = block * p.list_words;
+    let end = min(start + p.list_words, p.n_x * p.words);
+    // Rows from the first one asked for; those before it wrap, and are as far off as those after the last.
+    var row = tally[2u * p.lanes + t] + before[block * p.lanes + t] - p.first_row;
+    for (var place = start; place < end; place++) {
+        var left = peaks[place * p.lanes + t];
+        let tie = ties[place * p.lanes + t];
+        let x = place / p.words;
+        for (var i = 0u; i < 32u && left != 0u; i++) {
+            let bit = countTrailingZeros(left);
+            left &= left - 1u;
+            if (row < p.rows) {
+                let y = (place % p.words) * 32u + bit;
+                let cell = x * p.n_y + y;
+                var base: u32;
+                if (((tie >> bit) & 1u) == 1u) {
+                    base = rims[cell * p.lanes + t];
+                } else {
+                    base = highest_neighbour(x, y, t);
+                }
+                row_cells[row] = cell;
+                row_values[row] = values[cell * p.lanes + t];
+                row_values[p.room + row] = values[base * p.lanes + t];
+            }
+            row += 1u;
+        }
+    }
+}

@@ -1,0 +1,96 @@
+// What all kernels share: sizes, and the arrays of a batch, each under the number of its row in the table of
+// `src/plan/gpu.rs`. A lane is one time bin; neighbouring invocations are neighbouring lanes, so that they read
+// neighbouring words.
+
+// Invocations of a workgroup.
+override GROUP: u32;
+// Loop iterations that an invocation of a resumable kernel may run in one dispatch.
+override ITERATIONS: u32;
+// Whether masks connect by eight neighbours.
+override EIGHT: bool;
+
+struct Params {
+    n_x: u32,
+    n_y: u32,
+    // Words of 32 cells in a map row.
+    words: u32,
+    // Distance between the rows of an array, in lanes.
+    lanes: u32,
+    // Lanes that hold a time bin.
+    bins: u32,
+    alphas: u32,
+    // Cells of a block of the survey, and blocks.
+    survey_cells: u32,
+    survey_blocks: u32,
+    // Words of a block of the list of peaks, and blocks; no blocks: no peaks are asked for.
+    list_words: u32,
+    list_blocks: u32,
+    // Rows of the list of peaks that are collected: this many from the first on.
+    first_row: u32,
+    rows: u32,
+    // Rows for which there is room: distance between heights and bases.
+    room: u32,
+    // Workgroups of the second dimension; further ones continue in the third.
+    fold: u32,
+}
+
+struct Partial {
+    low: Key,
+    high: Key,
+    first: u32,
+    nan: u32,
+}
+
+struct Survey {
+    floor: Key,
+    dominant: u32,
+    live: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+// [cell][lane]
+@group(0) @binding(1) var<storage, read> values: array<Value>;
+// [alpha]: bits of a binary64
+@group(0) @binding(2) var<storage, read> alphas: array<vec2<u32>>;
+// [survey block][lane]
+@group(0) @binding(3) var<storage, read_write> partials: array<Partial>;
+// [lane]
+@group(0) @binding(4) var<storage, read_write> surveys: array<Survey>;
+// [alpha][lane]
+@group(0) @binding(5) var<storage, read_write> levels: array<Key>;
+// [alpha][map row][word][lane]: bits by cell of the row
+@group(0) @binding(6) var<storage, read_write> above: array<u32>;
+// [alpha][map row][word][lane]: bits by cell of the row
+@group(0) @binding(7) var<storage, read_write> filled: array<u32>;
+// [alpha][lane]
+@group(0) @binding(8) var<storage, read_write> floods: array<vec4<u32>>;
+// [alpha][cell][word]: bits by lane
+@group(0) @binding(9) var<storage, read_write> masks: array<u32>;
+// [map row][word][lane]: bits by cell of the row
+@group(0) @binding(10) var<storage, read_write> peaks: array<u32>;
+// [map row][word][lane]: those peaks that have an equal neighbour
+@group(0) @binding(11) var<storage, read_write> ties: array<u32>;
+// [cell][lane]: for a tied peak, the highest cell found on its plateau's rim
+@group(0) @binding(12) var<storage, read_write> rims: array<u32>;
+// [lane]
+@group(0) @binding(13) var<storage, read_write> plateaus: array<vec4<u32>>;
+// [list block][lane]: peaks before this block
+@group(0) @binding(14) var<storage, read_write> before: array<u32>;
+// [lane] thrice: number of peaks; whether something is pending; peaks of the lanes before
+@group(0) @binding(15) var<storage, read_write> tally: array<u32>;
+// [row]: cell of each peak
+@group(0) @binding(16) var<storage, read_write> row_cells: array<u32>;
+// [row] twice: heights, bases
+@group(0) @binding(17) var<storage, read_write> row_values: array<Value>;
+
+const NOWHERE: u32 = 0xffffffffu;
+
+// The number of this workgroup among those that share its lanes.
+fn task(group: vec3<u32>) -> u32 {
+    return group.z * p.fold + group.y;
+}
+
+// The bits of a row's word that are cells.
+fn cells_of_word(word: u32) -> u32 {
+    return min(32u, p.n_y - word * 32u);
+}

@@ -1,0 +1,50 @@
+// Survey: minimum, maximum, first maximum and NaN of every lane, and its thresholds.
+//
+// Reads: Values. Writes: Live, Floor, Dominant, Levels.
+// Live: no NaN among the lane's cells, and its maximum exceeds its minimum. Floor: its minimum. Dominant: the first
+// cell, in row-major order, that holds its maximum. Per lane and by comparison alone, so no order of lanes matters.
+//
+// A lane's cells are surveyed in blocks, by invocations of their own; then their findings come together.
+
+@compute @workgroup_size(GROUP)
+fn survey(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = id.x;
+    let block = task(group);
+    if (t >= p.bins || block >= p.survey_blocks) { return; }
+    let start = block * p.survey_cells;
+    let end = min(start + p.survey_cells, p.n_x * p.n_y);
+    var found = Partial(UNREACHED, LOWEST, start, 0u);
+    for (var cell = start; cell < end; cell++) {
+        let value = values[cell * p.lanes + t];
+        let k = key(value);
+        if (is_nan(value)) { found.nan = 1u; }
+        if (exceeds(k, found.high)) {
+            found.high = k;
+            found.first = cell;
+        }
+        if (exceeds(found.low, k)) { found.low = k; }
+    }
+    partials[block * p.lanes + t] = found;
+}
+
+@compute @workgroup_size(GROUP)
+fn join(@builtin(global_invocation_id) id: vec3<u32>) {
+    let t = id.x;
+    if (t >= p.bins) { return; }
+    var whole = partials[t];
+    for (var block = 1u; block < p.survey_blocks; block++) {
+        let part = partials[block * p.lanes + t];
+        if (exceeds(part.high, whole.high)) {
+            whole.high = part.high;
+            whole.first = part.first;
+        }
+        if (exceeds(whole.low, part.low)) { whole.low = part.low; }
+        whole.nan |= part.nan;
+    }
+    let live = whole.nan == 0u && exceeds(whole.high, whole.low);
+    surveys[t] = Survey(whole.low, whole.first, select(0u, 1u, live));
+    let height = values[whole.first * p.lanes + t];
+    for (var a = 0u; a < p.alphas; a++) {
+        levels[a * p.lanes + t] = level(alphas[a], height);
+    }
+}

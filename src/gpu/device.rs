@@ -1,0 +1,315 @@
+//! Devices: finding and opening them, and turning everything that can go wrong on one into a [`Failure`].
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::choice::Choice;
+use crate::plan::gpu::Limits;
+use crate::{Adapter, AdapterKind, Adapters};
+
+/// How long a submission may take before the device is given up. A submission's work is bounded, and takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How much of the memory that a driver offers may be taken, in percent, where it can tell.
+const MEMORY_SHARE: u8 = 90;
+
+/// Drivers crash when devices come and go side by side: one at a time in the whole process.
+static COMING_AND_GOING: Mutex<()> = Mutex::new(());
+
+pub(super) fn coming_and_going() -> MutexGuard<'static, ()> {
+    COMING_AND_GOING
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why something did not work on a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    /// What was being done.
+    pub(crate) stage: &'static str,
+    /// What the driver, or wgpu, said.
+    pub(crate) message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    OutOfMemory,
+    /// The device is gone, and with it everything on it.
+    Lost,
+    /// No answer within [`PATIENCE`].
+    Hung,
+    /// A defect of peakmask, wgpu or the driver.
+    Rejected,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            FailureKind::OutOfMemory => "the device has no memory left",
+            FailureKind::Lost => "the device was lost",
+            FailureKind::Hung => "the device did not answer in time",
+            FailureKind::Rejected => "the device or its driver refused",
+        };
+        write!(f, "{what} ({}): {}", self.stage, self.message)
+    }
+}
+
+/// An open device.
+pub(super) struct Device {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) adapter: Adapter,
+    /// Whether the device can tell the time.
+    pub(super) timestamps: bool,
+    /// Set by the driver's callback: why the device was lost.
+    lost: Arc<Mutex<Option<String>>>,
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Device").field(&self.adapter).finish()
+    }
+}
+
+impl Device {
+    /// Opens the adapter that the choice falls on, or says why there is none.
+    pub(super) fn open(choice: &Choice<'_>) -> Result<Self, String> {
+        let _alone = coming_and_going();
+        let (instance, list, adapters) = find(choice);
+        let chosen = adapters.chosen.ok_or(adapters.why)?;
+        let adapter = &list[chosen];
+        let timestamps = adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        let opening = adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("peakmask"),
+            required_features: if timestamps {
+                wgpu::Features::TIMESTAMP_QUERY
+            } else {
+                wgpu::Features::empty()
+            },
+            required_limits: adapter.limits(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        });
+        let info = adapters.found[chosen].clone();
+        let (device, queue) = pollster::block_on(opening)
+            .map_err(|error| format!("{} could not be opened: {error}", info.name))?;
+        drop(instance);
+        let lost = Arc::new(Mutex::new(None));
+        let flag = Arc::clone(&lost);
+        device.set_device_lost_callback(move |reason, message| {
+            log::debug!("GPU device lost: {reason:?} {message}");
+            let message = if message.is_empty() {
+                format!("{reason:?}")
+            } else {
+                message
+            };
+            *flag.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
+        });
+        // The default handler panics. What arrives here arose outside of any scope, in a driver's thread.
+        device.on_uncaptured_error(Arc::new(|error| log::error!("GPU error: {error}")));
+        Ok(Self {
+            device,
+            queue,
+            adapter: info,
+            timestamps,
+            lost,
+        })
+    }
+
+    /// What an analysis has to keep within.
+    pub(super) fn limits(&self) -> Limits {
+        let limits = self.device.limits();
+        let software = self.adapter.kind == AdapterKind::Software;
+        Limits {
+            binding: self
+                .adapter
+                .max_binding_bytes
+                .min(self.adapter.max_buffer_bytes),
+            groups: u64::from(limits.max_compute_workgroups_per_dimension),
+            device: None,
+            host: None,
+            shared: software || self.adapter.kind == AdapterKind::Integrated,
+            software,
+        }
+    }
+
+    /// Runs `f`, and turns whatever errors it causes into a failure of this stage. Scopes belong to a thread: everything
+    /// that `f` does must happen on this one.
+    pub(super) fn checked<R>(
+        &self,
+        stage: &'static str,
+        f: impl FnOnce() -> R,
+    ) -> Result<R, Failure> {
+        self.alive(stage)?;
+        let scopes = [
+            wgpu::ErrorFilter::OutOfMemory,
+            wgpu::ErrorFilter::Internal,
+            wgpu::ErrorFilter::Validation,
+        ]
+        .map(|filter| self.device.push_error_scope(filter));
+        let result = f();
+        // Scopes are a stack.
+        let mut errors = Vec::new();
+        for scope in scopes.into_iter().rev() {
+            errors.extend(pollster::block_on(scope.pop()));
+        }
+        // A lost device raises no error of its own, but misleading ones.
+        self.alive(stage)?;
+        let memory = |error: &wgpu::Error| matches!(error, wgpu::Error::OutOfMemory { .. });
+        let first = errors
+            .iter()
+            .find(|error| memory(error))
+            .or_else(|| errors.first());
+        match first {
+            None => Ok(result),
+            Some(error) => Err(Failure {
+                kind: if memory(error) {
+                    FailureKind::OutOfMemory
+                } else {
+                    FailureKind::Rejected
+                },
+                stage,
+                message: with_sources(error),
+            }),
+        }
+    }
+
+    /// Fails if the device is gone.
+    pub(super) fn alive(&self, stage: &'static str) -> Result<(), Failure> {
+        match self
+            .lost
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+        {
+            None => Ok(()),
+            Some(message) => Err(Failure {
+                kind: FailureKind::Lost,
+                stage,
+                message,
+            }),
+        }
+    }
+
+    /// Waits until the device has done a submission.
+    pub(super) fn wait(
+        &self,
+        stage: &'static str,
+        submission: wgpu::SubmissionIndex,
+    ) -> Result<(), Failure> {
+        let polled = self.device.poll(wgpu::PollType::Wait {
+            submission_index: Some(submission),
+            timeout: Some(PATIENCE),
+        });
+        self.alive(stage)?;
+        match polled {
+            Ok(_) => Ok(()),
+            Err(wgpu::PollError::Timeout) => Err(Failure {
+                kind: FailureKind::Hung,
+                stage,
+                message: format!("no answer within {} seconds", PATIENCE.as_secs()),
+            }),
+            Err(error) => Err(Failure {
+                kind: FailureKind::Rejected,
+                stage,
+                message: error.to_string(),
+            }),
+        }
+    }
+
+    /// Waits for a mapping that was asked for before a submission which is done by now.
+    pub(super) fn mapped(
+        &self,
+        stage: &'static str,
+        answer: &std::sync::mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+    ) -> Result<(), Failure> {
+        // Another thread may have collected the answer while it polled, and be about to hand it over.
+        let failure = |kind, message: String| Failure {
+            kind,
+            stage,
+            message,
+        };
+        match answer.recv_timeout(PATIENCE) {
+            Ok(Ok(())) => self.alive(stage),
+            Ok(Err(error)) => {
+                self.alive(stage)?;
+                Err(failure(FailureKind::Rejected, error.to_string()))
+            }
+            Err(_) => {
+                self.alive(stage)?;
+                Err(failure(
+                    FailureKind::Hung,
+                    "a buffer was never mapped".to_owned(),
+                ))
+            }
+        }
+    }
+}
+
+/// All adapters, and the one that the choice falls on.
+pub(super) fn list(choice: &Choice<'_>) -> Adapters {
+    let _alone = coming_and_going();
+    find(choice).2
+}
+
+fn find(choice: &Choice<'_>) -> (wgpu::Instance, Vec<wgpu::Adapter>, Adapters) {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::PRIMARY;
+    // The same in every build; the environment can turn validation on.
+    descriptor.flags = wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL.with_env();
+    descriptor.memory_budget_thresholds.for_resource_creation = Some(MEMORY_SHARE);
+    let instance = wgpu::Instance::new(descriptor);
+    let list = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    let found: Vec<_> = list.iter().map(describe).collect();
+    let nothing = || {
+        let request = instance.request_adapter(&wgpu::RequestAdapterOptions::default());
+        pollster::block_on(request)
+            .err()
+            .map_or_else(|| "none was listed".to_owned(), |error| error.to_string())
+    };
+    let adapters = choice.among(found, nothing);
+    (instance, list, adapters)
+}
+
+fn describe(adapter: &wgpu::Adapter) -> Adapter {
+    let info = adapter.get_info();
+    let limits = adapter.limits();
+    let driver = [info.driver, info.driver_info];
+    Adapter {
+        name: info.name,
+        kind: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => AdapterKind::Discrete,
+            wgpu::DeviceType::IntegratedGpu => AdapterKind::Integrated,
+            wgpu::DeviceType::VirtualGpu => AdapterKind::Virtual,
+            wgpu::DeviceType::Cpu => AdapterKind::Software,
+            wgpu::DeviceType::Other => AdapterKind::Other,
+        },
+        backend: info.backend.to_string(),
+        driver: driver
+            .iter()
+            .map(|part| part.trim())
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(" "),
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
+    }
+}
+
+/// An error with everything that led to it, in one line.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text += &format!(": {error}");
+        source = error.source();
+    }
+    one_line(&text)
+}
+
+/// A message without line breaks.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,304 @@
+//! Kernels: the table of what runs on a device, their sources and their pipelines.
+
+use std::borrow::Cow;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::device::{Device, Failure};
+use crate::plan::gpu::{Array, GpuPlan, Sizes};
+use crate::{Connectivity, Dtype, Element, GpuFault, Options};
+
+/// A part of a submission whose time is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Survey,
+    Threshold,
+    Flood,
+    Peaks,
+    Bases,
+    Pack,
+    Collect,
+}
+
+impl Stage {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 7;
+}
+
+/// One entry point of a shader.
+pub(crate) struct Kernel {
+    /// Stem of its file.
+    pub(crate) file: &'static str,
+    pub(crate) entry: &'static str,
+    /// The arrays that it touches.
+    pub(crate) arrays: &'static [Array],
+    /// Invocations for each lane; 0: one workgroup for all.
+    pub(crate) tasks: fn(&Sizes) -> u64,
+}
+
+/// Declares the kernels: a position in the table for each name.
+macro_rules! kernels {
+    ($($name:ident = $file:literal, $entry:literal, [$($array:ident),*], $tasks:expr;)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Step { $($name),* }
+
+        impl Step {
+            /// All of them, in the order of the table.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            pub(crate) fn kernel(self) -> &'static Kernel {
+                &KERNELS[self as usize]
+            }
+        }
+
+        /// All kernels.
+        pub(crate) const KERNELS: &[Kernel] = &[$(Kernel {
+            file: $file,
+            entry: $entry,
+            arrays: &[$(Array::$array),*],
+            tasks: $tasks,
+        }),*];
+    };
+}
+
+kernels! {
+    Survey = "survey", "survey", [Values, Partials], Sizes::survey_blocks;
+    Join = "survey", "join", [Values, Alphas, Partials, Surveys, Levels], |_| 1;
+    Threshold = "threshold", "threshold", [Values, Levels, Above], Sizes::places;
+    Seed = "flood", "seed", [Surveys, Above, Filled, Floods], |sizes| sizes.alphas;
+    Flood = "flood", "flood", [Above, Filled, Floods], |sizes| sizes.alphas;
+    Find = "peaks", "find", [Values, Surveys, Peaks, Ties], Sizes::places;
+    Rim = "bases", "rim", [Values, Ties, Rims], Sizes::places;
+    Spread = "bases", "spread", [Values, Ties, Rims, Plateaus], |_| 1;
+    Pack = "pack", "pack", [Filled, Masks], |sizes| sizes.alphas * sizes.places();
+    Count = "collect", "count", [Peaks, Before], Sizes::list_blocks;
+    Sum = "collect", "sum", [Floods, Plateaus, Before, Tally], |_| 1;
+    Order = "collect", "order", [Tally], |_| 0;
+    Collect = "collect", "collect",
+        [Values, Peaks, Ties, Rims, Before, Tally, RowCells, RowValues], Sizes::list_blocks;
+}
+
+/// Shader sources by stem.
+const FILES: [(&str, &str); 7] = [
+    ("survey", include_str!("../../shaders/survey.wgsl")),
+    ("threshold", include_str!("../../shaders/threshold.wgsl")),
+    ("flood", include_str!("../../shaders/flood.wgsl")),
+    ("peaks", include_str!("../../shaders/peaks.wgsl")),
+    ("bases", include_str!("../../shaders/bases.wgsl")),
+    ("pack", include_str!("../../shaders/pack.wgsl")),
+    ("collect", include_str!("../../shaders/collect.wgsl")),
+];
+
+/// The whole text of a shader, for values of a type.
+pub(crate) fn source(file: &str, dtype: Dtype) -> String {
+    let values = match dtype {
+        Dtype::F32 => include_str!("../../shaders/f32.wgsl"),
+        Dtype::F64 => include_str!("../../shaders/f64.wgsl"),
+    };
+    let body = FILES
+        .iter()
+        .find(|(stem, _)| *stem == file)
+        .map_or("", |(_, body)| body);
+    [
+        values,
+        include_str!("../../shaders/product.wgsl"),
+        include_str!("../../shaders/shared.wgsl"),
+        body,
+    ]
+    .join("\n")
+}
+
+/// What the kernels of a submission are told; `Params` of `shaders/shared.wgsl`.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Params {
+    pub(crate) n_x: u32,
+    pub(crate) n_y: u32,
+    pub(crate) words: u32,
+    pub(crate) lanes: u32,
+    pub(crate) bins: u32,
+    pub(crate) alphas: u32,
+    pub(crate) survey_cells: u32,
+    pub(crate) survey_blocks: u32,
+    pub(crate) list_words: u32,
+    pub(crate) list_blocks: u32,
+    pub(crate) first_row: u32,
+    pub(crate) rows: u32,
+    pub(crate) room: u32,
+    pub(crate) fold: u32,
+}
+
+impl Params {
+    /// Those of a batch of `bins` bins. All sizes have been checked to fit a device, and so a `u32`.
+    pub(crate) fn new(sizes: &Sizes, bins: usize, room: u64, fold: u64) -> Self {
+        Self {
+            n_x: sizes.n_x as u32,
+            n_y: sizes.n_y as u32,
+            words: sizes.words() as u32,
+            lanes: sizes.lanes as u32,
+            bins: bins as u32,
+            alphas: sizes.alphas as u32,
+            survey_cells: sizes.survey_cells() as u32,
+            survey_blocks: sizes.survey_blocks() as u32,
+            list_words: sizes.list_words() as u32,
+            list_blocks: sizes.list_blocks() as u32,
+            first_row: 0,
+            rows: 0,
+            room: room as u32,
+            fold: fold as u32,
+        }
+    }
+}
+
+/// What pipelines are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Variant {
+    pub(super) dtype: Dtype,
+    pub(super) connectivity: Connectivity,
+    pub(super) masks: bool,
+    pub(super) peaks: bool,
+    pub(super) group: u32,
+    pub(super) iterations: u32,
+    pub(super) unbounded_loops: bool,
+    pub(super) fault: Option<GpuFault>,
+}
+
+impl Variant {
+    /// What an analysis with these options needs.
+    pub(crate) fn of<T: Element>(options: &Options) -> Self {
+        let tuning = &options.gpu_tuning;
+        Self {
+            dtype: T::DTYPE,
+            connectivity: options.connectivity,
+            masks: !options.alphas.is_empty(),
+            peaks: !options.no_peaks,
+            group: GpuPlan::group(tuning),
+            iterations: GpuPlan::iterations(tuning),
+            unbounded_loops: tuning.unbounded_loops,
+            fault: tuning.fault,
+        }
+    }
+
+    /// Whether this variant runs a kernel at all.
+    fn uses(&self, kernel: &Kernel) -> bool {
+        match kernel.file {
+            "threshold" | "flood" | "pack" => self.masks,
+            "peaks" | "bases" => self.peaks,
+            "collect" => self.peaks || kernel.entry == "sum",
+            _ => true,
+        }
+    }
+}
+
+/// The compiled kernels of a variant.
+#[derive(Debug)]
+pub(super) struct Pipelines {
+    pub(super) variant: Variant,
+    /// By position in [`KERNELS`]; none for kernels that the variant does not use.
+    list: Vec<Option<wgpu::ComputePipeline>>,
+}
+
+impl Pipelines {
+    pub(super) fn compile(device: &Device, variant: Variant) -> Result<Self, Failure> {
+        let constants = [
+            ("GROUP", f64::from(variant.group)),
+            ("ITERATIONS", f64::from(variant.iterations)),
+            (
+                "EIGHT",
+                f64::from(u8::from(variant.connectivity == Connectivity::Eight)),
+            ),
+        ];
+        let list = KERNELS
+            .iter()
+            .map(|kernel| {
+                if !variant.uses(kernel) {
+                    return Ok(None);
+                }
+                let mut source = source(kernel.file, variant.dtype);
+                if let Some(fault) = variant.fault.filter(|fault| fault.file == kernel.file) {
+                    assert!(
+                        source.contains(fault.from),
+                        "{fault:?} is not in the shader"
+                    );
+                    source = source.replace(fault.from, fault.to);
+                }
+                device
+                    .checked("compiling kernels", || {
+                        let module = module(device, kernel.file, source, variant.unbounded_loops);
+                        device
+                            .device
+                            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                                label: Some(kernel.entry),
+                                layout: None,
+                                module: &module,
+                                entry_point: Some(kernel.entry),
+                                compilation_options: wgpu::PipelineCompilationOptions {
+                                    constants: &constants,
+                                    // Every word is written before it is read.
+                                    zero_initialize_workgroup_memory: false,
+                                },
+                                cache: None,
+                            })
+                    })
+                    .map(Some)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { variant, list })
+    }
+
+    pub(super) fn get(&self, step: Step) -> Option<&wgpu::ComputePipeline> {
+        self.list[step as usize].as_ref()
+    }
+
+    /// All kernels that the variant uses.
+    pub(super) fn used(&self) -> impl Iterator<Item = (Step, &wgpu::ComputePipeline)> {
+        Step::ALL
+            .iter()
+            .zip(&self.list)
+            .filter_map(|(&step, pipeline)| Some((step, pipeline.as_ref()?)))
+    }
+}
+
+fn module(
+    device: &Device,
+    label: &str,
+    source: String,
+    unbounded_loops: bool,
+) -> wgpu::ShaderModule {
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(label),
+        source: wgpu::ShaderSource::Wgsl(Cow::Owned(source)),
+    };
+    if unbounded_loops {
+        trusted(device, descriptor)
+    } else {
+        device.device.create_shader_module(descriptor)
+    }
+}
+
+/// A module whose loops are not counted by the compiler; for measurements.
+#[expect(
+    unsafe_code,
+    reason = "a shader module that is trusted to end its loops"
+)]
+fn trusted(device: &Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
+    let mut checks = wgpu::ShaderRuntimeChecks::checked();
+    checks.force_loop_bounding = false;
+    // SAFETY: every loop of our kernels counts up to a bound that the plan has proved small; all other checks stay.
+    unsafe {
+        device
+            .device
+            .create_shader_module_trusted(descriptor, checks)
+    }
+}
+
+/// Workgroups of a kernel in each dimension.
+pub(super) fn groups(step: Step, sizes: &Sizes, plan: &GpuPlan, most: u64) -> [u32; 3] {
+    match (step.kernel().tasks)(sizes) {
+        0 => [1, 1, 1],
+        tasks => {
+            let across = sizes.lanes.div_ceil(u64::from(plan.group));
+            [across, tasks.min(most), tasks.div_ceil(most)].map(|n| n as u32)
+        }
+    }
+}

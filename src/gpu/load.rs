@@ -1,0 +1,107 @@
+//! Load: values of a batch from the caller's array into mapped memory, row by row of time. The only place of the GPU
+//! engine that knows memory order.
+
+use std::ops::Range;
+
+use bytemuck::cast_slice;
+use rayon::prelude::*;
+
+use crate::Element;
+use crate::posterior::{Fastest, Posterior};
+
+/// Bytes that a thread copies in one piece.
+const PIECE_BYTES: usize = 1 << 20;
+/// Bins that are transposed together: a row of them is a few cache lines.
+const BLOCK: usize = 64;
+
+/// Writes the values of `bins` into `buffer`, which is mapped, by cell and lane, `lanes` lanes a row. What lies beyond the
+/// bins is not written, and never read.
+pub(super) fn values<T: Element>(
+    p: &Posterior<'_, T>,
+    bins: Range<usize>,
+    lanes: usize,
+    buffer: &wgpu::Buffer,
+    pool: &rayon::ThreadPool,
+) -> Result<(), wgpu::MapRangeError> {
+    let [n_x, n_y, _] = p.shape();
+    let row = lanes * size_of::<T>();
+    // An even number of cells, so that every piece begins at a multiple of eight bytes.
+    let cells = (PIECE_BYTES / row).max(1).next_multiple_of(2);
+    let pieces = (0..n_x * n_y)
+        .step_by(cells)
+        .map(|first| {
+            let last = (first + cells).min(n_x * n_y);
+            let view = buffer.get_mapped_range_mut((first * row) as u64..(last * row) as u64)?;
+            Ok((first..last, view))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    pool.install(|| {
+        pieces.into_par_iter().for_each(|(cells, mut view)| {
+            if p.fastest() == Fastest::T {
+                copy(p, bins.clone(), cells, row, &mut view);
+            } else {
+                transpose(p, bins.clone(), cells, row, &mut view);
+            }
+        });
+    });
+    Ok(())
+}
+
+/// Rows that lie in the caller's array as they are wanted.
+fn copy<T: Element>(
+    p: &Posterior<'_, T>,
+    bins: Range<usize>,
+    cells: Range<usize>,
+    row: usize,
+    view: &mut wgpu::BufferViewMut,
+) {
+    let [_, n_y, _] = p.shape();
+    let values = p.bins(bins);
+    let mut gathered = Vec::new();
+    for (k, cell) in cells.enumerate() {
+        let times = values.slice(ndarray::s![cell / n_y, cell % n_y, ..]);
+        let times = match times.as_slice() {
+            Some(times) => times,
+            None => {
+                gathered.clear();
+                gathered.extend(times.iter().copied());
+                &gathered
+            }
+        };
+        view.slice(k * row..k * row + size_of_val(times))
+            .copy_from_slice(cast_slice(times));
+    }
+}
+
+/// Bins that lie whole in the caller's array, or in any other order: a block of them is put in order in the cache.
+fn transpose<T: Element>(
+    p: &Posterior<'_, T>,
+    bins: Range<usize>,
+    cells: Range<usize>,
+    row: usize,
+    view: &mut wgpu::BufferViewMut,
+) {
+    let [_, n_y, _] = p.shape();
+    let mut block = vec![T::default(); cells.len() * BLOCK];
+    for start in bins.clone().step_by(BLOCK) {
+        let here = start..(start + BLOCK).min(bins.end);
+        let maps = p.bins(here.clone());
+        for (lane, map) in maps.axis_iter(ndarray::Axis(2)).enumerate() {
+            let lanes = block[lane..].iter_mut().step_by(BLOCK);
+            match map.as_slice() {
+                Some(map) => lanes
+                    .zip(&map[cells.clone()])
+                    .for_each(|(lane, &value)| *lane = value),
+                None => lanes.zip(cells.clone()).for_each(|(lane, cell)| {
+                    *lane = map[[cell / n_y, cell % n_y]];
+                }),
+            }
+        }
+        let at = (start - bins.start) * size_of::<T>();
+        for (k, values) in block.chunks_exact(BLOCK).enumerate() {
+            let values: &[u8] = cast_slice(&values[..here.len()]);
+            view.slice(k * row + at..k * row + at + values.len())
+                .copy_from_slice(values);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The opener: a thread that opens a device and makes it ready while the CPU is already at work. Nobody waits for it,
+//! until the process ends.
+
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::{Context, Variant};
+use crate::Element;
+
+/// How long the end of the process waits for a driver.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Openers that may still be inside a driver.
+static RUNNING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+
+/// A device that is being opened and made ready.
+#[derive(Debug)]
+pub(crate) struct Opener {
+    answer: Receiver<Answer>,
+}
+
+/// A device that is ready, and the seconds that this took beyond its opening; or why there is none.
+type Answer = Result<(Arc<Context>, f64), String>;
+
+impl Opener {
+    /// Starts to `open` a device, and to compile and probe kernels of this variant.
+    pub(crate) fn start<T: Element>(
+        open: impl FnOnce() -> Result<Arc<Context>, String> + Send + 'static,
+        variant: Variant,
+    ) -> Result<Self, String> {
+        static AT_EXIT: Once = Once::new();
+        AT_EXIT.call_once(join_at_exit);
+        let (sender, answer) = channel();
+        let thread = std::thread::Builder::new()
+            .name("peakmask-gpu-open".to_owned())
+            .spawn(move || {
+                let answer = open().and_then(|context| {
+                    let seconds = context.prepare::<T>(variant)?;
+                    Ok((context, seconds))
+                });
+                // Nobody may want it any more: then it is closed here.
+                let _ = sender.send(answer);
+            })
+            .map_err(|error| format!("no thread could be started to open it: {error}"))?;
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|thread| !thread.is_finished());
+        running.push(thread);
+        Ok(Self { answer })
+    }
+
+    /// The device, or why there is none; nothing yet, while it is being made ready.
+    pub(crate) fn answer(&self) -> Option<Answer> {
+        match self.answer.try_recv() {
+            Ok(answer) => Some(answer),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                Some(Err("the thread that opens it panicked".to_owned()))
+            }
+        }
+    }
+}
+
+/// Drivers crash when the process ends while a device is being opened.
+#[expect(unsafe_code, reason = "a handler for the end of the process")]
+fn join_at_exit() {
+    extern "C" fn join() {
+        let threads = std::mem::take(&mut *RUNNING.lock().unwrap_or_else(PoisonError::into_inner));
+        let start = Instant::now();
+        // A driver that hangs must not keep the process for ever.
+        while threads.iter().any(|thread| !thread.is_finished()) && start.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        for thread in threads {
+            if thread.is_finished() {
+                let _ = thread.join();
+            }
+        }
+    }
+    // SAFETY: the handler only reads a static that is never dropped, and cannot unwind. Where it is refused, the process
+    // ends without waiting, as it would have.
+    unsafe { libc::atexit(join) };
+}
