@@ -13,7 +13,9 @@ Messages go to ``logging.getLogger("peakmask")``.
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import os
 import sysconfig
 from typing import Any
 
@@ -23,11 +25,17 @@ if sysconfig.get_config_var("Py_GIL_DISABLED"):
         "use the ordinary build of the same version (peakmask's own threads run without the lock there too)"
     )
 
+from . import _core
 from ._analysis import Analysis, BinPeaks, Peaks, Report
 from ._analyze import analyze, estimate
 from ._core import __version__
 
 __all__ = ["Analysis", "BinPeaks", "Peaks", "Report", "__version__", "analyze", "estimate"]
+
+
+atexit.register(_core.at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_core.forked)
 
 
 def __getattr__(name: str) -> Any:

@@ -213,8 +213,10 @@ def _at(
 class Report(Mapping[str, Any]):
     """What ran, where, and for how long: a mapping.
 
-    ``engine``, ``instruction_set``, ``threads``, ``bins``, ``peaks``, ``bytes_planned``, and ``seconds``, a mapping of its
-    own: ``total`` by the clock, the phases added up over all threads.
+    ``engine`` ("cpu", "gpu" or "cpu+gpu"), ``instruction_set``, ``threads``, ``bins``, of them ``cpu_bins`` and ``gpu_bins``,
+    ``peaks``, ``bytes_planned``, ``bytes_used``, and ``seconds``, a mapping of its own: ``total`` by the clock, the phases
+    added up over all threads. ``gpu``, a mapping, is there if a GPU took part, and ``no_gpu`` says why none did, or why it
+    stopped.
     """
 
     def __init__(self, entries: Mapping[str, Any]) -> None:
@@ -235,10 +237,10 @@ class Report(Mapping[str, Any]):
     def _rows(self) -> Iterator[tuple[str, str]]:
         for name, value in self.items():
             if isinstance(value, Mapping):
-                for phase, seconds in value.items():
-                    yield f"{name}, {phase}", f"{seconds:.6f}"
+                for part, of_it in value.items():
+                    yield f"{name}, {part}".replace("_", " "), _shown(of_it)
             else:
-                yield name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value)
+                yield name.replace("_", " "), _shown(value)
 
     def __repr__(self) -> str:
         """One line for each entry."""
@@ -248,6 +250,12 @@ class Report(Mapping[str, Any]):
 
     def _repr_html_(self) -> str:
         return _table(self._rows())
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 class Analysis:

@@ -5,7 +5,7 @@
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use numpy::{
     PyUntypedArrayMethods,
 };
 use peakmask::{
-    Backend, CancelToken, Connectivity, Dtype, Element, Error, MemoryGuard, MemoryLimit, Options,
-    Peaks, Report,
+    Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuReport, GpuUse, MemoryGuard,
+    MemoryLimit, Options, Peaks, Report,
 };
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -32,7 +32,7 @@ mod _core {
     use pyo3_log::{Caching, Logger};
 
     #[pymodule_export]
-    use super::{analyze, estimate, memory_limit};
+    use super::{analyze, at_exit, estimate, forked, memory_limit};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -75,7 +75,8 @@ fn analyze<'py>(
         .backend(match backend {
             "auto" => Backend::Auto,
             "cpu" => Backend::Cpu,
-            other => return refuse("backend", "\"auto\" or \"cpu\"", other),
+            "gpu" => Backend::Gpu,
+            other => return refuse("backend", "\"auto\", \"cpu\" or \"gpu\"", other),
         })
         .threads(threads)
         .memory_guard(match on_limit {
@@ -86,6 +87,9 @@ fn analyze<'py>(
         });
     if let Some(bytes) = memory_limit {
         options = options.memory_limit(bytes);
+    }
+    if backend != "cpu" {
+        options = without_inherited_gpu(options, backend)?;
     }
     let call = Call {
         options,
@@ -137,6 +141,40 @@ fn estimate(
 fn memory_limit() -> (u64, String) {
     let limit = MemoryLimit::detect();
     (limit.bytes, limit.source.to_string())
+}
+
+/// Whether this process has made calls that may have opened a GPU.
+static MAY_HOLD_GPU: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process was forked from such a process: drivers do not survive that.
+static INHERITED_GPU: AtomicBool = AtomicBool::new(false);
+
+const INHERITED: &str = "this process was forked from one that may have used a GPU, and drivers do not survive a fork; \
+    start processes with \"spawn\" or \"forkserver\"";
+
+/// Called in a child after `fork`.
+#[pyfunction]
+fn forked() {
+    INHERITED_GPU.fetch_or(MAY_HOLD_GPU.load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
+/// Called before the interpreter ends: threads inside a driver may outlive it, and must not log to it.
+#[pyfunction]
+fn at_exit() {
+    log::set_max_level(log::LevelFilter::Off);
+}
+
+fn without_inherited_gpu(options: Options, backend: &str) -> PyResult<Options> {
+    if !INHERITED_GPU.load(Ordering::Relaxed) {
+        MAY_HOLD_GPU.store(true, Ordering::Relaxed);
+        return Ok(options);
+    }
+    if backend == "gpu" {
+        return Err(PyRuntimeError::new_err(format!(
+            "a GPU was asked for, but {INHERITED}"
+        )));
+    }
+    Ok(options.gpu(GpuUse::Off))
 }
 
 fn refuse<T>(name: &str, allowed: &str, found: &str) -> PyResult<T> {
@@ -334,7 +372,37 @@ fn mapping<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>
     mapping.set_item("bins", report.bins)?;
     mapping.set_item("peaks", report.peaks)?;
     mapping.set_item("seconds", seconds)?;
+    mapping.set_item("cpu_bins", report.cpu_bins)?;
+    mapping.set_item("gpu_bins", report.gpu_bins)?;
     mapping.set_item("bytes_planned", report.bytes_planned)?;
+    mapping.set_item("bytes_used", report.bytes_used)?;
+    if let Some(gpu) = &report.gpu {
+        mapping.set_item("gpu", gpu_mapping(py, gpu)?)?;
+    }
+    if let Some(reason) = &report.no_gpu {
+        let inherited = INHERITED_GPU.load(Ordering::Relaxed);
+        mapping.set_item("no_gpu", if inherited { INHERITED } else { reason })?;
+    }
+    Ok(mapping)
+}
+
+fn gpu_mapping<'py>(py: Python<'py>, gpu: &GpuReport) -> PyResult<Bound<'py, PyDict>> {
+    let mapping = PyDict::new(py);
+    mapping.set_item("adapter", gpu.adapter.to_string())?;
+    mapping.set_item("batches", gpu.batches)?;
+    mapping.set_item("batch_bins", gpu.batch_bins)?;
+    mapping.set_item("halvings", gpu.halvings)?;
+    mapping.set_item("continued_bins", gpu.continued_bins)?;
+    mapping.set_item("handed_over_bins", gpu.handed_over_bins)?;
+    mapping.set_item("device_bytes", gpu.device_bytes)?;
+    mapping.set_item("staging_bytes", gpu.staging_bytes)?;
+    mapping.set_item("seconds_open", gpu.seconds.open)?;
+    mapping.set_item("seconds_prepare", gpu.seconds.prepare)?;
+    mapping.set_item("seconds_upload", gpu.seconds.upload)?;
+    mapping.set_item("seconds_kernels", gpu.seconds.kernels)?;
+    mapping.set_item("seconds_wait", gpu.seconds.wait)?;
+    mapping.set_item("seconds_readback", gpu.seconds.readback)?;
+    mapping.set_item("seconds_expand", gpu.seconds.expand)?;
     Ok(mapping)
 }
 
@@ -355,7 +423,8 @@ fn raised(error: Error) -> PyErr {
         Error::EmptyMap { .. }
         | Error::MapTooLarge { .. }
         | Error::OutputCount { .. }
-        | Error::OutputShape { .. } => PyValueError::new_err(error.to_string()),
+        | Error::OutputShape { .. }
+        | Error::Environment { .. } => PyValueError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     }
 }

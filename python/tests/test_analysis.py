@@ -121,6 +121,7 @@ def test_report_is_a_mapping_and_prints(analysis):
     report = analysis.report
     assert isinstance(report, Mapping)
     assert (report["bins"], report["peaks"], report["engine"]) == (40, analysis.peaks.n_peaks, "cpu")
+    assert (report["cpu_bins"], report["gpu_bins"]) == (40, 0)
     assert report["threads"] >= 1
     assert 0 < report["seconds"]["total"] < 60
     assert set(report["seconds"]) >= {"survey", "compare", "flood", "bases", "emit"}
