@@ -214,9 +214,9 @@ class Report(Mapping[str, Any]):
     """What ran, where, and for how long: a mapping.
 
     ``engine`` ("cpu", "gpu" or "cpu+gpu"), ``instruction_set``, ``threads``, ``bins``, of them ``cpu_bins`` and
-    ``gpu_bins``, ``peaks``, ``bytes_planned``, ``bytes_used``, and ``seconds``, a mapping of its own: ``total`` by the clock, the phases
-    added up over all threads. ``gpu``, a mapping, is there if a GPU took part, and ``no_gpu`` says why none did, or why it
-    stopped.
+    ``gpu_bins``, ``peaks``, ``bytes_planned``, ``bytes_used``, and ``seconds``, a mapping of its own: ``total`` by the
+    clock, the phases added up over all threads. ``gpu``, a mapping, is there if a GPU took part, and ``no_gpu`` says why
+    none did, or why it stopped.
     """
 
     def __init__(self, entries: Mapping[str, Any]) -> None:
