@@ -404,7 +404,7 @@ class Analysis:
         report = self.report
         yield (
             "ran on",
-            f"{report['engine']} ({report['instruction_set']}), {report['threads']} threads, "
+            f"{report['engine']} ({report['instruction_set']}), threads: {report['threads']}, "
             f"{report['seconds']['total']:.3f} s",
         )
 

@@ -126,7 +126,7 @@ def analyze(
             threads=n_threads,
             memory_limit=limit,
             on_limit=on_limit,
-            check_axis_order=p.axes == _inputs.AXES["xyt"],
+            check_axis_order=layout == "xyt" and not p.named,
             out=None if masks is None else [_inputs.as_bytes(mask, p) for mask in masks],
             progress=tell,
         )

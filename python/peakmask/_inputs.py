@@ -38,6 +38,8 @@ class Posterior:
     array: NDArray[Any]
     axes: Axes
     labels: Labels
+    named: bool = False
+    """Whether the axes are known by name, so that no guess is needed."""
 
     @property
     def xyt(self) -> NDArray[Any]:
@@ -113,7 +115,7 @@ def _from_xarray(p: Any, dims: Sequence[str] | None) -> Posterior:
     attrs = {str(name): dict(p.coords[name].attrs) for name in dims if name in p.coords}
     places = (p.dims.index(x), p.dims.index(y), p.dims.index(t))
     names = (str(x), str(y), str(t))
-    return Posterior(plain(p.data), places, Labels(names, at.get(x), at.get(y), at.get(t), attrs))
+    return Posterior(plain(p.data), places, Labels(names, at.get(x), at.get(y), at.get(t), attrs), named=True)
 
 
 def _means(axis: str, dim: Any) -> bool:
@@ -139,7 +141,7 @@ def _from_pynapple(p: Any) -> Posterior:
         raise TypeError(f"of pynapple's types, P is a TsdTensor of shape (t, x, y), not a {type(p).__name__}")
     array = plain(p.values)
     three_axes(array.shape)
-    return Posterior(array, AXES["txy"], Labels(t=np.asarray(p.t)))
+    return Posterior(array, AXES["txy"], Labels(t=np.asarray(p.t)), named=True)
 
 
 def element_type(array: NDArray[Any]) -> np.dtype[Any]:

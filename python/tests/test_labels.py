@@ -144,3 +144,11 @@ def test_pynapple_tensor_is_time_first_and_keeps_its_time(p):
     np.testing.assert_array_equal(found.to_xarray()["t"], t)
     with pytest.raises(TypeError, match="P is a TsdTensor of shape .* not a TsdFrame"):
         peakmask.analyze(nap.TsdFrame(t=t, d=np.ones((50, 4))), ALPHA)
+
+
+def test_names_are_believed(xr):
+    long_track = np.random.default_rng(0).random((2_000, 3, 4))
+    with pytest.raises(ValueError, match="2000 bins"):
+        peakmask.analyze(long_track, ALPHA)
+    found = peakmask.analyze(xr.DataArray(long_track, dims=("x", "y", "t")), ALPHA)
+    assert found.shape == (2_000, 3, 4)
