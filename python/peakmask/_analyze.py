@@ -16,6 +16,8 @@ from ._analysis import Analysis, Peaks, Report
 
 log = logging.getLogger("peakmask")
 
+Masks = list[NDArray[np.bool_]]
+
 
 def analyze(
     P: ArrayLike,
@@ -111,15 +113,10 @@ def analyze(
     alphas = _inputs.alphas(alpha)
     n_threads = _whole("threads", threads, least=1) if threads is not None else 0
     limit = _whole("memory_limit", memory_limit) if memory_limit is not None else None
-    _inputs.element_type(p.array)
-    copied = 0 if _inputs.readable(p.array) else p.array.size * _inputs.element_type(p.array).itemsize
-    if copied:
-        limit = _room_for_copy(p, copied, len(alphas), n_threads, limit, on_limit, out is not None)
-    read = _inputs.values(p.array)
-    masks = None if out is None else _inputs.outputs(out, p, read, len(alphas))
+    masks = None if out is None else _inputs.outputs(out, p, len(alphas))
     with _teller(progress, p.xyt.shape[2]) as tell:
-        fresh, offsets, coords, prominences, heights, report = _core.analyze(
-            read.transpose(p.axes),
+        fresh, offsets, coords, prominences, heights, report = run(
+            p,
             alphas,
             connectivity=connectivity,
             backend=backend,
@@ -127,7 +124,7 @@ def analyze(
             memory_limit=limit,
             on_limit=on_limit,
             check_axis_order=layout == "xyt" and not p.named,
-            out=None if masks is None else [_inputs.as_bytes(mask, p) for mask in masks],
+            out=masks,
             progress=tell,
         )
     log.debug(
@@ -198,25 +195,46 @@ def _whole(name: str, value: Any, least: int = 0) -> int:
     return whole
 
 
-def _room_for_copy(
+def run(
     p: _inputs.Posterior,
-    copied: int,
-    n_alpha: int,
-    threads: int,
-    limit: int | None,
-    on_limit: str,
-    own_masks: bool,
-) -> int | None:
+    alphas: list[float],
+    *,
+    connectivity: int = 4,
+    backend: str = "auto",
+    threads: int = 0,
+    memory_limit: int | None = None,
+    on_limit: str = "error",
+    check_axis_order: bool = False,
+    out: list[NDArray[Any]] | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> tuple[Masks, NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any], dict[str, Any]]:
+    """Analyse what has been checked; make a copy of what cannot be read where it lies, if there is room for it."""
+    if not _inputs.readable(p.array):
+        plan = _core.estimate(p.xyt.shape, _inputs.element_type(p.array).itemsize, len(alphas), threads=threads)
+        rest = plan["total"] - (0 if out is None else plan["masks"])
+        memory_limit = _room_for_copy(p.array, rest, memory_limit, on_limit)
+    return _core.analyze(
+        _inputs.values(p.array).transpose(p.axes),
+        alphas,
+        connectivity=connectivity,
+        backend=backend,
+        threads=threads,
+        memory_limit=memory_limit,
+        on_limit=on_limit,
+        check_axis_order=check_axis_order,
+        out=None if out is None else [_inputs.as_bytes(mask, p) for mask in out],
+        progress=progress,
+    )
+
+
+def _room_for_copy(array: NDArray[Any], rest: int, limit: int | None, on_limit: str) -> int | None:
     """Count a copy of the input against the limit before it is made; give the caller's limit without it."""
-    n_x, n_y, n_t = p.xyt.shape
-    size = _inputs.element_type(p.array).itemsize
-    plan = _core.estimate((n_x, n_y, n_t), size, n_alpha, threads=threads)
-    needed = copied + plan["total"] - (plan["masks"] if own_masks else 0)
-    bytes_, source = (limit, "given by the caller") if limit is not None else _core.memory_limit()
-    if needed > bytes_ and on_limit != "ignore":
+    copied = array.size * _inputs.element_type(array).itemsize
+    allowed, source = (limit, "given by the caller") if limit is not None else _core.memory_limit()
+    if copied + rest > allowed and on_limit != "ignore":
         sentence = (
-            f"the analysis needs {needed} bytes ({copied} of them to copy P, an array of {p.array.dtype} that cannot be "
-            f"read where it lies), but the memory limit is {bytes_} bytes ({source}); analyse fewer time bins or fewer "
+            f"the analysis needs {copied + rest} bytes ({copied} of them to copy P, an array of {array.dtype} that cannot "
+            f"be read where it lies), but the memory limit is {allowed} bytes ({source}); analyse fewer time bins or fewer "
             "alphas at once, pass float64 or float32, or raise the limit"
         )
         if on_limit == "error":

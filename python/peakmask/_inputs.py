@@ -210,14 +210,14 @@ def alphas(alpha: Any) -> list[float]:
         raise TypeError(f"alpha is a number or a sequence of numbers, not {alpha!r}") from None
 
 
-def outputs(out: Any, p: Posterior, read: NDArray[Any], n_alpha: int) -> list[NDArray[Any]]:
+def outputs(out: Any, p: Posterior, n_alpha: int) -> list[NDArray[Any]]:
     """Check the masks of the caller: one for each alpha, of P's shape, writeable, apart from one another."""
     masks: list[NDArray[Any]] = [out] if isinstance(out, np.ndarray) and out.ndim == 3 else list(out)
     if len(masks) != n_alpha:
         raise ValueError(f"out has {len(masks)} masks, but there are {n_alpha} alphas; give one mask for each alpha")
     for i, mask in enumerate(masks):
         _output(i, mask, p)
-        for other, name in [(read, "P"), *((masks[j], f"out[{j}]") for j in range(i))]:
+        for other, name in [(p.array, "P"), *((masks[j], f"out[{j}]") for j in range(i))]:
             if np.shares_memory(mask, other):
                 raise ValueError(f"out[{i}] and {name} share memory; give every output memory of its own")
     return masks

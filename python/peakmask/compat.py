@@ -20,6 +20,7 @@ prominences by value. What is different:
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, Union
@@ -27,7 +28,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, _inputs
+from . import _analyze, _core, _inputs
 from ._analysis import Peaks
 
 __all__ = [
@@ -244,32 +245,28 @@ def _joined(epochs: list[NDArray[Any]], n_alpha: int) -> NDArray[Any]:
     if len(epochs) == 1:
         return epochs[0]
     n_t = sum(array.shape[2] for array in epochs)
-    n_x, n_y, _ = epochs[0].shape
-    size = _inputs.element_type(epochs[0]).itemsize
-    plan = _core.estimate((n_x, n_y, n_t), size, n_alpha, threads=0)
-    needed = n_x * n_y * n_t * size + plan["total"] + plan["masks"]
+    shape, dtype = (*epochs[0].shape[:2], n_t), _inputs.element_type(epochs[0])
+    plan = _core.estimate(shape, dtype.itemsize, n_alpha, threads=0)
+    # The copy, results, and masks once more: each epoch has masks of its own.
+    needed = math.prod(shape) * dtype.itemsize + plan["total"] + plan["masks"]
     limit, source = _core.memory_limit()
     if needed > limit:
         raise MemoryError(
-            f"the analysis of {len(epochs)} epochs needs {needed} bytes, but the memory limit is {limit} bytes ({source}); "
-            "pass fewer epochs at once"
+            f"the analysis of {len(epochs)} epochs needs {needed} bytes, but the memory limit is {limit} bytes "
+            f"({source}); pass fewer epochs at once"
         )
-    return np.concatenate([_inputs.values(array) for array in epochs], axis=2)
+    joined = np.empty(shape, dtype)
+    start = 0
+    for array in epochs:
+        stop = start + array.shape[2]
+        joined[:, :, start:stop] = _inputs.values(array)
+        start = stop
+    return joined
 
 
 def _run(array: NDArray[Any], alphas: list[float]) -> tuple[Masks, Peaks]:
-    masks, offsets, coords, prominences, heights, _ = _core.analyze(
-        _inputs.values(array),
-        alphas,
-        connectivity=4,
-        backend="auto",
-        threads=0,
-        memory_limit=None,
-        on_limit="error",
-        check_axis_order=False,
-        out=None,
-        progress=None,
-    )
+    p = _inputs.Posterior(array, _inputs.AXES["xyt"], _inputs.Labels())
+    masks, offsets, coords, prominences, heights, _ = _analyze.run(p, alphas)
     return masks, Peaks(offsets, coords, prominences, heights)
 
 

@@ -10,7 +10,7 @@ from conftest import bumps
 from same import assert_same_tuples
 from scipy import ndimage
 
-from peakmask import compat
+from peakmask import _core, compat
 from peakmask.compat import PeakPromenence
 
 ALPHA_LIST = [0.5, 0.8]
@@ -194,6 +194,12 @@ def test_own_guard_is_active_beside(limit):
         PeakPromenence.compute_2d_dt_posterior_peak_promenences(huge, 0.5, memory_warn_bytes=limit)
 
 
+def test_own_guard_counts_a_copy_before_it_is_made():
+    huge = np.broadcast_to(np.int8(1), (1000, 1000, 10**5))  # 800 GB as float64
+    with pytest.raises(MemoryError, match="800000000000 of them to copy P, an array of int8"):
+        PeakPromenence.compute_2d_dt_posterior_peak_promenences(huge, [], memory_warn_bytes=None)
+
+
 def test_two_dimensional_maps_keep_their_type():
     for dtype in (np.float64, np.float32):
         z = bumps(9, 11, 1)[:, :, 0].astype(dtype)
@@ -233,8 +239,8 @@ def test_epochs_are_what_each_is_by_itself(dtypes):
 
 def test_epochs_are_analysed_in_one_go(monkeypatch):
     calls = []
-    core = compat._core.analyze
-    monkeypatch.setattr(compat._core, "analyze", lambda *a, **k: calls.append(a[0].shape) or core(*a, **k))
+    core = _core.analyze
+    monkeypatch.setattr(_core, "analyze", lambda *a, **k: calls.append(a[0].shape) or core(*a, **k))
     PeakPromenence.compute_posterior_peak_promenences(epochs_of(), alpha=0.9)
     assert calls == [(8, 10, 38), (5, 4, 6)]
 
