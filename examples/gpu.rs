@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --example gpu`
 
+#![expect(clippy::print_stdout, reason = "a program that prints")]
+
 use ndarray::Array3;
 use peakmask::{Backend, GpuContext, Options, analyze};
 

@@ -4,6 +4,12 @@
 // Above: `value >= level`, a comparison per cell and lane; a level that is NaN is reached by none. The same whatever
 // the order of cells.
 
+// The level of an alpha, or, beyond the last alpha, what no cell reaches.
+fn level_of(a: u32, t: u32) -> Key {
+    if (a >= p.alphas) { return UNREACHED; }
+    return levels[a * p.lanes + t];
+}
+
 @compute @workgroup_size(GROUP)
 fn threshold(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
     let t = id.x;
@@ -14,13 +20,22 @@ fn threshold(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id
     let plane = p.n_x * p.words * p.lanes;
     let here = place * p.lanes + t;
     let n = cells_of_word(word);
-    for (var a = 0u; a < p.alphas; a++) { above[a * plane + here] = 0u; }
-    // A value is read once, and compared with all levels.
     let first = row * p.n_y + word * 32u;
-    for (var i = 0u; i < n; i++) {
-        let k = key(values[(first + i) * p.lanes + t]);
-        for (var a = 0u; a < p.alphas; a++) {
-            if (reaches(k, levels[a * p.lanes + t])) { above[a * plane + here] |= 1u << i; }
+    // Four alphas at a time: a value is read once for them, and their words stay in registers.
+    for (var a = 0u; a < p.alphas; a += 4u) {
+        let level0 = level_of(a, t);
+        let level1 = level_of(a + 1u, t);
+        let level2 = level_of(a + 2u, t);
+        let level3 = level_of(a + 3u, t);
+        var bits = vec4<u32>(0u, 0u, 0u, 0u);
+        for (var i = 0u; i < n; i++) {
+            let k = key(values[(first + i) * p.lanes + t]);
+            let reached = vec4<bool>(reaches(k, level0), reaches(k, level1), reaches(k, level2), reaches(k, level3));
+            bits |= select(vec4<u32>(0u, 0u, 0u, 0u), vec4<u32>(1u << i), reached);
         }
+        above[a * plane + here] = bits.x;
+        if (a + 1u < p.alphas) { above[(a + 1u) * plane + here] = bits.y; }
+        if (a + 2u < p.alphas) { above[(a + 2u) * plane + here] = bits.z; }
+        if (a + 3u < p.alphas) { above[(a + 3u) * plane + here] = bits.w; }
     }
 }

@@ -38,6 +38,13 @@ pub enum AdapterKind {
     Software,
 }
 
+impl AdapterKind {
+    /// Whether its memory is the host's.
+    pub(crate) fn shares_memory(self) -> bool {
+        matches!(self, Self::Integrated | Self::Software)
+    }
+}
+
 impl fmt::Display for AdapterKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

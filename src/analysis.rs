@@ -150,7 +150,8 @@ pub struct Report {
     pub peaks: usize,
     /// Time from call to return, and where the CPU engine's went.
     pub seconds: Seconds,
-    /// Bytes that the plan foresaw for results and scratch, with its assumed number of peaks; staging for a GPU included.
+    /// Bytes that the plan foresaw for results and scratch, with its assumed number of peaks; what a GPU took of the host's
+    /// memory included.
     pub bytes_planned: u64,
     /// The same with the true number of peaks.
     pub bytes_used: u64,
@@ -185,6 +186,14 @@ pub struct GpuReport {
     pub staging_bytes: u64,
 }
 
+impl GpuReport {
+    /// Bytes of the host's memory that the GPU engine took.
+    pub(crate) fn host_bytes(&self) -> u64 {
+        let shared = self.adapter.kind.shares_memory();
+        self.staging_bytes + if shared { self.device_bytes } else { 0 }
+    }
+}
+
 /// Seconds spent in each phase of the GPU engine, added up over the batches in flight, which overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
@@ -195,9 +204,9 @@ pub struct GpuSeconds {
     pub prepare: f64,
     /// Copying values into mapped memory.
     pub upload: f64,
-    /// Kernels: by the device's clock if it has one (`by_device`), else from submission to completion.
+    /// Kernels: by the device's clock if it has one (`by_device`), else the same as `wait`.
     pub kernels: f64,
-    /// Waiting for submissions, copies to and from the device's memory included.
+    /// From submission to completion: kernels, and copies to and from the device's memory.
     pub wait: f64,
     /// Taking results out of mapped memory.
     pub readback: f64,

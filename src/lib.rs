@@ -3,8 +3,8 @@
 //! A decoder that turns spikes into positions yields a posterior `P[x, y, t]`: one 2-D map for each time bin. For every
 //! bin, [`analyze`] finds all peaks with their heights and prominences, and for each alpha the mask of the connected
 //! region around the highest peak in which `P >= alpha * height`. The results are those of the reference implementation
-//! in Python (see [Sources](#sources)), bit for bit, from every instruction set, any number of threads and any memory
-//! layout.
+//! in Python (see [Sources](#sources)), bit for bit, from every instruction set, any number of threads, any memory
+//! layout, and any GPU.
 //!
 //! ```
 //! use ndarray::Array3;
@@ -31,7 +31,7 @@
 //! ```
 //!
 //! [`analyze_into`] does the same into arrays of the caller; [`estimate`] says how much memory an analysis will take;
-//! [`check_axis_order`] recognises an array whose first axis is time. The command-line program `peakmask`, in a package
+//! [`GpuContext`] keeps a GPU open; [`check_axis_order`] recognises an array whose first axis is time. The command-line program `peakmask`, in a package
 //! of its own, does all of this for `.npy` and `.npz` files, and draws pictures.
 //!
 //! # What one time bin yields
@@ -70,11 +70,26 @@
 //! compared with a limit before anything is allocated, and again whenever peaks are stored ([`MemoryGuard`],
 //! [`MemoryLimit`]).
 //!
-//! # Engine
+//! # Engines
 //!
-//! Everything runs on the processor, in threads that belong to the call: no global thread pool is used or changed. The
-//! widest of AVX-512, AVX2 and the build's baseline is chosen at run time ([`InstructionSet`]). aarch64 takes the same
-//! portable code as the baseline, and has not been tested.
+//! [`Backend::Auto`], the default, puts all time bins on one queue. Threads of the processor, which belong to the call
+//! (no global thread pool is used or changed), start at once; if the work is worth it, a GPU is opened beside them, and
+//! draws batches from the far end as soon as it is ready. Nobody waits for it. [`Backend::Cpu`] and [`Backend::Gpu`] are
+//! promises: that engine, or an error. [`Report`] says who did what, and why a GPU did not take part.
+//!
+//! **CPU.** The widest of AVX-512, AVX2 and the build's baseline is chosen at run time ([`InstructionSet`]). aarch64 takes
+//! the same portable code as the baseline, and has not been tested.
+//!
+//! **GPU.** Vulkan, Metal or DirectX 12, through wgpu. Kernels hold no floating-point type: values are compared as
+//! integers that order as they do, and the one product for each bin and alpha is an integer multiplication of bit
+//! patterns, so `f64` is exact on devices that have none, and no driver's rounding or flushing can reach a result. A
+//! device is used only if it analyses a known posterior as the CPU does. [`GpuContext`] keeps a device open between calls,
+//! [`adapters`] lists what there is, and [`Options::adapter`] and [`Options::gpu`] choose, as do the environment variables
+//! `PEAKMASK_ADAPTER` and `PEAKMASK_GPU`. Software that behaves like a GPU is exact too, but slower than the CPU engine: it
+//! serves [`Backend::Gpu`], and [`Backend::Auto`] only when it is named. Maps of up to 2^24 cells are analysed, if a
+//! device can hold one.
+//!
+//! The crate's feature `gpu` (default) can be switched off; [`Backend::Gpu`] is then an error that says so.
 //!
 //! # Sources
 //!
@@ -111,6 +126,8 @@ pub use options::{GpuFault, GpuTuning};
 pub use plan::{Estimate, estimate};
 pub use posterior::check_axis_order;
 
+use std::time::Instant;
+
 use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 
 use cpu::Cpu;
@@ -131,7 +148,7 @@ use schedule::Gpus;
 ///   masks of their own; without alphas there are no masks.
 /// * [`Analysis::peaks`]: the peaks of all bins one after the other, with offsets. Coordinates `[x, y]` count cells
 ///   from 0; heights and prominences are in the unit of `p`, whatever it is (probability, density, its logarithm).
-/// * [`Analysis::report`]: engine, instruction set, threads, and where the time went.
+/// * [`Analysis::report`]: engines, instruction set, threads, adapter, and where the time went.
 ///
 /// The [crate's documentation](crate#what-one-time-bin-yields) defines every number.
 ///
@@ -179,9 +196,10 @@ use schedule::Gpus;
 /// # Errors
 /// Before anything is allocated: [`Error::EmptyMap`] when `n_x` or `n_y` is 0, [`Error::MapTooLarge`] when a map has
 /// 2^32 cells or more, [`Error::InstructionSet`] when the processor lacks the one asked for, [`Error::OverBudget`] when
-/// the [`estimate`] exceeds the memory limit.
+/// the [`estimate`] exceeds the memory limit. With [`Backend::Gpu`], or a GPU that is required: [`Error::NoGpu`] when
+/// there is none, or one that cannot be trusted; [`Error::Environment`] when a variable has a value that means nothing.
 ///
-/// Later: [`Error::OverBudget`] when the peaks found cross the limit, [`Error::OutOfMemory`], [`Error::Threads`],
+/// Later: [`Error::GpuTooSmall`] and [`Error::GpuFailed`] with [`Backend::Gpu`]; [`Error::OverBudget`] when the peaks found cross the limit, [`Error::OutOfMemory`], [`Error::Threads`],
 /// [`Error::Cancelled`], and [`Error::Worker`] for a defect in this crate.
 ///
 /// # Panics
@@ -306,6 +324,7 @@ impl<'a, T: Element> Job<'a, T> {
         masks: &mut [ArrayViewMut3<'_, bool>],
         peaks: &mut Peaks<T>,
     ) -> Result<Report, Error> {
+        let start = Instant::now();
         #[cfg(feature = "gpu")]
         let (gpus, no_gpu) = self.gpus(options)?;
         #[cfg(not(feature = "gpu"))]
@@ -323,9 +342,11 @@ impl<'a, T: Element> Job<'a, T> {
             gpus,
             no_gpu,
         };
-        let result = schedule::run(job, masks, peaks, engine);
-        if result.is_err() {
-            peaks.clear();
+        let mut result = schedule::run(job, masks, peaks, engine);
+        match &mut result {
+            // A GPU that was asked for has been opened before.
+            Ok(report) => report.seconds.total = start.elapsed().as_secs_f64(),
+            Err(_) => peaks.clear(),
         }
         result
     }
@@ -366,26 +387,27 @@ impl<T: Element> Job<'_, T> {
         if required {
             // A promise: before anything else is done.
             let ready = open().and_then(|context| {
-                context.prepare::<T>(variant)?;
-                Ok(context)
+                let seconds = context.prepare::<T>(variant)?;
+                Ok((context, seconds))
             });
-            let context = ready.map_err(|reason| Error::NoGpu { reason })?;
+            let (context, seconds) = ready.map_err(|reason| Error::NoGpu { reason })?;
             let gpus = if alone {
-                Gpus::Only(context)
+                Gpus::Only(context, seconds)
             } else {
-                Gpus::Beside(context)
+                Gpus::Beside(context, seconds)
             };
             return Ok((gpus, None));
         }
         if let Some(kept) = &options.gpu_context
             && kept.context.is_ready(variant)
         {
-            return Ok((Gpus::Beside(kept.context.clone()), None));
+            return Ok((Gpus::Beside(kept.context.clone(), 0.0), None));
         }
         let seconds = self.plan.seconds(self.p.shape());
         if !named && !is_kept && seconds < LEAST_SECONDS {
-            let reason =
-                format!("the work is too little to open one for: about {seconds:.2} s on the CPU");
+            let reason = format!(
+                "the work is too little to open one for: about {seconds:.3} s on the CPU, less than {LEAST_SECONDS}"
+            );
             return Ok((Gpus::None, Some(reason)));
         }
         Ok(match gpu::Opener::start::<T>(open, variant) {

@@ -18,8 +18,8 @@ use crate::options::ProgressFn;
 use crate::plan::Plan;
 use crate::posterior::Posterior;
 use crate::{
-    CancelToken, Connectivity, Element, Error, InstructionSet, Options, Peaks, Progress, Report,
-    Seconds,
+    CancelToken, Connectivity, Element, Error, GpuReport, InstructionSet, Options, Peaks, Progress,
+    Report, Seconds,
 };
 
 #[cfg(feature = "gpu")]
@@ -93,9 +93,12 @@ pub(crate) struct Task<'a> {
 pub(crate) enum Halt {
     /// It was stopped.
     Stopped,
-    /// It cannot go on.
-    #[cfg(feature = "gpu")]
-    Failed(crate::gpu::Failure),
+    /// It cannot go on, for this reason.
+    #[cfg_attr(
+        not(feature = "gpu"),
+        expect(dead_code, reason = "the CPU engine does not fail")
+    )]
+    Failed(String),
 }
 
 /// An analysis that is about to run.
@@ -140,7 +143,6 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
         p,
         options,
         plan,
-        started,
         stop: Stop {
             failed: AtomicBool::new(false),
             token: options.cancel.clone(),
@@ -207,9 +209,7 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
     let (gpu, no_gpu) = second.report();
     #[cfg(not(feature = "gpu"))]
     let (gpu, no_gpu) = (None, job.no_gpu);
-    let staging = gpu
-        .as_ref()
-        .map_or(0, |gpu: &crate::GpuReport| gpu.staging_bytes);
+    let by_gpu = gpu.as_ref().map_or(0, GpuReport::host_bytes);
     Ok(Report {
         engine: match (done_by_second, n_t - done_by_second) {
             (0, _) if cpu_serves => "cpu",
@@ -226,8 +226,8 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
             total: started.elapsed().as_secs_f64(),
             ..outcome.seconds
         },
-        bytes_planned: plan.estimate.total() + staging,
-        bytes_used: plan.estimate.total_with(peaks.len() as u64) + staging,
+        bytes_planned: plan.estimate.total() + by_gpu,
+        bytes_used: plan.estimate.total_with(peaks.len() as u64) + by_gpu,
         gpu,
         no_gpu,
     })
@@ -238,7 +238,6 @@ struct Run<'a, 'p, T> {
     p: &'a Posterior<'p, T>,
     options: &'a Options,
     plan: &'a Plan,
-    started: Instant,
     stop: Stop,
     queue: Mutex<Queue<'a>>,
     /// Signalled when a batch has been returned, or when one that might have been has been completed.
@@ -328,11 +327,11 @@ enum Ended<'a> {
     /// It was an error.
     Error(Error),
     /// The engine failed, and gives back what it had.
-    #[cfg(feature = "gpu")]
-    Failed(crate::gpu::Failure, Vec<Batch<'a>>),
-    #[cfg(not(feature = "gpu"))]
-    #[expect(dead_code, reason = "no engine that can fail is part of this build")]
-    Failed(std::convert::Infallible, Vec<Batch<'a>>),
+    #[cfg_attr(
+        not(feature = "gpu"),
+        expect(dead_code, reason = "there is nobody to take it")
+    )]
+    Failed(String, Vec<Batch<'a>>),
 }
 
 impl<'a, 'p, T: Element> Run<'a, 'p, T> {
@@ -374,14 +373,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
                     Ok(_) => {}
                     Err(Ended::Stopped) => return Ok(()),
                     Err(Ended::Error(error)) => return Err(error),
-                    #[cfg(feature = "gpu")]
-                    Err(Ended::Failed(failure, _)) => {
-                        return Err(Error::Worker {
-                            message: failure.to_string(),
-                        });
-                    }
-                    #[cfg(not(feature = "gpu"))]
-                    Err(Ended::Failed(never, _)) => match never {},
+                    Err(Ended::Failed(message, _)) => return Err(Error::Worker { message }),
                 }
             }
             Ok(())
@@ -596,8 +588,7 @@ impl<T: Element> Gathering<'_, T> {
 fn ended<'a>(halt: Halt, batches: Vec<Batch<'a>>) -> Ended<'a> {
     match halt {
         Halt::Stopped => Ended::Stopped,
-        #[cfg(feature = "gpu")]
-        Halt::Failed(failure) => Ended::Failed(failure, batches),
+        Halt::Failed(reason) => Ended::Failed(reason, batches),
     }
 }
 

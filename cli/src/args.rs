@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use bytesize::ByteSize;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use peakmask::Options;
 
 /// Peaks, prominences and dominant-peak masks of decoded position posteriors.
 ///
@@ -24,12 +26,14 @@ Examples:
   peakmask run posterior.npz --alpha 0.5 --alpha 0.9 -o result.npz --picture result.png
   peakmask picture posterior.npz result.npz -o sheet.png --bins 0,50,100
   peakmask info posterior.npz
+  peakmask run posterior.npz --alpha 0.5 --backend gpu -o result.npz
 
 Exit codes:
   0    done
   1    a result could not be written, or the analysis could not run
-  2    the arguments or the input cannot be used
+  2    the arguments, the environment or the input cannot be used
   3    more memory is needed than allowed
+  4    a GPU was asked for, and there is none, it is too small, or it failed
   130  interrupted (Ctrl-C, or a request to terminate); nothing was written";
 
 #[derive(Debug, Subcommand)]
@@ -38,7 +42,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Draw a sheet of time bins: posterior, mask outlines and peaks
     Picture(PictureArgs),
-    /// Show version, processor and memory limit; for an INPUT its shape and the memory that it would need
+    /// Show version, processor, memory limit and GPUs; for an INPUT its shape and the memory that it would need
     Info(InfoArgs),
 }
 
@@ -98,6 +102,9 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub(crate) backend: Engine,
 
+    #[command(flatten)]
+    pub(crate) gpu: GpuArgs,
+
     /// Number of worker threads; 0 means one for each core that the process may use
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) threads: usize,
@@ -128,6 +135,39 @@ pub(crate) struct RunArgs {
     /// No progress bar and no summary; warnings and errors are still shown
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+/// Which GPU, and whether one may be used.
+#[derive(Debug, Args)]
+pub(crate) struct GpuArgs {
+    /// Which GPU: part of its name, whatever the case; `peakmask info` lists them
+    ///
+    /// Without it: what the environment variable PEAKMASK_ADAPTER names, else the best one. A GPU that is named takes part
+    /// in --backend auto however little work there is, and so does software, which is exact, but slower than the
+    /// processor's cores. With --backend cpu it says nothing.
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) adapter: Option<String>,
+
+    /// Whether --backend auto may use a GPU, or has to
+    ///
+    /// Without it: what the environment variable PEAKMASK_GPU says (off or require), else if there is a GPU and the work is
+    /// worth opening it.
+    #[arg(long, value_name = "USE", value_enum)]
+    pub(crate) gpu: Option<GpuUse>,
+}
+
+impl GpuArgs {
+    /// The options, with what was chosen here; the library reads the environment for the rest.
+    pub(crate) fn choose(&self, options: Options) -> Options {
+        let options = match self.gpu {
+            Some(gpu_use) => options.gpu(gpu_use.into()),
+            None => options,
+        };
+        match &self.adapter {
+            Some(name) => options.adapter(name),
+            None => options,
+        }
+    }
 }
 
 const RUN_AFTER_HELP: &str = "\
@@ -197,6 +237,9 @@ pub(crate) struct InfoArgs {
     /// Plan with this memory limit instead of the machine's
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) memory_limit: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) gpu: GpuArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -246,10 +289,12 @@ impl From<Neighbours> for peakmask::Connectivity {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Engine {
-    /// whatever is there
+    /// whatever is there: the processor's cores at once, a GPU beside them when the work is worth opening it
     Auto,
-    /// the processor's cores
+    /// the processor's cores alone
     Cpu,
+    /// a GPU alone, or exit code 4; software that behaves like one serves too
+    Gpu,
 }
 
 impl Engine {
@@ -257,6 +302,7 @@ impl Engine {
         match self {
             Self::Auto => "auto",
             Self::Cpu => "cpu",
+            Self::Gpu => "gpu",
         }
     }
 }
@@ -266,6 +312,33 @@ impl From<Engine> for peakmask::Backend {
         match engine {
             Engine::Auto => Self::Auto,
             Engine::Cpu => Self::Cpu,
+            Engine::Gpu => Self::Gpu,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GpuUse {
+    /// never
+    Off,
+    /// without one the analysis is an error (exit code 4)
+    Require,
+}
+
+impl GpuUse {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Require => "require",
+        }
+    }
+}
+
+impl From<GpuUse> for peakmask::GpuUse {
+    fn from(gpu_use: GpuUse) -> Self {
+        match gpu_use {
+            GpuUse::Off => Self::Off,
+            GpuUse::Require => Self::Require,
         }
     }
 }

@@ -6,10 +6,12 @@ use std::path::Path;
 /// One sentence for the user, sorted by exit code.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The input, or what was asked of it, cannot be used.
+    /// The input, what was asked of it, or the environment cannot be used.
     Input(String),
     /// More memory is needed than allowed.
     Memory(String),
+    /// A GPU was asked for, and could not do it.
+    Gpu(String),
     /// Ctrl-C, or another request to stop.
     Interrupted,
     /// Everything else: outputs that cannot be written, threads that do not start.
@@ -17,11 +19,12 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// 2 for bad input, 3 for memory, 130 for an interrupt, 1 for anything else.
+    /// 2 for bad input, 3 for memory, 4 for a GPU, 130 for an interrupt, 1 for anything else.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Input(_) => 2,
             Self::Memory(_) => 3,
+            Self::Gpu(_) => 4,
             Self::Interrupted => 130,
             Self::Other(_) => 1,
         }
@@ -39,9 +42,10 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Input(sentence) | Self::Memory(sentence) | Self::Other(sentence) => {
-                f.write_str(sentence)
-            }
+            Self::Input(sentence)
+            | Self::Memory(sentence)
+            | Self::Gpu(sentence)
+            | Self::Other(sentence) => f.write_str(sentence),
             Self::Interrupted => f.write_str("interrupted; nothing was written"),
         }
     }
@@ -53,11 +57,54 @@ impl From<peakmask::Error> for Failure {
         match error {
             Error::Cancelled { .. } => Self::Interrupted,
             Error::OverBudget { .. } | Error::OutOfMemory { .. } => Self::Memory(error.to_string()),
-            Error::EmptyMap { .. } | Error::MapTooLarge { .. } => Self::Input(error.to_string()),
+            Error::EmptyMap { .. } | Error::MapTooLarge { .. } | Error::Environment { .. } => {
+                Self::Input(error.to_string())
+            }
+            Error::NoGpu { reason } => Self::Gpu(format!(
+                "a GPU was asked for, but {reason}; pass --backend cpu to do without, and see `peakmask info` for what there is"
+            )),
+            Error::GpuTooSmall { .. } | Error::GpuFailed { .. } => Self::Gpu(error.to_string()),
             Error::AxisOrder { shape, evidence } => Self::Input(format!(
                 "the array of shape {shape:?} looks like (t, x, y), not (x, y, t): {evidence}; pass --layout txy"
             )),
             other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peakmask::Error;
+
+    use super::*;
+
+    #[test]
+    fn what_a_gpu_cannot_do_has_a_code_of_its_own() {
+        let adapter = || "Iris".to_owned();
+        for error in [
+            Error::NoGpu {
+                reason: "there is no adapter: no driver".to_owned(),
+            },
+            Error::GpuTooSmall {
+                adapter: adapter(),
+                n_x: 9,
+                n_y: 8,
+                needed: 7,
+                limit: 6,
+                what: "bytes",
+            },
+            Error::GpuFailed {
+                adapter: adapter(),
+                reason: "the device was lost".to_owned(),
+            },
+        ] {
+            let failure = Failure::from(error.clone());
+            assert_eq!(failure.exit_code(), 4, "{error}");
+            let sentence = failure.to_string();
+            assert!(
+                sentence.contains("cpu") || sentence.contains("CPU"),
+                "{sentence}"
+            );
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use peakmask::{CancelToken, Dtype, Element, InstructionSet, Options};
 
-use crate::args::{InfoArgs, InputArgs, Layout};
+use crate::args::{GpuArgs, InfoArgs, InputArgs, Layout};
 use crate::budget::{self, Budget, limit_in_words, size};
 use crate::failure::Failure;
 use crate::input::Input;
@@ -20,6 +20,7 @@ pub(crate) fn info(args: InfoArgs, cancel: &CancelToken) -> Result<String, Failu
         InstructionSet::detect(),
         limit_in_words(limit),
     );
+    gpus(&mut text, &args.gpu)?;
     let InfoArgs {
         input: Some(input),
         reading,
@@ -51,6 +52,29 @@ pub(crate) fn info(args: InfoArgs, cancel: &CancelToken) -> Result<String, Failu
     };
     plan(&mut text, &budget)?;
     Ok(text)
+}
+
+/// What there is, and what an analysis would take.
+fn gpus(text: &mut String, args: &GpuArgs) -> Result<(), Failure> {
+    let adapters = peakmask::adapters(&args.choose(Options::new()))?;
+    let chosen = match adapters.chosen {
+        Some(position) => format!("{}: {}", adapters.found[position].name, adapters.why),
+        None => format!("none: {}", adapters.why),
+    };
+    let _ = writeln!(text, "GPU for auto      {chosen}");
+    for adapter in &adapters.found {
+        let _ = write!(
+            text,
+            "\nadapter           {}\n  kind            {}\n  backend         {}\n  driver          {}\n  limits          arrays of up to {}, buffers of up to {}\n",
+            adapter.name,
+            adapter.kind,
+            adapter.backend,
+            adapter.driver,
+            size(adapter.max_binding_bytes),
+            size(adapter.max_buffer_bytes),
+        );
+    }
+    Ok(())
 }
 
 fn check_axis_order<T: Element + bytemuck::Pod>(

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytemuck::{AnyBitPattern, NoUninit, Pod};
 use ndarray::{ArrayView2, ArrayView4, Axis, ShapeBuilder};
-use peakmask::{Analysis, CancelToken, Dtype, Element, Options};
+use peakmask::{Analysis, Backend, CancelToken, Dtype, Element, Options};
 
 use crate::args::PictureArgs;
 use crate::budget;
@@ -83,6 +83,8 @@ fn draw<T: Element + Pod + Into<f64>>(
             let options = Options::new()
                 .alphas(alphas.iter().copied())
                 .connectivity(args.connectivity.into())
+                // A few time bins: whatever the environment says about GPUs, none is worth opening.
+                .backend(Backend::Cpu)
                 .cancel_token(cancel.clone());
             let analysis = peakmask::analyze(maps.view(), &options)?;
             let panels = bins

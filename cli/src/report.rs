@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use ndarray::Array3;
-use peakmask::{Analysis, Element, LimitSource, MemoryLimit, Report};
+use peakmask::{Adapter, Analysis, Element, GpuReport, LimitSource, MemoryLimit, Report};
 use serde_json::{Value, json};
 
-use crate::args::RunArgs;
+use crate::args::{GpuUse, RunArgs};
 use crate::budget::Plan;
 use crate::input::{Copy, Input};
 
@@ -67,8 +67,10 @@ impl<'a> Summary<'a> {
         };
         let _ = write!(
             line,
-            ", {} {threads}, {}",
-            report.threads, report.instruction_set
+            ", {} {threads}, {}; {}",
+            report.threads,
+            report.instruction_set,
+            engines(report)
         );
         line
     }
@@ -81,6 +83,8 @@ impl<'a> Summary<'a> {
             "instruction_set": report.instruction_set.to_string(),
             "threads": report.threads,
             "bins": report.bins,
+            "cpu_bins": report.cpu_bins,
+            "gpu_bins": report.gpu_bins,
             "live_bins": self.live_bins,
             "peaks": report.peaks,
             "mean_area_cells_per_live_bin": self.areas.iter().map(|&area| self.per_live_bin(area)).collect::<Vec<_>>(),
@@ -94,8 +98,84 @@ impl<'a> Summary<'a> {
             },
             "bins_per_second": self.bins_per_second(),
             "bytes_planned": report.bytes_planned,
+            "bytes_used": report.bytes_used,
+            "gpu": report.gpu.as_ref().map(gpu_json),
+            "no_gpu": report.no_gpu,
         })
     }
+}
+
+/// Who computed, in words, and why no GPU did, or not to the end.
+fn engines(report: &Report) -> String {
+    let adapter = report
+        .gpu
+        .as_ref()
+        .map_or("GPU", |gpu| gpu.adapter.name.as_str());
+    let mut words = match (report.cpu_bins, report.gpu_bins) {
+        (_, 0) if report.engine == "cpu" => "CPU".to_owned(),
+        (0, _) => format!("GPU: {adapter}"),
+        (cpu, gpu) => format!("{cpu} bins on the CPU, {gpu} on the GPU: {adapter}"),
+    };
+    if let Some(reason) = &report.no_gpu {
+        let when = if report.gpu_bins == 0 {
+            "no GPU"
+        } else {
+            "then no GPU"
+        };
+        // The whole of it is in the report.
+        let short = reason.split(';').next().unwrap_or_default();
+        let _ = write!(words, ", {when}: {short}");
+    }
+    words
+}
+
+fn gpu_json(gpu: &GpuReport) -> Value {
+    const STAGES: [&str; 7] = [
+        "survey",
+        "threshold",
+        "flood",
+        "peaks",
+        "bases",
+        "pack",
+        "collect",
+    ];
+    let seconds = &gpu.seconds;
+    let stages = STAGES.into_iter().zip(seconds.stages);
+    let stages: serde_json::Map<_, _> = stages
+        .map(|(stage, seconds)| (stage.to_owned(), json!(seconds)))
+        .collect();
+    json!({
+        "adapter": adapter_json(&gpu.adapter),
+        "batches": gpu.batches,
+        "batch_bins": gpu.batch_bins,
+        "halvings": gpu.halvings,
+        "continued_bins": gpu.continued_bins,
+        "handed_over_bins": gpu.handed_over_bins,
+        "seconds": {
+            "open": seconds.open,
+            "prepare": seconds.prepare,
+            "upload": seconds.upload,
+            "kernels": seconds.kernels,
+            "wait": seconds.wait,
+            "readback": seconds.readback,
+            "expand": seconds.expand,
+        },
+        "kernels_timed_by": if seconds.by_device { "device" } else { "host" },
+        "kernel_seconds": seconds.by_device.then_some(stages),
+        "device_bytes": gpu.device_bytes,
+        "staging_bytes": gpu.staging_bytes,
+    })
+}
+
+fn adapter_json(adapter: &Adapter) -> Value {
+    json!({
+        "name": adapter.name,
+        "kind": adapter.kind.to_string(),
+        "backend": adapter.backend,
+        "driver": adapter.driver,
+        "max_binding_bytes": adapter.max_binding_bytes,
+        "max_buffer_bytes": adapter.max_buffer_bytes,
+    })
 }
 
 fn area(mask: &Array3<bool>) -> u64 {
@@ -132,10 +212,16 @@ pub(crate) fn json(
             "alphas": args.alphas.iter().map(|&alpha| number(alpha)).collect::<Vec<_>>(),
             "connectivity": args.connectivity.number(),
             "backend": args.backend.name(),
+            "adapter": args.gpu.adapter,
+            "gpu": args.gpu.gpu.map(GpuUse::name),
             "threads": args.threads,
             "bins": [bins.start, bins.end],
             "memory_limit": args.memory_limit,
             "on_limit": args.on_limit.name(),
+        },
+        "environment": {
+            "PEAKMASK_ADAPTER": variable("PEAKMASK_ADAPTER"),
+            "PEAKMASK_GPU": variable("PEAKMASK_GPU"),
         },
         "memory": {
             "limit_bytes": (limit.source != LimitSource::Unknown).then_some(limit.bytes),
@@ -152,6 +238,11 @@ pub(crate) fn json(
         },
         "run": summary.json(),
     })
+}
+
+/// What the library reads from the environment, where the options leave it open.
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// A float as JSON knows it; NaN and the infinities, for which it has no numbers, as strings.

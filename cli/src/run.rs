@@ -4,9 +4,9 @@ use std::path::Path;
 
 use bytemuck::Pod;
 use indicatif::ProgressBar;
-use peakmask::{Analysis, CancelToken, Dtype, Element, MemoryGuard, Options};
+use peakmask::{Analysis, Backend, CancelToken, Dtype, Element, MemoryGuard, Options};
 
-use crate::args::{BinRange, OnLimit, RunArgs};
+use crate::args::{BinRange, Engine, GpuUse, OnLimit, RunArgs};
 use crate::budget::{self, Budget};
 use crate::failure::Failure;
 use crate::input::{Input, Posterior};
@@ -15,6 +15,7 @@ use crate::report::{self, Summary};
 use crate::{picture, terminal};
 
 pub(crate) fn run(args: &RunArgs, cancel: &CancelToken) -> Result<(), Failure> {
+    check_engine(args)?;
     let input = Input::open(&args.input)?;
     let outputs: Vec<&Path> = [
         Some(&args.output),
@@ -106,8 +107,23 @@ fn run_as<T: Element + Pod + Into<f64>>(
     Ok(())
 }
 
+/// Refuses an engine that other options rule out.
+fn check_engine(args: &RunArgs) -> Result<(), Failure> {
+    let (engine, gpu_use) = match (args.backend, args.gpu.gpu) {
+        (engine @ Engine::Cpu, Some(gpu_use @ GpuUse::Require))
+        | (engine @ Engine::Gpu, Some(gpu_use @ GpuUse::Off)) => (engine, gpu_use),
+        _ => return Ok(()),
+    };
+    Err(Failure::Input(format!(
+        "--backend {} and --gpu {} contradict each other; leave one of them out",
+        engine.name(),
+        gpu_use.name()
+    )))
+}
+
 fn options(args: &RunArgs, cancel: &CancelToken) -> Options {
-    Options::new()
+    args.gpu
+        .choose(Options::new())
         .alphas(args.alphas.iter().copied())
         .connectivity(args.connectivity.into())
         .backend(args.backend.into())
@@ -144,7 +160,11 @@ fn peaks_per_bin<T: Element>(
     const MARGIN: f64 = 1.25;
     let n_t = posterior.view()?.dim().2;
     let bins: Vec<_> = (0..n_t).step_by((n_t / SAMPLE).max(1)).collect();
-    let options = options.clone().alphas([]).memory_guard(MemoryGuard::Off);
+    let options = options
+        .clone()
+        .alphas([])
+        .backend(Backend::Cpu)
+        .memory_guard(MemoryGuard::Off);
     let peaks = peakmask::analyze(posterior.select(&bins)?.view(), &options)?.peaks;
     Ok(MARGIN * peaks.len() as f64 / bins.len().max(1) as f64)
 }

@@ -9,12 +9,13 @@ use log::{LevelFilter, Log, Metadata, Record};
 /// The bar that may be on the screen while a warning is printed.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
-/// Prints the library's warnings, above a progress bar if there is one.
+/// Prints the library's warnings, above a progress bar if there is one. What GPU drivers and the layers above them say is
+/// left out: the library puts into words of its own what matters of it.
 struct Warnings;
 
 impl Log for Warnings {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= log::Level::Warn
+        metadata.level() <= log::Level::Warn && metadata.target().starts_with("peakmask")
     }
 
     fn log(&self, record: &Record<'_>) {

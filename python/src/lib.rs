@@ -56,7 +56,7 @@ mod _core {
 fn analyze<'py>(
     p: &Bound<'py, PyAny>,
     alphas: Vec<f64>,
-    connectivity: u8,
+    connectivity: i64,
     backend: &str,
     threads: usize,
     memory_limit: Option<u64>,

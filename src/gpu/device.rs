@@ -130,7 +130,7 @@ impl Device {
             groups: u64::from(limits.max_compute_workgroups_per_dimension),
             device: None,
             host: None,
-            shared: software || self.adapter.kind == AdapterKind::Integrated,
+            shared: self.adapter.kind.shares_memory(),
             software,
         }
     }

@@ -636,7 +636,9 @@ impl<'c, T: Element> Gpu<'c, T> {
 
     /// Adds the times of a submission to the tally: the device's own, or, where it cannot tell, that of the wait.
     fn take_times(&mut self, sizes: &Sizes, passes: &[Stage], waited: f64) -> Result<(), Failure> {
+        self.tally.seconds.wait += waited;
         let device = self.context.device();
+        self.tally.seconds.wait += waited;
         if !device.timestamps {
             self.tally.seconds.kernels += waited;
             return Ok(());
@@ -694,7 +696,7 @@ impl<'c, T: Element> Gpu<'c, T> {
 
 impl From<Failure> for Halt {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+        Self::Failed(failure.to_string())
     }
 }
 

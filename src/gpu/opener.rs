@@ -12,8 +12,9 @@ use crate::Element;
 /// How long the end of the process waits for a driver.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Openers that may still be inside a driver.
-static RUNNING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+/// Openers that may still be inside a driver, and the process that has them: a forked child inherits the list, and none of
+/// its threads.
+static RUNNING: Mutex<Vec<(u32, JoinHandle<()>)>> = Mutex::new(Vec::new());
 
 /// A device that is being opened and made ready.
 #[derive(Debug)]
@@ -45,8 +46,8 @@ impl Opener {
             })
             .map_err(|error| format!("no thread could be started to open it: {error}"))?;
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        running.retain(|thread| !thread.is_finished());
-        running.push(thread);
+        running.retain(|(_, thread)| !thread.is_finished());
+        running.push((std::process::id(), thread));
         Ok(Self { answer })
     }
 
@@ -66,13 +67,24 @@ impl Opener {
 #[expect(unsafe_code, reason = "a handler for the end of the process")]
 fn join_at_exit() {
     extern "C" fn join() {
-        let threads = std::mem::take(&mut *RUNNING.lock().unwrap_or_else(PoisonError::into_inner));
+        // Held by nobody who is alive, if not to be had: a fork may have come while another thread held it.
+        let Ok(mut running) = RUNNING.try_lock() else {
+            return;
+        };
+        if running
+            .iter()
+            .any(|&(process, _)| process != std::process::id())
+        {
+            // Handles of threads that do not exist here are not to be touched, not even to be dropped.
+            return std::mem::forget(std::mem::take(&mut *running));
+        }
         let start = Instant::now();
         // A driver that hangs must not keep the process for ever.
-        while threads.iter().any(|thread| !thread.is_finished()) && start.elapsed() < PATIENCE {
+        while running.iter().any(|(_, thread)| !thread.is_finished()) && start.elapsed() < PATIENCE
+        {
             std::thread::sleep(Duration::from_millis(2));
         }
-        for thread in threads {
+        for (_, thread) in running.drain(..) {
             if thread.is_finished() {
                 let _ = thread.join();
             }

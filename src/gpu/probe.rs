@@ -81,7 +81,7 @@ pub(super) fn probe<T: Element>(
     )?;
     match gpu.run(&call, &mut found, &mut Seconds::default()) {
         Ok(_) => {}
-        Err(Halt::Failed(failure)) => return Err(failure),
+        Err(Halt::Failed(reason)) => return Err(failure(reason)),
         Err(Halt::Stopped) => return Err(failure("stopped".to_owned())),
     }
     let _ = Cpu::new(&plan.cpu, n_x, n_y, instruction_set).run(

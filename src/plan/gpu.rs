@@ -197,7 +197,7 @@ impl Sizes {
         [
             self.survey_cells(),
             self.survey_blocks() + self.alphas,
-            self.alphas + per_word * (1 + self.alphas),
+            self.alphas.div_ceil(4) * (1 + per_word),
             u64::from(tuned),
             per_word,
             32,

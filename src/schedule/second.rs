@@ -24,10 +24,10 @@ const LEAST_BINS: usize = 64;
 pub(crate) enum Gpus {
     /// None.
     None,
-    /// This one, alone.
-    Only(Arc<Context>),
-    /// This one, beside the CPU.
-    Beside(Arc<Context>),
+    /// This one, alone; seconds that it took to make it ready.
+    Only(Arc<Context>, f64),
+    /// This one, beside the CPU; seconds likewise.
+    Beside(Arc<Context>, f64),
     /// One that is being made ready, beside the CPU from then on.
     Opening(Opener),
 }
@@ -35,7 +35,7 @@ pub(crate) enum Gpus {
 impl Gpus {
     /// Whether there is work for the CPU engine.
     pub(super) fn leave_work_to_the_cpu(&self) -> bool {
-        !matches!(self, Self::Only(_))
+        !matches!(self, Self::Only(..))
     }
 }
 
@@ -49,6 +49,8 @@ pub(super) struct Second<'r> {
     /// The threads that serve a GPU beside the CPU.
     own_pool: OnceLock<ThreadPool>,
     context: OnceLock<Arc<Context>>,
+    /// When the CPU began.
+    started: Instant,
     /// When the GPU began to draw batches.
     began: OnceLock<Instant>,
     plan: OnceLock<GpuPlan>,
@@ -72,12 +74,13 @@ impl<'r> Second<'r> {
         cpu_pool: &'r ThreadPool,
     ) -> Self {
         Self {
-            alone: matches!(gpus, Gpus::Only(_)),
+            alone: matches!(gpus, Gpus::Only(..)),
             gpus: Mutex::new(gpus),
             instruction_set,
             cpu_pool,
             own_pool: OnceLock::new(),
             context: OnceLock::new(),
+            started: Instant::now(),
             began: OnceLock::new(),
             plan: OnceLock::new(),
             outcome: Mutex::new(Outcome {
@@ -96,7 +99,9 @@ impl<'r> Second<'r> {
         let mut gpus = lock(&self.gpus);
         let answer = match &*gpus {
             Gpus::None => return,
-            Gpus::Only(context) | Gpus::Beside(context) => Ok((Arc::clone(context), 0.0)),
+            Gpus::Only(context, seconds) | Gpus::Beside(context, seconds) => {
+                Ok((Arc::clone(context), *seconds))
+            }
             Gpus::Opening(opener) => match opener.answer() {
                 None => return,
                 Some(answer) => answer,
@@ -108,6 +113,10 @@ impl<'r> Second<'r> {
                 lock(&self.outcome).tally.seconds.prepare = seconds;
                 let context = self.context.get_or_init(|| context);
                 join(run, threads, move |_| self.lead(run, threads, context));
+            }
+            // Most machines have none: nothing to warn of, unless one was named.
+            Err(reason) if run.options.wanted_adapter().is_none() => {
+                lock(&self.outcome).why = Some(reason);
             }
             Err(reason) => self.stopped(reason),
         }
@@ -186,7 +195,14 @@ impl<'r> Second<'r> {
                     adapter: adapter(),
                     reason: failure.to_string(),
                 })?;
-        lock(&run.gathering).budget.take_bytes(plan.staging_bytes());
+        let shared = if limits.shared {
+            plan.device_bytes()
+        } else {
+            0
+        };
+        lock(&run.gathering)
+            .budget
+            .take_bytes(plan.staging_bytes() + shared);
         self.plan.get_or_init(|| plan);
         Ok((engines, halvings))
     }
@@ -228,16 +244,13 @@ impl<'r> Second<'r> {
                 match ended {
                     Ended::Stopped => {}
                     Ended::Error(error) => result = Err(error),
-                    Ended::Failed(failure, _) if self.alone => {
+                    Ended::Failed(reason, _) if self.alone => {
                         let adapter = engine.adapter().name.clone();
-                        result = Err(Error::GpuFailed {
-                            adapter,
-                            reason: failure.to_string(),
-                        });
+                        result = Err(Error::GpuFailed { adapter, reason });
                     }
-                    Ended::Failed(failure, batches) => {
+                    Ended::Failed(reason, batches) => {
                         queue.returned.extend(batches);
-                        self.stopped(failure.to_string());
+                        self.stopped(reason);
                     }
                 }
                 run.queue_changed.notify_all();
@@ -285,7 +298,7 @@ impl<'r> Second<'r> {
         let by_cpu = run.done.load(Ordering::Relaxed).saturating_sub(by_gpu);
         let seconds = |since: Instant| since.elapsed().as_secs_f64().max(1e-9);
         let gpu = by_gpu as f64 / self.began.get().map_or(1.0, |&began| seconds(began));
-        let cpu = by_cpu as f64 / seconds(run.started);
+        let cpu = by_cpu as f64 / seconds(self.started);
         let share = left as f64 * gpu / (gpu + cpu) / slots as f64;
         if share < LEAST_BINS as f64 {
             0

@@ -137,18 +137,22 @@ impl fmt::Display for Engine {
     }
 }
 
-/// The GPU under test, opened once for each test program: what `PEAKMASK_ADAPTER` names, or the best one, software
-/// included. None where there is none, unless `PEAKMASK_GPU=require` makes that a failure.
+/// The GPU under test, opened once for each test program: what `PEAKMASK_TEST_ADAPTER` names, or the best one, software
+/// included. None where there is none, unless `PEAKMASK_TEST_GPU=require` makes that a failure.
 #[expect(clippy::print_stderr, reason = "skips are declared")]
 pub(crate) fn gpu() -> Option<&'static GpuContext> {
     static GPU: OnceLock<Option<GpuContext>> = OnceLock::new();
-    GPU.get_or_init(|| match GpuContext::open(&Options::new()) {
+    let set = |variable: &str| std::env::var(variable).ok();
+    let options = set("PEAKMASK_TEST_ADAPTER")
+        .into_iter()
+        .fold(Options::new(), Options::adapter);
+    GPU.get_or_init(|| match GpuContext::open(&options) {
         Ok(context) => {
             eprintln!("GPU under test: {}", context.adapter());
             Some(context)
         }
-        Err(error) if std::env::var("PEAKMASK_GPU").is_ok_and(|gpu| gpu == "require") => {
-            panic!("PEAKMASK_GPU=require: {error}")
+        Err(error) if set("PEAKMASK_TEST_GPU").is_some_and(|gpu| gpu == "require") => {
+            panic!("PEAKMASK_TEST_GPU=require: {error}")
         }
         Err(error) => {
             eprintln!("SKIPPED everything that needs a GPU: {error}");

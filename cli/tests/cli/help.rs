@@ -8,7 +8,15 @@ fn the_help_is_a_manual() {
     for (command, words) in [
         (
             "--help",
-            &["run", "picture", "info", "Exit codes", "130", "Examples"][..],
+            &[
+                "run",
+                "picture",
+                "info",
+                "Exit codes",
+                "  4    a GPU",
+                "130",
+                "Examples",
+            ][..],
         ),
         (
             "run --help",
@@ -18,6 +26,10 @@ fn the_help_is_a_manual() {
                 "--layout",
                 "--connectivity",
                 "--backend",
+                "--adapter",
+                "PEAKMASK_ADAPTER",
+                "--gpu",
+                "PEAKMASK_GPU",
                 "--threads",
                 "--bins",
                 "--memory-limit",

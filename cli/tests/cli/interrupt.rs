@@ -1,27 +1,22 @@
 //! Ctrl-C and its kin: exit code 130, and no file left, whatever was going on.
 
-use std::fs::{self, File};
+use std::fs;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::support::{Folder, header, npy_bytes};
+use crate::gpu;
+use crate::support::{Folder, zeros};
 
-/// A `(t, x, y)` file of zeros that takes no room on the disk.
-fn zeros(folder: &Folder, n_x: usize, n_y: usize, n_t: usize) {
-    let header = header("'<f4'", false, &format!("({n_t}, {n_x}, {n_y})"));
-    let start = npy_bytes(1, 0, &header, &[]);
-    let length = start.len() + n_x * n_y * n_t * 4;
-    folder.write("in.npy", &start);
-    let file = File::options()
-        .write(true)
-        .open(folder.path("in.npy"))
-        .expect("the input");
-    file.set_len(length as u64).expect("a file with a hole");
-}
-
-/// Starts the program, waits until the unfinished result has `bytes` bytes, sends a signal: the exit code and what was said.
-fn interrupt(folder: &Folder, words: &str, signal: &str, bytes: u64) -> (Option<i32>, String) {
+/// Starts the program, waits until the unfinished result has `bytes` bytes, and some `time` more, sends a signal: the exit
+/// code and what was said.
+fn interrupt(
+    folder: &Folder,
+    words: &str,
+    signal: &str,
+    bytes: u64,
+    time: Duration,
+) -> (Option<i32>, String) {
     let mut child = folder
         .command(words)
         .stderr(Stdio::piped())
@@ -45,6 +40,7 @@ fn interrupt(folder: &Folder, words: &str, signal: &str, bytes: u64) -> (Option<
         );
         sleep(Duration::from_millis(1));
     }
+    sleep(time);
     let id = child.id().to_string();
     assert!(
         Command::new("kill")
@@ -72,7 +68,7 @@ fn an_analysis_can_be_interrupted() {
         let folder = Folder::new();
         zeros(&folder, 41, 63, 2_000_000);
         let words = "run in.npy --layout txy --memory-limit 1TiB -o out.npz --report out.json --picture out.png";
-        let (code, said) = interrupt(&folder, words, signal, 0);
+        let (code, said) = interrupt(&folder, words, signal, 0, Duration::ZERO);
         assert_eq!(
             (code, said.as_str()),
             (Some(130), "error: interrupted; nothing was written\n")
@@ -94,6 +90,7 @@ fn writing_can_be_interrupted() {
             &format!("run in.npy --layout txy {alphas} -o out.npz"),
             "-INT",
             1 << 20,
+            Duration::ZERO,
         );
         if code == Some(0) {
             continue;
@@ -107,4 +104,29 @@ fn writing_can_be_interrupted() {
         return;
     }
     panic!("every run ended before it was interrupted");
+}
+
+#[test]
+fn an_analysis_on_a_gpu_can_be_interrupted() {
+    let Some(adapter) = gpu::adapter() else {
+        return;
+    };
+    for backend in ["gpu", "auto --gpu require"] {
+        // While the GPU is being made ready, and among its batches.
+        for milliseconds in [0, 100, 3000] {
+            let folder = Folder::new();
+            zeros(&folder, 41, 63, 2_000_000);
+            let words = format!(
+                "run in.npy --layout txy --memory-limit 1TiB --backend {backend} --adapter {adapter} -o out.npz --report out.json"
+            );
+            let time = Duration::from_millis(milliseconds);
+            let (code, said) = interrupt(&folder, &words, "-INT", 0, time);
+            assert_eq!(
+                (code, said.as_str()),
+                (Some(130), "error: interrupted; nothing was written\n"),
+                "{backend} after {time:?}"
+            );
+            assert_eq!(folder.names(), ["in.npy"]);
+        }
+    }
 }

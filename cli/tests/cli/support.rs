@@ -1,12 +1,12 @@
 //! A folder with files in it, arrays as NumPy writes them, and the program itself.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use ndarray::{Array3, Array4, ArrayView3};
-use peakmask::{Analysis, Element, Options};
+use peakmask::{Analysis, Backend, Element, Options};
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -55,31 +55,54 @@ impl Folder {
         names
     }
 
+    /// The program in this folder, whatever the environment of the tests says about GPUs.
     pub(crate) fn command(&self, words: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_peakmask"));
         command
             .args(words.split_whitespace())
             .current_dir(self.0.path())
+            .env_remove("PEAKMASK_ADAPTER")
+            .env_remove("PEAKMASK_GPU")
+            // A layer of Mesa's, which complains on the standard error where there is no desktop.
+            .env("NODEVICE_SELECT", "1")
             .stdin(Stdio::null());
         command
     }
 
-    /// Runs the program with the words of a command line.
-    pub(crate) fn peakmask(&self, words: &str) -> Outcome {
-        outcome(self.command(words))
+    /// Runs the program with the words of a command line and these variables in the environment.
+    fn run(&self, words: &str, environment: &[(&str, &str)]) -> Outcome {
+        let mut command = self.command(words);
+        command.envs(environment.iter().copied());
+        outcome(command)
     }
 
     /// Runs the program, which must succeed.
     pub(crate) fn succeed(&self, words: &str) -> Outcome {
-        let outcome = self.peakmask(words);
+        self.succeed_where(&[], words)
+    }
+
+    /// Runs the program in an environment in which it must succeed.
+    pub(crate) fn succeed_where(&self, environment: &[(&str, &str)], words: &str) -> Outcome {
+        let outcome = self.run(words, environment);
         assert_eq!(outcome.code, Some(0), "{words}: {}", outcome.stderr);
         outcome
     }
 
     /// Runs the program, which must fail with this code and one sentence that holds these words, and leave no file.
     pub(crate) fn fail(&self, words: &str, code: i32, expected: &[&str]) -> Outcome {
+        self.fail_where(&[], words, code, expected)
+    }
+
+    /// Runs the program in an environment in which it must fail.
+    pub(crate) fn fail_where(
+        &self,
+        environment: &[(&str, &str)],
+        words: &str,
+        code: i32,
+        expected: &[&str],
+    ) -> Outcome {
         let before = self.names();
-        let outcome = self.peakmask(words);
+        let outcome = self.run(words, environment);
         assert_eq!(outcome.code, Some(code), "{words}: {}", outcome.stderr);
         for word in expected {
             assert!(
@@ -101,6 +124,11 @@ impl Folder {
         );
         assert_eq!(self.names(), before, "{words}: files were left");
         outcome
+    }
+
+    /// A JSON file.
+    pub(crate) fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.read(name)).expect("valid JSON")
     }
 }
 
@@ -148,6 +176,19 @@ pub(crate) fn npy_bytes(version: u8, shift: usize, header: &str, data: &[u8]) ->
 pub(crate) fn header(descr: &str, fortran: bool, shape: &str) -> String {
     let fortran = if fortran { "True" } else { "False" };
     format!("{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, }}")
+}
+
+/// A `(t, x, y)` file of zeros that takes no room on the disk.
+pub(crate) fn zeros(folder: &Folder, n_x: usize, n_y: usize, n_t: usize) {
+    let header = header("'<f4'", false, &format!("({n_t}, {n_x}, {n_y})"));
+    let start = npy_bytes(1, 0, &header, &[]);
+    let length = start.len() + n_x * n_y * n_t * 4;
+    folder.write("in.npy", &start);
+    let file = File::options()
+        .write(true)
+        .open(folder.path("in.npy"))
+        .expect("the input");
+    file.set_len(length as u64).expect("a file with a hole");
 }
 
 /// The element types of a posterior, as bytes.
@@ -250,8 +291,8 @@ pub(crate) fn posterior<T: Float>(n_x: usize, n_y: usize, n_t: usize) -> Array3<
 
 /// What the library says.
 pub(crate) fn expected<T: Float>(p: ArrayView3<'_, T>, alphas: &[f64]) -> Analysis<T> {
-    peakmask::analyze(p, &Options::new().alphas(alphas.iter().copied()))
-        .expect("the library accepts it")
+    let options = Options::new().backend(Backend::Cpu);
+    peakmask::analyze(p, &options.alphas(alphas.iter().copied())).expect("the library accepts it")
 }
 
 /// Compares a result file, read by a library that the program does not use, with the library's answer, to the bit.
@@ -260,7 +301,7 @@ pub(crate) fn assert_result<T: Float + ndarray_npy::ReadableElement>(
     alphas: &[f64],
     expected: &Analysis<T>,
 ) {
-    let mut file = ndarray_npy::NpzReader::new(fs::File::open(path).expect("the result is there"))
+    let mut file = ndarray_npy::NpzReader::new(File::open(path).expect("the result is there"))
         .expect("an archive");
     let names = file.names().expect("names");
     assert_eq!(
