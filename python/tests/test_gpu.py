@@ -54,6 +54,11 @@ def test_the_cpu_is_a_promise_and_auto_says_why(openfield):
     assert ("no_gpu" in auto.report) == (auto.report["gpu_bins"] == 0)
 
 
+def test_the_engine_is_in_the_wheel():
+    reason = peakmask.analyze(bumps(5, 6, 70), 0.5).report.get("no_gpu", "")
+    assert "no GPU engine" not in reason
+
+
 def run(code, **environment):
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
