@@ -13,11 +13,14 @@
 //! | `fresh` | the job into fresh outputs (`analyze`), every byte of them read |
 //! | `peaks_only` | no alpha: peaks into warm columns |
 //! | `masks_only` | no peaks: masks into warm arrays |
-//! | `floor` | XOR of the input's 64-bit words, and `fill` of the same warm masks, on as many threads |
+//! | `floor` | XOR of the input's 64-bit words, and `fill` of the same warm masks, on as many threads of the CPU |
 //!
-//! Before anything is timed, some time bins are compared with a slow answer, and warm with fresh outputs, and
-//! peaks and masks alone with those of the whole job. A floor
-//! whose read is slower than 80 % of a copy is no floor: the bench fails.
+//! Each on `cpu_01`, on `cpu_` with all cores, on `gpu`, and on `auto`, which is both on one queue. One GPU is opened for
+//! all: what `PEAKMASK_ADAPTER` names, or the best one; software is timed only if it is named.
+//!
+//! Before anything is timed, some time bins are compared with a slow answer, and, on every engine, warm with fresh
+//! outputs, and peaks and masks alone with those of the whole job. A floor whose read is slower than 80 % of a copy is
+//! no floor: the bench fails.
 //!
 //! `PEAKMASK_BENCH_BINS=20000,65536` sets the numbers of time bins: the first has every case, the others `f64` alone.
 //! `PEAKMASK_BENCH_PAGES=default` leaves the input's pages to the operating system; huge pages are advised otherwise.
@@ -28,6 +31,8 @@ mod bed;
 mod case;
 #[path = "support/check.rs"]
 mod check;
+#[path = "support/engine.rs"]
+mod engine;
 #[path = "support/floor.rs"]
 mod floor;
 #[path = "support/inputs.rs"]
@@ -44,7 +49,8 @@ mod value;
 use std::io::Write;
 use std::time::Duration;
 
-use case::{Case, cases, threads};
+use case::{Case, cases, engines};
+use engine::Engine;
 use jobs::jobs;
 use suite::{Figure, Suite, measure};
 use value::Value;
@@ -66,7 +72,7 @@ fn main() {
     }
 }
 
-/// Every job on every number of threads.
+/// Every job on every engine.
 struct EndToEnd;
 
 impl Suite for EndToEnd {
@@ -74,12 +80,16 @@ impl Suite for EndToEnd {
 
     fn figures<T: Value>() -> Vec<Figure<T>> {
         let figures = |(topic, job)| {
-            threads().into_iter().map(move |threads| Figure {
-                topic,
-                name: format!("cpu_{threads:02}"),
-                threads,
-                job,
-            })
+            let floor = topic == "floor";
+            let engines = engines().iter().copied();
+            engines
+                .filter(move |engine| !floor || matches!(engine, Engine::Cpu(_)))
+                .map(move |engine| Figure {
+                    topic,
+                    name: engine.to_string(),
+                    engine,
+                    job,
+                })
         };
         jobs::<T>().into_iter().flat_map(figures).collect()
     }
@@ -112,8 +122,9 @@ fn growth(cases: &[Case], words: &[&str]) {
         let mut beds = [fewest, most].map(|n_t| (n_t, Case { n_t, ..case }.bed::<f32>()));
         let mut rounds: Vec<[f64; 2]> = (0..ROUNDS)
             .map(|_| {
-                beds.each_mut()
-                    .map(|(n_t, bed)| bed.reanalyse(1).seconds.total * 1e6 / *n_t as f64)
+                beds.each_mut().map(|(n_t, bed)| {
+                    bed.reanalyse(Engine::Cpu(1)).seconds.total * 1e6 / *n_t as f64
+                })
             })
             .collect();
         rounds.sort_by(|a, b| (a[1] / a[0]).total_cmp(&(b[1] / b[0])));
@@ -140,11 +151,11 @@ fn named(case: Case, words: &[&str]) -> bool {
 /// Times the jobs in turn, round after round, so that a drift of the machine meets all of them.
 fn lines<T: Value>(case: Case) -> Vec<String> {
     let mut bed = case.bed::<T>();
-    let line = |threads: usize| {
+    let line = |&engine: &Engine| {
         let mut times = [const { Vec::new() }; 5];
         for _ in 0..ROUNDS {
             for (times, (_, job)) in times.iter_mut().zip(jobs::<T>()) {
-                times.push(job(&mut bed, threads).as_secs_f64() * 1e6 / case.n_t as f64);
+                times.push(job(&mut bed, engine).as_secs_f64() * 1e6 / case.n_t as f64);
             }
         }
         let [warm, fresh, peaks, masks, floor] = times.map(|mut times| {
@@ -154,7 +165,7 @@ fn lines<T: Value>(case: Case) -> Vec<String> {
         let middle = |times: &[f64]| times[times.len() / 2];
         format!(
             "{:36} {:8.3}{:8.3}{:8.3}{:8.3}{:8.3}{:12.2}{:13.2}  {:.3}-{:.3}",
-            format!("{}/cpu_{threads:02}", case.shape_and_type()),
+            format!("{}/{engine}", case.shape_and_type()),
             middle(&warm),
             middle(&fresh),
             middle(&peaks),
@@ -166,5 +177,5 @@ fn lines<T: Value>(case: Case) -> Vec<String> {
             warm[ROUNDS - 1],
         )
     };
-    threads().into_iter().map(line).collect()
+    engines().iter().map(line).collect()
 }

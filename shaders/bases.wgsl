@@ -1,12 +1,13 @@
-// Bases: the rims of plateaus.
+// Bases: the peaks of every lane in row-major order, each with the height of its group's rim.
 //
 // Reads: Values, Peaks. Writes: Bases.
 // Bases: for each peak its cell, its value, and the highest value among the non-peak neighbours of the eight-connected
 // group of peak cells to which it belongs. A group is a set and its rim's maximum a comparison, so no order matters.
 //
-// A peak on its own has its base in its eight neighbours, and is left to the collection. The cells of a group pass the
-// highest cell of their rims on to each other, in sweeps down and up, until all hold the same: a least fixpoint. One
-// invocation a lane; every iteration is one word or one tied cell, and a sweep may end anywhere and go on later.
+// A peak on its own has its base in its eight neighbours, and is left to the collection, as is the order. The cells of a
+// group pass the highest cell of their rims on to each other, in sweeps down and up, until all hold the same: a least
+// fixpoint. One invocation a lane; every iteration is one word or one tied cell, and a sweep may end anywhere and go on
+// later.
 
 const DONE: u32 = 1u;
 const UPWARD: u32 = 2u;

@@ -1,8 +1,8 @@
-// Flood: the cells that are connected to the dominant cell.
+// Flood: the cells of every lane that are connected to its dominant cell through cells above the level.
 //
 // Reads: Live, Dominant, Above. Writes: Filled.
-// Filled: in a live lane, the least set that holds the dominant cell and, with every cell, its neighbours that are Above:
-// four of them, or eight. A least fixpoint, which any order of steps reaches.
+// Filled: in a live lane, the least set that holds the dominant cell and every cell of Above that touches a cell of the
+// set, by four or eight neighbours. The least fixpoint of a monotone update, so no order matters.
 //
 // One invocation for each lane and alpha sweeps over the map's rows, down and up in turn, word by word: a row takes what
 // lies beside its cells in the row before, and fills its runs to the right by a carry, then to the left by the same carry

@@ -1,9 +1,11 @@
-// Peaks: local maxima.
+// Peaks: the local maxima of every lane.
 //
 // Reads: Values, Live, Floor. Writes: Peaks.
-// Peaks: the cells of a live lane that exceed its floor and are at least as high as each of their neighbours, eight or,
-// at the border, fewer. A comparison per cell and lane, so no order matters. Those of them that equal a neighbour, ties,
-// are cells of plateaus or beside shoulders, and their bases need a look at the plateau.
+// Peaks: set where a live lane's value exceeds its Floor and is `>=` all of the eight neighbours that exist. A per-cell
+// map, so no order matters.
+//
+// Peaks that equal a neighbour, ties, are cells of plateaus or beside shoulders, and their bases need a look at the
+// plateau.
 
 // The highest of a column of up to three cells, around map row `row`, without the row's own cell if `hollow`.
 fn column(row: u32, y: u32, t: u32, hollow: bool) -> Key {

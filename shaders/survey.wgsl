@@ -1,10 +1,11 @@
-// Survey: minimum, maximum, first maximum and NaN of every lane, and its thresholds.
+// Survey: minimum, maximum, first maximum and NaN of every lane.
 //
-// Reads: Values. Writes: Live, Floor, Dominant, Levels.
+// Reads: Values. Writes: Live, Floor, Dominant.
 // Live: no NaN among the lane's cells, and its maximum exceeds its minimum. Floor: its minimum. Dominant: the first
 // cell, in row-major order, that holds its maximum. Per lane and by comparison alone, so no order of lanes matters.
 //
-// A lane's cells are surveyed in blocks, by invocations of their own; then their findings come together.
+// A lane's cells are surveyed in blocks, by invocations of their own; then their findings come together, and Levels are
+// written too: each alpha times the value of the dominant cell, for which the CPU engine has floats.
 
 @compute @workgroup_size(GROUP)
 fn survey(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {

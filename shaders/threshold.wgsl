@@ -1,8 +1,7 @@
-// Threshold: the cells whose value reaches their lane's level.
+// Threshold: the cells of every lane that reach one alpha's level.
 //
 // Reads: Values, Levels. Writes: Above.
-// Above: `value >= level`, a comparison per cell and lane; a level that is NaN is reached by none. The same whatever
-// the order of cells.
+// Above: set where `value >= level`; a NaN level is reached nowhere. A per-cell map, so no order matters.
 
 // The level of an alpha, or, beyond the last alpha, what no cell reaches.
 fn level_of(a: u32, t: u32) -> Key {

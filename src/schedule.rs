@@ -585,7 +585,9 @@ impl<T: Element> Gathering<'_, T> {
     }
 }
 
-fn ended<'a>(halt: Halt, batches: Vec<Batch<'a>>) -> Ended<'a> {
+fn ended<'a>(halt: Halt, mut batches: Vec<Batch<'a>>) -> Ended<'a> {
+    // Who takes an empty batch believes that all is done.
+    batches.retain(|batch| !batch.bins.is_empty());
     match halt {
         Halt::Stopped => Ended::Stopped,
         Halt::Failed(reason) => Ended::Failed(reason, batches),
@@ -719,6 +721,141 @@ mod tests {
             };
             assert!(message.contains("bin 5000 is more"), "{message}");
             assert!(run_slow(600, threads).0.is_ok(), "the next analysis runs");
+        }
+    }
+
+    /// Finds one peak of height t in every bin t, and every cell in every mask; fails when it has no call left.
+    #[cfg(feature = "gpu")]
+    struct Failing {
+        calls_left: usize,
+    }
+
+    #[cfg(feature = "gpu")]
+    impl Engine<f64> for Failing {
+        fn run(
+            &mut self,
+            call: &Call<'_, '_, f64>,
+            marks: &mut Marks<f64>,
+            _: &mut Seconds,
+        ) -> Result<usize, Halt> {
+            use crate::gpu::{Failure, FailureKind};
+            self.calls_left = self.calls_left.checked_sub(1).ok_or_else(|| {
+                Halt::Failed(Failure {
+                    kind: FailureKind::Lost,
+                    stage: "a test",
+                    message: "no call is left".to_owned(),
+                })
+            })?;
+            let bins = call.bins.clone();
+            let done = bins.len().min(30);
+            marks.start(bins.len(), 6);
+            marks.fill(&vec![0xff; 6 * bins.len().div_ceil(8)]);
+            if call.task.peaks {
+                for t in bins.start..bins.start + done {
+                    marks.peaks.counts.push(1);
+                    marks.peaks.cells.push(0);
+                    marks.peaks.heights.push(t as f64);
+                    marks.peaks.bases.push(0.0);
+                }
+            }
+            Ok(done)
+        }
+
+        fn alphas(&self) -> usize {
+            1
+        }
+    }
+
+    /// The far end's engine fails in any call, also between two alphas of a part: what it had is given back, done by the
+    /// CPU, and nothing is done twice.
+    #[cfg(feature = "gpu")]
+    #[test]
+    fn what_a_failing_engine_gives_back_is_done_once_and_in_order() {
+        let zeros = Array3::zeros((2, 3, 1_000));
+        let p = Posterior::new(zeros.view()).unwrap();
+        let options = Options::new()
+            .alphas([0.1, 0.2])
+            .threads(1)
+            .memory_guard(MemoryGuard::Off);
+        let plan = Plan::new(p.shape(), f64::DTYPE, &options);
+        for calls_left in 0..=30 {
+            let mut masks = [(); 2].map(|()| Array3::from_elem((2, 3, 1_000), false));
+            let mut peaks = Peaks::new();
+            let run = Run {
+                p: &p,
+                options: &options,
+                plan: &plan,
+                started: Instant::now(),
+                stop: Stop::default(),
+                queue: Mutex::new(Queue {
+                    rest: Batch {
+                        bins: 0..1_000,
+                        masks: masks.iter_mut().map(|mask| mask.view_mut()).collect(),
+                        in_turn: true,
+                    },
+                    returned: Vec::new(),
+                    away: 0,
+                }),
+                queue_changed: Condvar::new(),
+                gathering: Mutex::new(Gathering {
+                    next: 0,
+                    waiting: BTreeMap::new(),
+                    later: BTreeMap::new(),
+                    peaks: &mut peaks,
+                    budget: Budget::new(plan.estimate, &options).unwrap(),
+                }),
+                appended: Condvar::new(),
+                done: AtomicUsize::new(0),
+                done_by_second: AtomicUsize::new(0),
+                outcome: Mutex::new(Outcome {
+                    running: 1,
+                    seconds: Seconds::default(),
+                    error: None,
+                }),
+                finished: Condvar::new(),
+            };
+            // Three batches of 100 bins, in four parts each, with two calls for each part.
+            let mut engine = Failing { calls_left };
+            let mut marks = Marks::new(0);
+            for _ in 0..3 {
+                let batch = Batch {
+                    in_turn: false,
+                    ..lock(&run.queue).rest.take_last(100)
+                };
+                match run.complete(&mut engine, batch, &mut marks, &mut Seconds::default()) {
+                    Ok(bins) => assert_eq!(bins, 100),
+                    Err(Ended::Failed(_, batches)) => {
+                        lock(&run.queue).returned.extend(batches);
+                        break;
+                    }
+                    Err(_) => panic!("it fails, and nothing else"),
+                }
+            }
+            let by_far_end = run.done.load(Ordering::Relaxed);
+            // Whole parts alone count: of 30, 30, 30 and 10 bins.
+            let parts = (calls_left / 2).min(12);
+            assert_eq!(
+                by_far_end,
+                parts / 4 * 100 + parts % 4 * 30,
+                "{calls_left} calls"
+            );
+            run.work(|| Failing {
+                calls_left: usize::MAX,
+            });
+            run.gather().unwrap();
+            assert_eq!(run.done.into_inner(), 1_000, "{calls_left} calls");
+            assert!(run.outcome.into_inner().unwrap().error.is_none());
+            drop(run.queue);
+            assert!(
+                peaks.offsets.iter().copied().eq(0..=1_000),
+                "{calls_left} calls"
+            );
+            let heights = (0..1_000).map(f64::from);
+            assert!(
+                peaks.heights.iter().copied().eq(heights),
+                "{calls_left} calls"
+            );
+            assert!(masks.iter().flatten().all(|&set| set), "{calls_left} calls");
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! `tests/data/README.md` says where the files come from. Prominences are compared by value, since the reference leaves
 //! the sign of a zero open; all else to the bit.
+//!
+//! `PEAKMASK_TEST_DATA` names the folder of the files where they do not lie beside the sources.
 
 mod oracle;
 #[expect(dead_code, reason = "a part of it serves the other test targets")]
@@ -77,9 +79,15 @@ impl<T: Float + ReadableElement> Golden<T> {
 }
 
 fn open(file: &str) -> NpzReader<File> {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "data", file]
-        .iter()
-        .collect();
+    let data = std::env::var_os("PEAKMASK_TEST_DATA").map_or_else(
+        || {
+            [env!("CARGO_MANIFEST_DIR"), "tests", "data"]
+                .iter()
+                .collect()
+        },
+        PathBuf::from,
+    );
+    let path = data.join(file);
     let opened = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     NpzReader::new(opened).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

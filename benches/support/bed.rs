@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use bytemuck::Pod;
 use ndarray::{Array3, ArrayViewMut3};
-use peakmask::{Analysis, Element, MemoryGuard, Options, Peaks, Report, analyze, analyze_into};
+use peakmask::{Analysis, Element, Options, Peaks, Report, analyze, analyze_into};
 
+use crate::engine::{Engine, cores};
 use crate::floor;
 use crate::stack::Stack;
 
-/// Runs something on a bed, on a number of threads, and says how long it took.
-pub(crate) type Job<T> = fn(&mut Bed<T>, usize) -> Duration;
+/// Has an engine run something on a bed, and says how long it took.
+pub(crate) type Job<T> = fn(&mut Bed<T>, Engine) -> Duration;
 
 /// An input with outputs to reuse.
 pub(crate) struct Bed<T> {
@@ -24,11 +25,10 @@ pub(crate) struct Bed<T> {
 }
 
 impl<T: Element + Pod> Bed<T> {
-    /// Analyses the input once; the arrays that come back are the warm outputs from then on.
+    /// Analyses the input once, on the CPU; the arrays that come back are the warm outputs from then on.
     pub(crate) fn new(stack: Stack<T>, alphas: &[f64]) -> Self {
         let mut bed = Self::cold(stack, alphas);
-        let all = std::thread::available_parallelism().map_or(1, usize::from);
-        bed.keep(bed.analysis(all));
+        bed.keep(bed.analysis(Engine::Cpu(cores())));
         bed
     }
 
@@ -64,46 +64,41 @@ impl<T: Element + Pod> Bed<T> {
     }
 
     /// The whole job into fresh arrays.
-    pub(crate) fn analysis(&self, threads: usize) -> Analysis<T> {
-        analyze(self.stack.view(), &options(&self.alphas, threads)).expect("an analysis")
+    pub(crate) fn analysis(&self, engine: Engine) -> Analysis<T> {
+        analyze(self.stack.view(), &options(&self.alphas, engine)).expect("an analysis")
     }
 
     /// The whole job into the warm outputs.
-    pub(crate) fn reanalyse(&mut self, threads: usize) -> Report {
+    pub(crate) fn reanalyse(&mut self, engine: Engine) -> Report {
         run(
             &self.stack,
-            &options(&self.alphas, threads),
+            &options(&self.alphas, engine),
             &mut self.masks,
             &mut self.peaks,
         )
     }
 
     /// The peaks alone, into the warm columns.
-    pub(crate) fn peaks_only(&mut self, threads: usize) -> Report {
-        run(
-            &self.stack,
-            &options(&[], threads),
-            &mut [],
-            &mut self.peaks,
-        )
+    pub(crate) fn peaks_only(&mut self, engine: Engine) -> Report {
+        run(&self.stack, &options(&[], engine), &mut [], &mut self.peaks)
     }
 
     /// The masks alone, into the warm ones.
-    pub(crate) fn masks_only(&mut self, threads: usize) -> Report {
+    pub(crate) fn masks_only(&mut self, engine: Engine) -> Report {
         run(
             &self.stack,
-            &options(&self.alphas, threads).peaks(false),
+            &options(&self.alphas, engine).peaks(false),
             &mut self.masks,
             &mut self.no_peaks,
         )
     }
 
     /// Panics unless the masks made without peaks are the warm ones.
-    pub(crate) fn assert_masks_only(&mut self, threads: usize) {
+    pub(crate) fn assert_masks_only(&mut self, engine: Engine) {
         let whole_job = self.masks.clone();
         // Leaves no mask as it was.
-        self.floor(threads);
-        self.masks_only(threads);
+        self.floor(engine);
+        self.masks_only(engine);
         assert!(
             self.masks == whole_job,
             "masks made without peaks differ from those of the whole job"
@@ -112,9 +107,9 @@ impl<T: Element + Pod> Bed<T> {
         assert!(self.no_peaks.is_empty(), "peaks, though left out");
     }
 
-    /// Time of the floor: XOR of the input, `fill` of the warm masks.
-    pub(crate) fn floor(&mut self, threads: usize) -> Duration {
-        let pool = floor::pool(threads);
+    /// Time of the floor, on as many threads: XOR of the input, `fill` of the warm masks.
+    pub(crate) fn floor(&mut self, engine: Engine) -> Duration {
+        let pool = floor::pool(engine.threads());
         let start = Instant::now();
         let sum = floor::read(self.stack.words(), &pool);
         for mask in &mut self.masks {
@@ -136,9 +131,6 @@ fn run<T: Element + Pod>(
     analyze_into(stack.view(), options, &mut masks, peaks).expect("an analysis")
 }
 
-fn options(alphas: &[f64], threads: usize) -> Options {
-    Options::new()
-        .alphas(alphas.iter().copied())
-        .threads(threads)
-        .memory_guard(MemoryGuard::Off)
+fn options(alphas: &[f64], engine: Engine) -> Options {
+    Options::from(engine).alphas(alphas.iter().copied())
 }

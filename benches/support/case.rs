@@ -1,7 +1,13 @@
 //! One input in one layout and type: its part of the ids, and its bed, checked before anything is timed on it.
 
+use std::io::Write;
+use std::sync::OnceLock;
+
+use peakmask::AdapterKind;
+
 use crate::bed::Bed;
 use crate::check;
+use crate::engine::{Engine, cores, gpu};
 use crate::floor;
 use crate::inputs::Kind;
 use crate::stack::{Layout, Pages};
@@ -53,18 +59,23 @@ impl Case {
                 "{mean} peaks a bin, not about {known}"
             );
         }
-        for threads in threads() {
-            bed.reanalyse(threads);
-            let fresh = bed.analysis(threads);
-            assert!(bed.masks() == fresh.masks, "warm and fresh masks differ");
-            assert!(*bed.peaks() == fresh.peaks, "warm and fresh peaks differ");
-            bed.peaks_only(threads);
+        let expected = bed.analysis(Engine::Cpu(cores()));
+        for &engine in engines() {
+            // Leaves no mask as it was.
+            bed.floor(engine);
+            bed.reanalyse(engine);
+            let fresh = bed.analysis(engine);
+            assert!(bed.masks() == expected.masks, "{engine}: warm masks");
+            assert!(fresh.masks == expected.masks, "{engine}: fresh masks");
+            assert!(*bed.peaks() == expected.peaks, "{engine}: warm peaks");
+            assert!(fresh.peaks == expected.peaks, "{engine}: fresh peaks");
+            bed.peaks_only(engine);
             assert!(
-                *bed.peaks() == fresh.peaks,
-                "peaks without masks differ from those of the whole job"
+                *bed.peaks() == expected.peaks,
+                "{engine}: peaks without masks differ from those of the whole job"
             );
-            bed.assert_masks_only(threads);
-            if self.timed {
+            bed.assert_masks_only(engine);
+            if let (true, Engine::Cpu(threads)) = (self.timed, engine) {
                 let speeds = floor::speeds(bed.stack().words(), &floor::pool(threads));
                 assert!(
                     speeds.read >= 0.8 * speeds.copy,
@@ -79,8 +90,7 @@ impl Case {
 
 /// The cases of this run: at the first number of time bins all of them, at the others those of `f64`.
 pub(crate) fn cases() -> Vec<Case> {
-    let given = |flag: &str| std::env::args().any(|argument| argument == flag);
-    let timed = given("--bench") && !given("--test");
+    let timed = timed();
     let mut cases = Vec::new();
     for (index, &n_t) in bin_counts(timed).iter().enumerate() {
         for kind in Kind::ALL {
@@ -102,12 +112,42 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// One thread, and one for each core.
-pub(crate) fn threads() -> Vec<usize> {
-    let all = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut threads = vec![1, all];
-    threads.dedup();
-    threads
+/// Whether figures count; otherwise each job runs once.
+fn timed() -> bool {
+    let given = |flag: &str| std::env::args().any(|argument| argument == flag);
+    given("--bench") && !given("--test")
+}
+
+/// The CPU on one thread, and on one for each core; then, where there is a GPU, that, and both together.
+pub(crate) fn engines() -> &'static [Engine] {
+    static ENGINES: OnceLock<Vec<Engine>> = OnceLock::new();
+    ENGINES.get_or_init(|| {
+        let mut engines = vec![Engine::Cpu(1), Engine::Cpu(cores())];
+        engines.dedup();
+        let said = match no_gpu() {
+            None => {
+                engines.extend([Engine::Gpu, Engine::Auto]);
+                gpu().map_or_else(ToString::to_string, |gpu| format!("GPU: {}", gpu.adapter()))
+            }
+            Some(why) => format!("Nothing of a GPU is measured: {why}"),
+        };
+        writeln!(std::io::stderr(), "{said}").expect("standard error");
+        engines
+    })
+}
+
+/// Why no GPU is measured. What software takes is of no interest to anybody who has not named it.
+fn no_gpu() -> Option<String> {
+    let context = match gpu() {
+        Ok(context) => context,
+        Err(error) if std::env::var("PEAKMASK_GPU").is_ok_and(|gpu| gpu == "require") => {
+            panic!("PEAKMASK_GPU=require: {error}")
+        }
+        Err(error) => return Some(error.to_string()),
+    };
+    let (adapter, named) = (context.adapter(), std::env::var_os("PEAKMASK_ADAPTER"));
+    (timed() && named.is_none() && adapter.kind == AdapterKind::Software)
+        .then(|| format!("{adapter} is timed where PEAKMASK_ADAPTER names it"))
 }
 
 fn bin_counts(timed: bool) -> Vec<usize> {

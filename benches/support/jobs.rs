@@ -11,23 +11,17 @@ use crate::bed::{Bed, Job};
 /// All jobs, by name.
 pub(crate) fn jobs<T: Element + Pod>() -> [(&'static str, Job<T>); 5] {
     [
-        ("end_to_end", |bed, threads| {
-            timed(|| bed.reanalyse(threads))
-        }),
-        ("fresh", |bed, threads| {
+        ("end_to_end", |bed, engine| timed(|| bed.reanalyse(engine))),
+        ("fresh", |bed, engine| {
             timed(|| {
-                let analysis = bed.analysis(threads);
+                let analysis = bed.analysis(engine);
                 black_box(read_all(&analysis));
                 // Freed after the clock has stopped.
                 analysis
             })
         }),
-        ("peaks_only", |bed, threads| {
-            timed(|| bed.peaks_only(threads))
-        }),
-        ("masks_only", |bed, threads| {
-            timed(|| bed.masks_only(threads))
-        }),
+        ("peaks_only", |bed, engine| timed(|| bed.peaks_only(engine))),
+        ("masks_only", |bed, engine| timed(|| bed.masks_only(engine))),
         ("floor", Bed::floor),
     ]
 }

@@ -6,13 +6,14 @@ use criterion::{Criterion, SamplingMode, Throughput};
 
 use crate::bed::Job;
 use crate::case::Case;
+use crate::engine::Engine;
 use crate::value::Value;
 
 /// One figure of a case; its id is `topic/shape/type/name`.
 pub(crate) struct Figure<T> {
     pub(crate) topic: &'static str,
     pub(crate) name: String,
-    pub(crate) threads: usize,
+    pub(crate) engine: Engine,
     pub(crate) job: Job<T>,
 }
 
@@ -53,7 +54,7 @@ fn measure_case<S: Suite, T: Value>(criterion: &mut Criterion, case: Case) {
         for figure in topic {
             group.bench_function(&figure.name, |bencher| {
                 let bed = bed.get_or_insert_with(|| case.bed::<T>());
-                bencher.iter_custom(|n| (0..n).map(|_| (figure.job)(bed, figure.threads)).sum());
+                bencher.iter_custom(|n| (0..n).map(|_| (figure.job)(bed, figure.engine)).sum());
             });
         }
         group.finish();

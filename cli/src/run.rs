@@ -109,10 +109,10 @@ fn run_as<T: Element + Pod + Into<f64>>(
 
 /// Refuses an engine that other options rule out.
 fn check_engine(args: &RunArgs) -> Result<(), Failure> {
-    let (engine, gpu_use) = match (args.backend, args.gpu.gpu) {
-        (engine @ Engine::Cpu, Some(gpu_use @ GpuUse::Require))
-        | (engine @ Engine::Gpu, Some(gpu_use @ GpuUse::Off)) => (engine, gpu_use),
-        _ => return Ok(()),
+    let ((engine @ Engine::Cpu, Some(gpu_use @ GpuUse::Require))
+    | (engine @ Engine::Gpu, Some(gpu_use @ GpuUse::Off))) = (args.backend, args.gpu.gpu)
+    else {
+        return Ok(());
     };
     Err(Failure::Input(format!(
         "--backend {} and --gpu {} contradict each other; leave one of them out",

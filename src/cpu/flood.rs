@@ -1,8 +1,8 @@
 //! Flood: the cells of every lane that are connected to its dominant cell through cells above the level.
 //!
-//! Reads: Above, Dominant. Writes: Filled.
-//! Filled: the least set that holds the dominant cell and every cell of Above that touches a cell of the set, by four or
-//! eight neighbours. The least fixpoint of a monotone update, so no order matters.
+//! Reads: Live, Dominant, Above. Writes: Filled.
+//! Filled: in a live lane, the least set that holds the dominant cell and every cell of Above that touches a cell of the
+//! set, by four or eight neighbours. The least fixpoint of a monotone update, so no order matters.
 
 use super::lanes::Word;
 use super::planes::Frame;

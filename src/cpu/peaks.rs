@@ -1,8 +1,8 @@
 //! Peaks: the local maxima of every lane.
 //!
 //! Reads: Values, Live, Floor. Writes: Peaks.
-//! Peaks: a bit by lane, set where a live lane's value exceeds its Floor and is `>=` all of the eight neighbours that
-//! exist. A per-cell map, so no order matters.
+//! Peaks: set where a live lane's value exceeds its Floor and is `>=` all of the eight neighbours that exist. A per-cell
+//! map, so no order matters.
 
 use super::lanes::{WIDTH, Word, deal, full, higher};
 use crate::Element;

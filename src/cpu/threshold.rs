@@ -1,7 +1,7 @@
 //! Threshold: the cells of every lane that reach one alpha's level.
 //!
 //! Reads: Values, Levels. Writes: Above.
-//! Above: a bit by lane, set where `value >= level`; a NaN level is reached nowhere. A per-cell map, so no order matters.
+//! Above: set where `value >= level`; a NaN level is reached nowhere. A per-cell map, so no order matters.
 
 use super::lanes::{WIDTH, Word, deal, full};
 use crate::Element;

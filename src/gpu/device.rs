@@ -155,9 +155,12 @@ impl Device {
         for scope in scopes.into_iter().rev() {
             errors.extend(pollster::block_on(scope.pop()));
         }
-        // A lost device raises no error of its own, but misleading ones.
-        self.alive(stage)?;
         let memory = |error: &wgpu::Error| matches!(error, wgpu::Error::OutOfMemory { .. });
+        // A lost device raises no error of its own, but misleading ones.
+        if errors.iter().any(|error| !memory(error)) {
+            self.settle();
+        }
+        self.alive(stage)?;
         let first = errors
             .iter()
             .find(|error| memory(error))
@@ -193,6 +196,14 @@ impl Device {
         }
     }
 
+    /// Waits for all that was submitted: only then may a lost device say so.
+    fn settle(&self) {
+        let _ = self.device.poll(wgpu::PollType::Wait {
+            submission_index: None,
+            timeout: Some(PATIENCE),
+        });
+    }
+
     /// Waits until the device has done a submission.
     pub(super) fn wait(
         &self,
@@ -203,6 +214,9 @@ impl Device {
             submission_index: Some(submission),
             timeout: Some(PATIENCE),
         });
+        if matches!(polled, Err(wgpu::PollError::WrongSubmissionIndex(..))) {
+            self.settle();
+        }
         self.alive(stage)?;
         match polled {
             Ok(_) => Ok(()),
@@ -234,6 +248,7 @@ impl Device {
         match answer.recv_timeout(PATIENCE) {
             Ok(Ok(())) => self.alive(stage),
             Ok(Err(error)) => {
+                self.settle();
                 self.alive(stage)?;
                 Err(failure(FailureKind::Rejected, error.to_string()))
             }

@@ -302,3 +302,159 @@ pub(super) fn groups(step: Step, sizes: &Sizes, plan: &GpuPlan, most: u64) -> [u
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::mem::offset_of;
+
+    use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+    use naga::{Module, TypeInner};
+
+    use super::*;
+
+    fn parsed(file: &str, dtype: Dtype) -> (Module, ModuleInfo) {
+        let source = source(file, dtype);
+        let module = naga::front::wgsl::parse_str(&source)
+            .unwrap_or_else(|error| panic!("{file}: {}", error.emit_to_string(&source)));
+        let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{file}: {}", error.emit_to_string(&source)));
+        (module, info)
+    }
+
+    /// `RowCells` as `row_cells`.
+    fn snake(array: Array) -> String {
+        let mut name = String::new();
+        for letter in format!("{array:?}").chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
+
+    #[test]
+    fn params_lie_where_shaders_look_for_them() {
+        macro_rules! offsets {
+            ($($field:ident)*) => { [$((stringify!($field), offset_of!(Params, $field))),*] };
+        }
+        let here = offsets! {
+            n_x n_y words lanes bins alphas survey_cells survey_blocks list_words list_blocks first_row rows room fold
+        };
+        for (file, _) in FILES {
+            let (module, _) = parsed(file, Dtype::F64);
+            let (_, ty) = module
+                .types
+                .iter()
+                .find(|(_, ty)| ty.name.as_deref() == Some("Params"))
+                .expect("shaders share Params");
+            let TypeInner::Struct { members, span } = &ty.inner else {
+                panic!("{ty:?}")
+            };
+            let there: Vec<_> = members
+                .iter()
+                .map(|member| {
+                    let name = member.name.as_deref().expect("members have names");
+                    (name, member.offset as usize)
+                })
+                .collect();
+            assert_eq!(here[..], there[..], "{file}");
+            assert_eq!(size_of::<Params>(), 4 * here.len());
+            assert!(*span as usize <= crate::plan::gpu::PARAMS_BYTES as usize);
+            assert_eq!(
+                (*span as usize).next_multiple_of(16),
+                size_of::<Params>().next_multiple_of(16)
+            );
+        }
+    }
+
+    #[test]
+    fn the_table_has_the_shaders_arrays_under_their_numbers() {
+        let here: BTreeMap<_, _> = Array::ALL
+            .iter()
+            .map(|&array| (array as u32, snake(array)))
+            .chain([(0, "p".to_owned())])
+            .collect();
+        for dtype in [Dtype::F32, Dtype::F64] {
+            let (module, _) = parsed("collect", dtype);
+            let there: BTreeMap<_, _> = module
+                .global_variables
+                .iter()
+                .filter_map(|(_, variable)| {
+                    let binding = variable.binding.as_ref()?;
+                    assert_eq!(binding.group, 0);
+                    Some((binding.binding, variable.name.clone().unwrap_or_default()))
+                })
+                .collect();
+            assert_eq!(here, there);
+        }
+    }
+
+    /// Bytes of an element of every array, as the plan counts them and as shaders have them.
+    #[test]
+    fn the_table_counts_the_bytes_that_shaders_use() {
+        for dtype in [Dtype::F32, Dtype::F64] {
+            let sizes = Sizes {
+                n_x: 1,
+                n_y: 1,
+                dtype,
+                alphas: 1,
+                peaks: true,
+                lanes: 1,
+                rows: 1,
+            };
+            let (module, _) = parsed("collect", dtype);
+            for (_, variable) in module.global_variables.iter() {
+                let Some(binding) = variable.binding.as_ref().filter(|b| b.binding > 0) else {
+                    continue;
+                };
+                let array = Array::ALL[binding.binding as usize - 1];
+                let TypeInner::Array { stride, .. } = module.types[variable.ty].inner else {
+                    panic!("{variable:?}")
+                };
+                let elements = match array {
+                    Array::Tally => 3,
+                    Array::RowValues => 2,
+                    _ => 1,
+                };
+                assert_eq!(
+                    array.bytes(&sizes),
+                    elements * u64::from(stride),
+                    "{array:?}"
+                );
+            }
+        }
+    }
+
+    /// A pipeline's layout is made of what its entry point uses, and takes neither more nor less.
+    #[test]
+    fn each_row_of_the_table_names_what_its_entry_point_uses() {
+        for dtype in [Dtype::F32, Dtype::F64] {
+            let mut entries = 0;
+            for (file, _) in FILES {
+                let (module, info) = parsed(file, dtype);
+                entries += module.entry_points.len();
+                for (number, entry) in module.entry_points.iter().enumerate() {
+                    let kernel = KERNELS
+                        .iter()
+                        .find(|kernel| (kernel.file, kernel.entry) == (file, &entry.name))
+                        .unwrap_or_else(|| panic!("{file}, {} is in no row", entry.name));
+                    let uses = info.get_entry_point(number);
+                    let mut used: Vec<_> = module
+                        .global_variables
+                        .iter()
+                        .filter(|&(variable, _)| !uses[variable].is_empty())
+                        .filter_map(|(_, variable)| Some(variable.binding.as_ref()?.binding))
+                        .collect();
+                    used.sort_unstable();
+                    let row = kernel.arrays.iter().map(|&array| array as u32);
+                    let row: Vec<_> = [0].into_iter().chain(row).collect();
+                    assert_eq!(used, row, "{file}, {}", entry.name);
+                }
+            }
+            assert_eq!(entries, KERNELS.len());
+        }
+    }
+}

@@ -10,6 +10,8 @@ mod probe;
 mod slot;
 
 pub(crate) use device::{Failure, FailureKind};
+#[cfg(test)]
+pub(crate) use kernels::{KERNELS, source};
 pub(crate) use opener::Opener;
 
 use std::ops::Range;

@@ -33,6 +33,7 @@ impl Opener {
     ) -> Result<Self, String> {
         static AT_EXIT: Once = Once::new();
         AT_EXIT.call_once(join_at_exit);
+        AT_THREAD_END.with(|_| ());
         let (sender, answer) = channel();
         let thread = std::thread::Builder::new()
             .name("peakmask-gpu-open".to_owned())
@@ -63,34 +64,58 @@ impl Opener {
     }
 }
 
-/// Drivers crash when the process ends while a device is being opened.
+/// Waits for drivers at the end of the thread that had one opened.
+///
+/// A process ends with the destructors of its main thread, then runs what was registered for its exit, the latest first.
+/// What drivers register comes later than anything that could be registered here, and a driver that is at work without
+/// what it has just taken down hangs or crashes: waiting has to come before all of that.
+struct AtThreadEnd;
+
+thread_local! {
+    static AT_THREAD_END: AtThreadEnd = const { AtThreadEnd };
+}
+
+impl Drop for AtThreadEnd {
+    fn drop(&mut self) {
+        join();
+    }
+}
+
+/// The second-best time to wait: for a process that ends by another thread's doing.
 #[expect(unsafe_code, reason = "a handler for the end of the process")]
 fn join_at_exit() {
-    extern "C" fn join() {
-        // Held by nobody who is alive, if not to be had: a fork may have come while another thread held it.
-        let Ok(mut running) = RUNNING.try_lock() else {
-            return;
-        };
-        if running
-            .iter()
-            .any(|&(process, _)| process != std::process::id())
-        {
-            // Handles of threads that do not exist here are not to be touched, not even to be dropped.
-            return std::mem::forget(std::mem::take(&mut *running));
-        }
-        let start = Instant::now();
-        // A driver that hangs must not keep the process for ever.
-        while running.iter().any(|(_, thread)| !thread.is_finished()) && start.elapsed() < PATIENCE
-        {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        for (_, thread) in running.drain(..) {
-            if thread.is_finished() {
-                let _ = thread.join();
-            }
-        }
+    extern "C" fn at_exit() {
+        join();
     }
     // SAFETY: the handler only reads a static that is never dropped, and cannot unwind. Where it is refused, the process
     // ends without waiting, as it would have.
-    unsafe { libc::atexit(join) };
+    unsafe { libc::atexit(at_exit) };
+}
+
+/// Drivers crash when the process ends while a device is being opened.
+fn join() {
+    let start = Instant::now();
+    // A driver that hangs must not keep the process for ever.
+    while is_any_running() && start.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn is_any_running() -> bool {
+    // Held by nobody who is alive, if not to be had: a fork may have come while another thread held it.
+    let Ok(mut running) = RUNNING.try_lock() else {
+        return false;
+    };
+    if running
+        .iter()
+        .any(|&(process, _)| process != std::process::id())
+    {
+        // Handles of threads that do not exist here are not to be touched, not even to be dropped.
+        std::mem::forget(std::mem::take(&mut *running));
+        return false;
+    }
+    for (_, thread) in running.extract_if(.., |(_, thread)| thread.is_finished()) {
+        let _ = thread.join();
+    }
+    !running.is_empty()
 }

@@ -330,8 +330,12 @@ impl<'r> Second<'r> {
             .gpus
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        if matches!(gpus, Gpus::Opening(_)) {
-            why = Some("all time bins were done before it was open and ready".to_owned());
+        if let Gpus::Opening(opener) = gpus {
+            // The answer may have come since somebody last looked.
+            why = Some(match opener.answer() {
+                Some(Err(reason)) => reason,
+                _ => "all time bins were done before it was open and ready".to_owned(),
+            });
         }
         let report = self.context.into_inner().map(|context| {
             let plan = self.plan.into_inner();

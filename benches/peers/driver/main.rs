@@ -11,11 +11,13 @@
 //! | line | answer |
 //! |---|---|
 //! | `about` | version, instruction set, cores, peaks, speeds of the floor's read and of a copy, bytes in huge pages |
-//! | `end_to_end N`, `fresh N`, `peaks_only N`, `masks_only N`, `floor N` | seconds of one such job on N threads |
+//! | `end_to_end N`, `fresh N`, `peaks_only N`, `masks_only N`, `floor N` | seconds of one such job on N threads; `gpu` or `auto` in place of N |
 //! | `dump FOLDER FIRST END` | writes the warm results of the time bins FIRST to END as `.npy` files |
 
 #[path = "../../support/bed.rs"]
 mod bed;
+#[path = "../../support/engine.rs"]
+mod engine;
 #[path = "../../support/floor.rs"]
 mod floor;
 #[path = "../../support/jobs.rs"]
@@ -31,6 +33,7 @@ use std::path::Path;
 
 use bed::Bed;
 use bytemuck::Pod;
+use engine::Engine;
 use jobs::jobs;
 use memmap2::Mmap;
 use ndarray::{Array1, Array2, Array4, ArrayBase, ArrayView3, Axis, s};
@@ -115,7 +118,7 @@ fn load<T: Element + Pod + ViewElement>(
 }
 
 fn serve<T: Element + Pod + WritableElement>(mut bed: Bed<T>) -> Outcome<()> {
-    bed.assert_masks_only(1);
+    bed.assert_masks_only(Engine::Cpu(1));
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let line = line?;
@@ -130,8 +133,8 @@ fn serve<T: Element + Pod + WritableElement>(mut bed: Bed<T>) -> Outcome<()> {
                 writeln!(out, "{{}}")?;
                 continue;
             }
-            [name, threads] => match jobs::<T>().iter().find(|(job, _)| job == name) {
-                Some((_, job)) => job(&mut bed, threads.parse()?),
+            [name, engine] => match jobs::<T>().iter().find(|(job, _)| job == name) {
+                Some((_, job)) => job(&mut bed, engine.parse()?),
                 None => return Err(format!("no such job: {line}").into()),
             },
             _ => return Err(format!("no such request: {line}").into()),
@@ -157,7 +160,7 @@ fn about<T: Element + Pod>(bed: &Bed<T>) -> Outcome<String> {
 
 /// Of the first job of this process: later ones would find memory that earlier ones left in the allocator's hands.
 fn memory<T: Element + Pod>(bed: &Bed<T>, threads: usize) -> Outcome<()> {
-    let (bytes, analysis) = resident::peak_beyond_now(|| bed.analysis(threads));
+    let (bytes, analysis) = resident::peak_beyond_now(|| bed.analysis(Engine::Cpu(threads)));
     let peaks = &analysis.peaks;
     let results: usize = analysis.masks.iter().map(ArrayBase::len).sum::<usize>()
         + size_of_val(&peaks.offsets[..])

@@ -1,7 +1,7 @@
 //! GPUs: every backend with the same bytes, reports that say what ran, and machines without a GPU.
 //!
 //! The GPU under test is the one that `PEAKMASK_ADAPTER` names, or the best one, software included. Where there is none
-//! its tests are skipped, unless `PEAKMASK_GPU=require` makes that a failure.
+//! its tests are skipped, unless `PEAKMASK_TEST_GPU=require` makes that a failure.
 
 use std::fs;
 use std::path::Path;
@@ -18,8 +18,8 @@ pub(crate) fn adapter() -> Option<&'static str> {
     static NAME: OnceLock<Option<String>> = OnceLock::new();
     let name = NAME.get_or_init(|| match GpuContext::open(&Options::new()) {
         Ok(context) => Some(context.adapter().name.clone()),
-        Err(error) if std::env::var("PEAKMASK_GPU").is_ok_and(|gpu| gpu == "require") => {
-            panic!("PEAKMASK_GPU=require: {error}")
+        Err(error) if std::env::var("PEAKMASK_TEST_GPU").is_ok_and(|gpu| gpu == "require") => {
+            panic!("PEAKMASK_TEST_GPU=require: {error}")
         }
         Err(error) => {
             eprintln!("SKIPPED everything that needs a GPU: {error}");
@@ -85,7 +85,7 @@ fn assert_gpu_at_work(report: &Value, adapter: &str) {
         .pointer("/run/gpu/kernel_seconds")
         .and_then(Value::as_object);
     match text(report, "/run/gpu/kernels_timed_by") {
-        "device" => assert_eq!(stages.map(|stages| stages.len()), Some(7), "{report:#}"),
+        "device" => assert_eq!(stages.map(serde_json::Map::len), Some(7), "{report:#}"),
         who => assert_eq!((who, stages), ("host", None)),
     }
 }
@@ -140,9 +140,11 @@ fn every_backend_writes_the_same_file_and_a_report_of_its_own() {
         number(&report, "/run/gpu/handed_over_bins") < 8,
         "{report:#}"
     );
-    assert_eq!(
-        number(&report, "/run/bytes_used"),
-        without_staging + number(&report, "/run/gpu/staging_bytes")
+    // More than that, where the GPU has no memory of its own.
+    let staging = number(&report, "/run/gpu/staging_bytes");
+    assert!(
+        number(&report, "/run/bytes_used") >= without_staging + staging,
+        "{report:#}"
     );
     assert_eq!(folder.read("gpu.npz"), folder.read("cpu.npz"));
 
@@ -273,9 +275,6 @@ fn options_that_contradict_each_other_are_refused() {
     for flags in ["--backend gpu --gpu off", "--backend cpu --gpu require"] {
         let words = format!("{RUN} out.npz {flags}");
         folder.fail(&words, 2, &["contradict each other"]);
-    }
-    for flags in ["--backend tpu", "--gpu maybe", "--adapter="] {
-        folder.fail(&format!("{RUN} out.npz {flags}"), 2, &[]);
     }
 }
 

@@ -271,9 +271,14 @@ fn arguments_that_make_no_sense() {
         ("--connectivity 6 -o out.npz", &["[possible values: 4, 8]"]),
         ("--layout yxt -o out.npz", &["[possible values: xyt, txy]"]),
         (
-            "--backend gpu -o out.npz",
-            &["[possible values: auto, cpu]"],
+            "--backend tpu -o out.npz",
+            &["[possible values: auto, cpu, gpu]"],
         ),
+        (
+            "--gpu maybe -o out.npz",
+            &["[possible values: off, require]"],
+        ),
+        ("--adapter= -o out.npz", &["--adapter <NAME>"]),
         (
             "--on-limit shrug -o out.npz",
             &["[possible values: error, warn]"],
@@ -340,13 +345,9 @@ fn outputs_that_cannot_be_written() {
 fn a_full_disk_leaves_nothing_behind() {
     let folder = Folder::new();
     folder.write("in.npy", &npy(posterior::<f64>(40, 40, 200).view(), PLAIN));
-    let mut shell = std::process::Command::new("sh");
     // A limit on the size of files stands for a disk that fills up.
     let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" run in.npy --alpha 0.5 -o out.npz";
-    shell
-        .args(["-c", script, env!("CARGO_BIN_EXE_peakmask")])
-        .current_dir(folder.path(""));
-    let outcome = outcome(shell);
+    let outcome = outcome(folder.shell(script));
     assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
     assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
     assert!(

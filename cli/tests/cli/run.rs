@@ -355,15 +355,8 @@ fn results_get_the_permissions_of_any_new_file() {
     let folder = Folder::new();
     folder.write("in.npy", &npy(posterior::<f64>(4, 4, 9).view(), PLAIN));
     for (umask, mode) in [("022", 0o644), ("027", 0o640)] {
-        let mut shell = std::process::Command::new("sh");
-        shell
-            .args([
-                "-c",
-                &format!("umask {umask}; exec \"$0\" run in.npy -o out.npz"),
-                env!("CARGO_BIN_EXE_peakmask"),
-            ])
-            .current_dir(folder.path(""));
-        assert_eq!(outcome(shell).code, Some(0));
+        let script = format!("umask {umask}; exec \"$0\" run in.npy -o out.npz");
+        assert_eq!(outcome(folder.shell(&script)).code, Some(0));
         let permissions = std::fs::metadata(folder.path("out.npz"))
             .expect("the result")
             .permissions();

@@ -19,6 +19,8 @@ pub(crate) struct Outcome {
     pub(crate) stderr: String,
 }
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_peakmask");
+
 /// A folder of its own for a test; relative paths lie in it.
 pub(crate) struct Folder(TempDir);
 
@@ -55,11 +57,25 @@ impl Folder {
         names
     }
 
-    /// The program in this folder, whatever the environment of the tests says about GPUs.
+    /// The program with the words of a command line.
     pub(crate) fn command(&self, words: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_peakmask"));
+        let mut command = self.here(PROGRAM);
+        command.args(words.split_whitespace());
         command
-            .args(words.split_whitespace())
+    }
+
+    /// A shell's script, in which the program is `"$0"`.
+    #[cfg(unix)]
+    pub(crate) fn shell(&self, script: &str) -> Command {
+        let mut command = self.here("sh");
+        command.args(["-c", script, PROGRAM]);
+        command
+    }
+
+    /// A command in this folder, whatever the environment of the tests says about GPUs.
+    fn here(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(self.0.path())
             .env_remove("PEAKMASK_ADAPTER")
             .env_remove("PEAKMASK_GPU")

@@ -1,0 +1,113 @@
+//! Faults planted in every stage's shader: each must be seen, or the tests that find none prove nothing.
+
+use ndarray::{Array3, Axis, concatenate};
+use peakmask::{GpuFault, GpuTuning};
+
+use crate::{Known, gpu_or_return, on};
+
+/// What is planted, stage by stage.
+const FAULTS: [(&str, GpuFault); 12] = [
+    (
+        "the last maximum instead of the first",
+        fault("survey", "exceeds(k, found.high)", "reaches(k, found.high)"),
+    ),
+    (
+        "a block of the survey is forgotten",
+        fault("survey", "var block = 1u;", "var block = 2u;"),
+    ),
+    (
+        "NaN counts for nothing",
+        fault("survey", "whole.nan |= part.nan;", ""),
+    ),
+    (
+        "the product is cut off, not rounded",
+        fault("survey", "if (up) {", "if (false) {"),
+    ),
+    (
+        "above, not at",
+        fault("threshold", "reaches(k, levels", "exceeds(k, levels"),
+    ),
+    (
+        "bits are not cleared",
+        fault("threshold", "above[a * plane + here] = 0u;", ""),
+    ),
+    (
+        "the flood stops after two sweeps",
+        fault(
+            "flood",
+            "(flags & (SECOND | CHANGED)) == SECOND",
+            "(flags & SECOND) == SECOND",
+        ),
+    ),
+    (
+        "the floor is a peak",
+        fault(
+            "peaks",
+            "exceeds(own, found.floor)",
+            "reaches(own, found.floor)",
+        ),
+    ),
+    (
+        "plateaus stop after two sweeps",
+        fault(
+            "bases",
+            "(flags & (SECOND | CHANGED)) == SECOND",
+            "(flags & SECOND) == SECOND",
+        ),
+    ),
+    (
+        "lanes change places",
+        fault("pack", "& 1u) << i;", "& 1u) << (31u - i);"),
+    ),
+    (
+        "a neighbour is forgotten",
+        fault(
+            "collect",
+            "best = highest_with(best, x + 1u, y + 1u, t);",
+            "",
+        ),
+    ),
+    (
+        "peaks of the lanes before are forgotten",
+        fault("collect", "rows += sums[i];", ""),
+    ),
+];
+
+const fn fault(file: &'static str, from: &'static str, to: &'static str) -> GpuFault {
+    GpuFault { file, from, to }
+}
+
+/// Maps of all kinds; then some whose cells lie at a level, just above it and just below.
+fn posterior() -> Known<f64> {
+    let drawn = [5, 6, 7].map(|seed| Known::<f64>::drawn(seed, [17, 40, 65]).p);
+    let mut rng = fastrand::Rng::with_seed(8);
+    let mut brinks = Array3::zeros((17, 40, 30));
+    for mut z in brinks.axis_iter_mut(Axis(2)) {
+        let height = 0.5 + rng.f64();
+        let level: f64 = 0.9 * height;
+        z.mapv_inplace(|_| [level.next_down(), level, level.next_up()][rng.usize(..3)]);
+        z[(8, 20)] = height;
+    }
+    let parts: Vec<_> = drawn
+        .iter()
+        .chain([&brinks])
+        .map(|part| part.view())
+        .collect();
+    let p = concatenate(Axis(2), &parts).expect("one shape of maps");
+    Known::new(p, [0.5, 0.9], false)
+}
+
+#[test]
+fn a_fault_in_any_stage_is_seen() {
+    let context = gpu_or_return!();
+    let known = posterior();
+    known.exact(&on(context, GpuTuning::default()));
+    for (what, fault) in FAULTS {
+        let tuning = GpuTuning {
+            fault: Some(fault),
+            ..Default::default()
+        };
+        let (_, difference) = known.analyze(&on(context, tuning));
+        assert!(difference.is_some(), "not seen: {what}");
+    }
+}

@@ -1,0 +1,130 @@
+//! Devices that are lost, and devices that are too small.
+
+use peakmask::{Backend, Error, GpuContext, GpuTuning, Options, analyze};
+
+use crate::{Known, corridors, gpu_or_return, on};
+
+/// A device of its own, for a test that destroys it.
+fn own_context() -> GpuContext {
+    GpuContext::open(&Options::new()).expect("it could be opened before")
+}
+
+fn losing(after: usize) -> GpuTuning {
+    GpuTuning {
+        batch: Some(64),
+        slots: Some(1),
+        lose_after: Some(after),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn a_lost_device_is_an_error_and_the_next_one_works() {
+    gpu_or_return!();
+    let known = Known::<f64>::drawn(2, [9, 20, 300]);
+    for after in [0, 1, 4] {
+        let context = own_context();
+        for tuning in [losing(after), GpuTuning::default()] {
+            let lost = analyze(known.p.view(), &known.options(&on(&context, tuning)));
+            let Err(Error::GpuFailed { adapter, reason }) = &lost else {
+                panic!(
+                    "lost after {after} batches: {:?}",
+                    lost.map(|found| found.report)
+                )
+            };
+            assert_eq!(*adapter, context.adapter().name);
+            assert!(reason.contains("lost"), "{reason}");
+            assert!(
+                lost.unwrap_err()
+                    .to_string()
+                    .contains(&context.adapter().name)
+            );
+        }
+        let report = known.exact(&on(&own_context(), GpuTuning::default()));
+        assert_eq!(report.gpu_bins, 300);
+    }
+}
+
+/// So many levels that let a flood through the whole of a corridor: work for the CPU.
+fn levels(n: usize) -> Vec<f64> {
+    (0..n).map(|k| 0.5 + 0.01 * k as f64).collect()
+}
+
+/// The GPU computes some batches and is lost in the next: the CPU does that one, and the rest.
+#[test]
+fn a_gpu_that_fails_half_way_gives_its_batch_back() {
+    gpu_or_return!();
+    let known = Known::by_cpu(corridors([64, 64, 3_000], false), levels(4), true);
+    let warm = Known::by_cpu(corridors([8, 8, 8], false), levels(4), true);
+    // How far the CPU comes meanwhile is not ours to say.
+    let both = (0..8).any(|_| {
+        let context = own_context();
+        let options = Options::new().gpu_context(&context).threads(1);
+        // Kernels are compiled beforehand, so that the GPU joins at once.
+        warm.exact(&options.clone().backend(Backend::Gpu));
+        let report = known.exact(&options.gpu_tuning(losing(1)));
+        assert_eq!(report.cpu_bins + report.gpu_bins, 3_000);
+        let lost = report.no_gpu.is_some_and(|why| why.contains("lost"));
+        lost && report.gpu_bins > 0 && report.cpu_bins > 0 && report.engine == "cpu+gpu"
+    });
+    assert!(
+        both,
+        "in none of eight runs was the GPU lost after its first batch"
+    );
+}
+
+#[test]
+fn a_device_that_is_too_small_is_an_error_or_no_help() {
+    let context = gpu_or_return!();
+    let known = Known::<f64>::drawn(6, [20, 30, 100]);
+    let options = on(
+        context,
+        GpuTuning {
+            binding: Some(4_000),
+            ..Default::default()
+        },
+    );
+    let refused = analyze(known.p.view(), &known.options(&options)).map(|found| found.report);
+    let Err(Error::GpuTooSmall {
+        n_x: 20,
+        n_y: 30,
+        needed,
+        limit: 4_000,
+        ..
+    }) = refused
+    else {
+        panic!("{refused:?}")
+    };
+    assert!(needed >= 20 * 30 * 8, "{needed}");
+    let stated =
+        |sentence: &str| sentence.contains(&needed.to_string()) && sentence.contains("4000");
+    let sentence = refused.unwrap_err().to_string();
+    assert!(stated(&sentence), "{sentence}");
+    let report = known.exact(&options.backend(Backend::Auto));
+    assert_eq!((report.cpu_bins, report.gpu_bins), (100, 0));
+    let why = report.no_gpu.expect("it was too small");
+    assert!(stated(&why), "{why}");
+}
+
+/// Opened beside the CPU, as for a caller who names an adapter and keeps nothing. The CPU has floods of seconds before it,
+/// which a GPU takes in a few sweeps.
+#[test]
+fn auto_has_both_engines_at_work() {
+    let context = gpu_or_return!();
+    let known = Known::by_cpu(corridors([1024, 1024, 48], false), levels(4), false);
+    let options = Options::new()
+        .peaks(false)
+        .backend(Backend::Auto)
+        .adapter(&context.adapter().name)
+        .threads(1);
+    let both = (0..4).any(|_| {
+        let report = known.exact(&options);
+        assert_eq!(report.cpu_bins + report.gpu_bins, 48);
+        assert!(
+            report.gpu_bins == 0 || report.no_gpu.is_none(),
+            "{report:?}"
+        );
+        report.cpu_bins > 0 && report.gpu_bins > 0 && report.engine == "cpu+gpu"
+    });
+    assert!(both, "in none of four runs did both engines take part");
+}
