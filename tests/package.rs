@@ -17,7 +17,7 @@ const NEEDED: [&str; 6] = [
 ];
 
 /// Folders whose files may be there.
-const FOLDERS: [&str; 3] = ["examples/", "shaders/", "src/"];
+const FOLDERS: [&str; 4] = ["benches/", "examples/", "shaders/", "src/"];
 
 const LARGEST: u64 = 10_000_000;
 

@@ -1,0 +1,429 @@
+"""What an analysis yields."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._core import __version__
+from ._inputs import Labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+
+class BinPeaks(NamedTuple):
+    """The peaks of one time bin: three columns of equal length k, in row-major order of (x, y)."""
+
+    coords: NDArray[np.int64]
+    """(k, 2): x and y, in cells from 0."""
+    prominences: NDArray[Any]
+    """(k,): in the unit of P."""
+    heights: NDArray[Any]
+    """(k,): P at the peaks."""
+
+
+class Peaks(Sequence[BinPeaks]):
+    """All peaks of all time bins, as flat columns; a sequence of time bins.
+
+    Peaks of time bin t are the rows ``offsets[t]`` to ``offsets[t + 1] - 1``, as ``indptr`` of a CSR matrix has it.
+
+    Attributes
+    ----------
+    offsets : ndarray of int64, shape (n_t + 1,)
+    coords : ndarray of int64, shape (N, 2)
+        x and y, in cells from 0; row-major within a bin.
+    prominences : ndarray of P's type, shape (N,)
+        Height minus the highest cell around the peak's plateau, in the unit of P; never NaN. A contrast with the
+        immediate surroundings, not topographic prominence.
+    heights : ndarray of P's type, shape (N,)
+        P at the peaks, to the bit.
+
+    Examples
+    --------
+    >>> import numpy as np, peakmask
+    >>> P = np.array([[[0.1, 0.2], [0.7, 0.2], [0.2, 0.6]]])  # a track of three cells, two time bins
+    >>> peaks = peakmask.analyze(P, []).peaks
+    >>> len(peaks), peaks.n_peaks, peaks.counts
+    (2, 2, array([1, 1]))
+    >>> coords, prominences, heights = peaks[1]
+    >>> coords, heights
+    (array([[0, 2]]), array([0.6]))
+    """
+
+    def __init__(
+        self,
+        offsets: NDArray[np.int64],
+        coords: NDArray[np.int64],
+        prominences: NDArray[Any],
+        heights: NDArray[Any],
+        labels: Labels = Labels(),  # noqa: B008 (frozen)
+    ) -> None:
+        self.offsets = offsets
+        self.coords = coords
+        self.prominences = prominences
+        self.heights = heights
+        self._labels = labels
+
+    def __len__(self) -> int:
+        """Count time bins."""
+        return len(self.offsets) - 1
+
+    @property
+    def n_peaks(self) -> int:
+        """Number of peaks in all time bins together."""
+        return len(self.heights)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of peaks in each time bin, shape (n_t,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def bins(self) -> NDArray[np.int64]:
+        """Time bin of each peak, shape (N,)."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), self.counts)
+
+    @property
+    def dominant(self) -> NDArray[np.int64]:
+        """Row of the dominant peak of each time bin, shape (n_t,); -1 in a bin without peaks.
+
+        The dominant peak is the first of greatest height.
+
+        Examples
+        --------
+        >>> import numpy as np, peakmask
+        >>> P = np.array([[[1.0, 3.0, 2.0, 1.0, 4.0], [5.0] * 5]]).transpose(0, 2, 1)  # the second bin is constant
+        >>> peaks = peakmask.analyze(P, []).peaks
+        >>> peaks.dominant
+        array([ 1, -1])
+        >>> peaks.coords[peaks.dominant[0]]
+        array([0, 4])
+        """
+        rows = np.full(len(self), -1, np.int64)
+        live = np.flatnonzero(self.counts)
+        if len(live):
+            starts = self.offsets[live]
+            highest = np.maximum.reduceat(self.heights, starts)
+            candidates = np.flatnonzero(self.heights == np.repeat(highest, self.counts[live]))
+            rows[live] = candidates[np.searchsorted(candidates, starts)]
+        return rows
+
+    @overload
+    def __getitem__(self, index: int) -> BinPeaks: ...
+    @overload
+    def __getitem__(self, index: slice) -> Peaks: ...
+    def __getitem__(self, index: int | slice) -> BinPeaks | Peaks:
+        """Give the peaks of one time bin, or of a run of them; views, no copies."""
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step != 1:
+                raise ValueError(f"time bins are sliced in steps of 1, not {step}; index them one by one")
+            stop = max(start, stop)
+            rows = slice(self.offsets[start], self.offsets[stop])
+            offsets = self.offsets[start : stop + 1] - self.offsets[start]
+            t = self._labels.t
+            labels = Labels(self._labels.names, self._labels.x, self._labels.y, t if t is None else t[start:stop])
+            return Peaks(offsets, self.coords[rows], self.prominences[rows], self.heights[rows], labels)
+        bin_ = range(len(self))[index]
+        rows = slice(self.offsets[bin_], self.offsets[bin_ + 1])
+        return BinPeaks(self.coords[rows], self.prominences[rows], self.heights[rows])
+
+    def to_dataframe(
+        self, *, x: ArrayLike | None = None, y: ArrayLike | None = None, t: ArrayLike | None = None
+    ) -> pd.DataFrame:
+        """One row for each peak.
+
+        Parameters
+        ----------
+        x, y : array_like, shape (n_x,), (n_y,), optional
+            Coordinates of the cells' centres in your units. Without them those of the labels that P had, else the
+            numbers of the cells.
+        t : array_like, shape (n_t,), optional
+            Times of the bins, likewise.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``bin``, ``t``, ``ix``, ``iy`` (cells from 0), ``x``, ``y``, ``height``, ``prominence``, ``dominant``.
+
+        Raises
+        ------
+        ImportError
+            Without pandas: ``pip install "peakmask[pandas]"``.
+        ValueError
+            When coordinates are too few, or do not fit the number of bins.
+
+        Examples
+        --------
+        >>> import numpy as np, peakmask
+        >>> P = np.array([[[0.1, 0.2], [0.7, 0.2], [0.2, 0.6]]])
+        >>> table = peakmask.analyze(P, []).peaks.to_dataframe(y=[2.5, 7.5, 12.5], t=[0.0, 0.25])
+        >>> print(table[["t", "iy", "y", "height"]].to_string(index=False))
+           t  iy    y  height
+        0.00   1  7.5     0.7
+        0.25   2 12.5     0.6
+        """
+        pandas = _optional("pandas")
+        bins = self.bins
+        dominant = np.zeros(self.n_peaks, bool)
+        rows = self.dominant
+        dominant[rows[rows >= 0]] = True
+        ix, iy = self.coords[:, 0], self.coords[:, 1]
+        return pandas.DataFrame(
+            {
+                "bin": bins,
+                "t": _at("t", t, self._labels.t, bins, len(self)),
+                "ix": ix,
+                "iy": iy,
+                "x": _at("x", x, self._labels.x, ix),
+                "y": _at("y", y, self._labels.y, iy),
+                "height": self.heights,
+                "prominence": self.prominences,
+                "dominant": dominant,
+            }
+        )
+
+    def __repr__(self) -> str:
+        """Say how many."""
+        return f"<{self.n_peaks:,} peaks in {len(self):,} time bins>"
+
+
+def _at(
+    axis: str, given: ArrayLike | None, labels: NDArray[Any] | None, cells: NDArray[Any], n: int | None = None
+) -> NDArray[Any]:
+    """Coordinates of cells or bins: as given, as labelled, or their numbers."""
+    coordinates = labels if given is None else np.asarray(given)
+    if coordinates is None:
+        return cells
+    needed = n if n is not None else (int(cells.max()) + 1 if len(cells) else 0)
+    if coordinates.ndim != 1 or len(coordinates) < needed or (n is not None and len(coordinates) != n):
+        raise ValueError(
+            f"{axis} has shape {coordinates.shape}, but {'at least ' if n is None else ''}{needed} coordinates are "
+            "needed; give one for each cell (the centre of each, not the edges)"
+        )
+    return np.take(coordinates, cells)
+
+
+class Report(Mapping[str, Any]):
+    """What ran, where, and for how long: a mapping.
+
+    ``engine`` ("cpu", "gpu" or "cpu+gpu"), ``instruction_set``, ``threads``, ``bins``, of them ``cpu_bins`` and
+    ``gpu_bins``, ``peaks``, ``bytes_planned``, ``bytes_used``, and ``seconds``, a mapping of its own: ``total`` by the
+    clock, the phases added up over all threads. ``gpu``, a mapping, is there if a GPU took part, and ``no_gpu`` says why
+    none did, or why it stopped.
+    """
+
+    def __init__(self, entries: Mapping[str, Any]) -> None:
+        self._entries = dict(entries)
+
+    def __getitem__(self, name: str) -> Any:
+        """Look up an entry by name."""
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of entries."""
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        """Count entries."""
+        return len(self._entries)
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        for name, value in self.items():
+            if isinstance(value, Mapping):
+                for part, of_it in value.items():
+                    yield f"{name}, {part}".replace("_", " "), _shown(of_it)
+            else:
+                yield name.replace("_", " "), _shown(value)
+
+    def __repr__(self) -> str:
+        """One line for each entry."""
+        rows = list(self._rows())
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+    def _repr_html_(self) -> str:
+        return _table(self._rows())
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+class Analysis:
+    """Masks and peaks of all time bins: what `analyze` returns.
+
+    Attributes
+    ----------
+    alpha : tuple of float
+        As given.
+    masks : list of ndarray of bool
+        For each alpha, in the order given, a mask with P's axes and shape. In memory it is a C-order (x, y, t) array,
+        of which this is a view when P was (t, x, y); with ``out=``, your arrays.
+    peaks : Peaks
+    report : Report
+    shape : tuple of int
+        (n_x, n_y, n_t).
+    connectivity : int
+        4 or 8.
+    """
+
+    def __init__(
+        self,
+        alpha: Sequence[float],
+        masks: list[NDArray[np.bool_]],
+        peaks: Peaks,
+        report: Report,
+        *,
+        shape: tuple[int, int, int],
+        axes: tuple[int, int, int],
+        connectivity: int,
+        labels: Labels,
+    ) -> None:
+        self.alpha = tuple(alpha)
+        self.masks = masks
+        self.peaks = peaks
+        self.report = report
+        self.shape = shape
+        self.connectivity = connectivity
+        self._axes = axes
+        self._labels = labels
+
+    def mask(self, alpha: float) -> NDArray[np.bool_]:
+        """Give the mask of an alpha, by value; the first, if it was given twice.
+
+        Raises
+        ------
+        KeyError
+            When there is no mask for this alpha.
+
+        Examples
+        --------
+        >>> import numpy as np, peakmask
+        >>> analysis = peakmask.analyze(np.array([[[1.0], [2.0], [3.0]]]), alpha=[0.5, 0.9])
+        >>> analysis.mask(0.5).ravel()
+        array([False,  True,  True])
+        """
+        for mine, mask in zip(self.alpha, self.masks):
+            if mine == alpha or (mine != mine and alpha != alpha):
+                return mask
+        raise KeyError(
+            f"no mask for alpha {alpha}; there are masks for {', '.join(map(str, self.alpha)) or 'no alpha'}"
+        )
+
+    @property
+    def areas(self) -> NDArray[np.int64]:
+        """Cells of each mask in each time bin, shape (n_alpha, n_t).
+
+        Examples
+        --------
+        >>> import numpy as np, peakmask
+        >>> peakmask.analyze(np.array([[[1.0], [2.0], [3.0]]]), alpha=[0.5, 0.9]).areas
+        array([[2],
+               [1]])
+        """
+        x, y, _ = self._axes
+        return np.array([np.count_nonzero(mask, axis=(x, y)) for mask in self.masks], np.int64).reshape(
+            len(self.masks), self.shape[2]
+        )
+
+    def to_xarray(
+        self, *, x: ArrayLike | None = None, y: ArrayLike | None = None, t: ArrayLike | None = None
+    ) -> xr.Dataset:
+        """Masks and peaks with their coordinates.
+
+        Parameters
+        ----------
+        x, y, t : array_like, optional
+            Coordinates of cells and bins. Without them those that P had, if it had any.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``mask`` (alpha, x, y, t), with the names of P's dimensions (a copy of the masks); ``n_peaks`` (t);
+            and for each peak, dimension ``peak``, ``peak_bin``, ``peak_ix``, ``peak_iy``, ``height`` and ``prominence``.
+            The attributes say how it was made.
+
+        Raises
+        ------
+        ImportError
+            Without xarray: ``pip install "peakmask[xarray]"``.
+        ValueError
+            When coordinates do not fit.
+        """
+        xarray = _optional("xarray")
+        names = self._labels.names
+        coords: dict[str, Any] = {"alpha": np.array(self.alpha)}
+        axes = zip(names, (x, y, t), (self._labels.x, self._labels.y, self._labels.t), self.shape)
+        for name, given, labelled, n in axes:
+            coordinates = labelled if given is None else np.asarray(given)
+            if coordinates is not None:
+                if coordinates.shape != (n,):
+                    raise ValueError(
+                        f"{name} has {n} cells or bins, but its coordinates have shape {coordinates.shape}"
+                    )
+                coords[name] = (name, coordinates, self._labels.attrs.get(name, {}))
+        masks = [mask.transpose(self._axes) for mask in self.masks]
+        peaks = self.peaks
+        dataset: xr.Dataset = xarray.Dataset(
+            {
+                "mask": (("alpha", *names), np.stack(masks) if masks else np.empty((0, *self.shape), bool)),
+                "n_peaks": (names[2], peaks.counts, {"sample_dimension": "peak"}),
+                "peak_bin": ("peak", peaks.bins),
+                "peak_ix": ("peak", peaks.coords[:, 0]),
+                "peak_iy": ("peak", peaks.coords[:, 1]),
+                "height": ("peak", peaks.heights),
+                "prominence": ("peak", peaks.prominences),
+            },
+            coords=coords,
+            attrs={
+                "made_by": f"peakmask {__version__}",
+                "mask": "cells with P >= alpha * height of the dominant peak, connected to it",
+                "connectivity": self.connectivity,
+                "prominence": "height minus the highest cell around the peak's plateau (reference prominence)",
+                "engine": self.report["engine"],
+            },
+        )
+        return dataset
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        n_x, n_y, n_t = self.shape
+        live = int(np.count_nonzero(self.peaks.counts))
+        order = ", ".join("xyt"[self._axes.index(axis)] for axis in range(3))
+        yield "posterior", f"{n_t:,} time bins of {n_x} x {n_y} cells, {self.peaks.heights.dtype}, axes ({order})"
+        yield "masks", f"alpha {', '.join(map(str, self.alpha)) or 'none'}; connected by {self.connectivity} neighbours"
+        yield "peaks", f"{self.peaks.n_peaks:,} in {live:,} time bins"
+        report = self.report
+        yield (
+            "ran on",
+            f"{report['engine']} ({report['instruction_set']}), threads: {report['threads']}, "
+            f"{report['seconds']['total']:.3f} s",
+        )
+
+    def __repr__(self) -> str:
+        """Shape, alphas, peaks, engine: one line each."""
+        return "peakmask.Analysis\n" + "\n".join(f"  {name + ':':<10} {value}" for name, value in self._rows())
+
+    def _repr_html_(self) -> str:
+        return f"<b>peakmask.Analysis</b>{_table(self._rows())}"
+
+
+def _table(rows: Iterator[tuple[str, str]]) -> str:
+    cells = (f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
+    return f"<table>{''.join(cells)}</table>"
+
+
+def _optional(name: str) -> Any:
+    """Import a package that is not required."""
+    try:
+        return __import__(name)
+    except ImportError as error:
+        raise ImportError(f'this needs {name}, which is not installed: pip install "peakmask[{name}]"') from error

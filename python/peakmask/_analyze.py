@@ -1,0 +1,265 @@
+"""`analyze`, and what it will take."""
+
+from __future__ import annotations
+
+import logging
+import operator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Callable, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core, _inputs
+from ._analysis import Analysis, Peaks, Report
+
+log = logging.getLogger("peakmask")
+
+Masks = list[NDArray[np.bool_]]
+
+
+def analyze(
+    P: ArrayLike,
+    alpha: float | Sequence[float] | NDArray[Any],
+    *,
+    connectivity: Literal[4, 8] = 4,
+    backend: Literal["auto", "cpu", "gpu"] = "auto",
+    layout: _inputs.Layout = "xyt",
+    memory_limit: int | None = None,
+    on_limit: Literal["error", "warn", "ignore"] = "error",
+    threads: int | None = None,
+    out: NDArray[Any] | Sequence[NDArray[Any]] | None = None,
+    progress: bool | Callable[[int, int], object] | None = None,
+    dims: Sequence[str] | None = None,
+) -> Analysis:
+    """Find all peaks of every time bin and, for each alpha, the mask of the region around the dominant peak.
+
+    Parameters
+    ----------
+    P : array_like, shape (n_x, n_y, n_t), or (n_t, n_x, n_y) with ``layout="txy"``
+        One map for each time bin, in any unit: probability, density, logarithm. An `xarray.DataArray` (its dimensions
+        are found by name), a pynapple ``TsdTensor`` (time first), or anything that NumPy reads. float64 and float32 are
+        read where they lie, in any strides that are multiples of an element. Everything else is copied once: unaligned
+        arrays and the other byte order as they are, float16 to float32, integers, booleans and longdouble to float64.
+    alpha : float or sequence of float
+        One mask is made for each, in this order. Any float; repetitions have masks of their own; ``[]`` finds peaks
+        only.
+    connectivity : {4, 8}
+        Neighbours that connect cells of a mask. (Peaks always compare eight.)
+    backend : {"auto", "cpu", "gpu"}
+        Which engine computes; all yield the same bytes. ``"auto"`` takes what is there; the others are promises: that
+        engine, or an error.
+    layout : {"xyt", "txy"}
+        The order of P's axes. Masks lie in memory as C-order (x, y, t), with either; they are returned as views with
+        P's axes, so that ``mask.shape == P.shape``. Not used for arrays with labels.
+    memory_limit : int, optional
+        The most bytes that results, scratch and a copy of the input may take. Without it, what the machine and the
+        process's control group have to spare.
+    on_limit : {"error", "warn", "ignore"}
+        What happens above the limit: MemoryError, before anything is allocated; a warning to the logger
+        ``"peakmask"``; nothing.
+    threads : int, optional
+        Worker threads; without it one for each core that the process may use.
+    out : sequence of ndarray of bool, optional
+        Masks to write into, one for each alpha, each of P's shape, in any strides; fresh memory is dear, so reuse pays.
+        Every element is written. After an error they hold unspecified values.
+    progress : bool or callable, optional
+        True shows a bar, when tqdm is installed. A callable is called in this thread with (bins done, bins in all), some
+        twenty times a second at most, and at the end; an exception in it stops the analysis and propagates.
+    dims : sequence of str, optional
+        The dimensions x, y and t of a DataArray, when they cannot be told by name.
+
+    Returns
+    -------
+    Analysis
+        ``masks``, ``peaks``, ``report``.
+
+    Raises
+    ------
+    ValueError
+        When P has other than three axes or no cells, looks like the other layout, or holds integers that have no float64
+        of their own; when an output does not fit; when an option has no such value.
+    TypeError
+        When P holds complex numbers, objects or strings, or is a masked array with masked cells.
+    MemoryError
+        When more memory is needed than the limit, also when the peaks found cross it later.
+    KeyboardInterrupt
+        As ever, within a second; nothing stays behind.
+
+    Notes
+    -----
+    A time bin that holds a NaN anywhere, or the same value everywhere, has no peaks and empty masks. No other bin is
+    touched. A *peak* is a cell above the map's minimum that is at least as high as its eight neighbours; every cell of a
+    plateau counts. The *dominant* peak is the first of greatest height, in row-major order; it is always in its mask.
+
+    No lock is held while it runs: other threads of Python go on, and may call it too.
+
+    Examples
+    --------
+    >>> import numpy as np, peakmask
+    >>> P = np.zeros((3, 5, 1))
+    >>> P[:, :, 0] = [[1, 2, 1, 0, 0], [2, 8, 2, 4, 1], [1, 5, 1, 1, 6]]
+    >>> analysis = peakmask.analyze(P, alpha=[0.5, 0.9])
+    >>> coords, prominences, heights = analysis.peaks[0]
+    >>> coords.tolist(), prominences.tolist(), heights.tolist()
+    ([[1, 1], [2, 4]], [3.0, 2.0], [8.0, 6.0])
+    >>> analysis.mask(0.5)[:, :, 0].astype(int)
+    array([[0, 0, 0, 0, 0],
+           [0, 1, 0, 0, 0],
+           [0, 1, 0, 0, 0]])
+    """
+    p = _inputs.posterior(P, layout, dims)
+    alphas = _inputs.alphas(alpha)
+    n_threads = _whole("threads", threads, least=1) if threads is not None else 0
+    limit = _whole("memory_limit", memory_limit) if memory_limit is not None else None
+    masks = None if out is None else _inputs.outputs(out, p, len(alphas))
+    with _teller(progress, p.xyt.shape[2]) as tell:
+        fresh, offsets, coords, prominences, heights, report = run(
+            p,
+            alphas,
+            connectivity=connectivity,
+            backend=backend,
+            threads=n_threads,
+            memory_limit=limit,
+            on_limit=on_limit,
+            check_axis_order=layout == "xyt" and not p.named,
+            out=masks,
+            progress=tell,
+        )
+    log.debug(
+        "%d time bins, %d peaks, %s, %.6f s",
+        report["bins"],
+        report["peaks"],
+        report["engine"],
+        report["seconds"]["total"],
+    )
+    n_x, n_y, n_t = p.xyt.shape
+    return Analysis(
+        alphas,
+        [p.back(mask) for mask in fresh] if masks is None else [mask.view(np.bool_) for mask in masks],
+        Peaks(offsets, coords, prominences, heights, p.labels),
+        Report(report),
+        shape=(n_x, n_y, n_t),
+        axes=p.axes,
+        connectivity=connectivity,
+        labels=p.labels,
+    )
+
+
+def estimate(
+    shape: tuple[int, int, int],
+    alpha: float | Sequence[float] | NDArray[Any],
+    dtype: Any = np.float64,
+    *,
+    threads: int | None = None,
+) -> dict[str, int]:
+    """Bytes that `analyze` will allocate, before it does.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (n_x, n_y, n_t).
+    alpha : float or sequence of float
+        As for `analyze`.
+    dtype : dtype
+        Of P.
+    threads : int, optional
+        As for `analyze`.
+
+    Returns
+    -------
+    dict
+        ``masks``; ``fixed``, which holds masks, offsets and scratch; ``per_peak``; ``assumed_peaks``, one for every 32
+        cells, since the number is known only afterwards; ``total``.
+
+    Examples
+    --------
+    >>> import peakmask
+    >>> plan = peakmask.estimate((41, 63, 100_000), alpha=[0.5, 0.9])
+    >>> plan["masks"], plan["per_peak"]
+    (516600000, 32)
+    """
+    n_threads = _whole("threads", threads, least=1) if threads is not None else 0
+    size = _inputs.element_type(np.empty(0, dtype)).itemsize
+    return _core.estimate(shape, size, len(_inputs.alphas(alpha)), threads=n_threads)
+
+
+def _whole(name: str, value: Any, least: int = 0) -> int:
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is a whole number, not {value!r}") from None
+    if whole < least:
+        raise ValueError(f"{name} is at least {least}, not {whole}")
+    return whole
+
+
+def run(
+    p: _inputs.Posterior,
+    alphas: list[float],
+    *,
+    connectivity: int = 4,
+    backend: str = "auto",
+    threads: int = 0,
+    memory_limit: int | None = None,
+    on_limit: str = "error",
+    check_axis_order: bool = False,
+    out: list[NDArray[Any]] | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> tuple[Masks, NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any], dict[str, Any]]:
+    """Analyse what has been checked; make a copy of what cannot be read where it lies, if there is room for it."""
+    if not _inputs.readable(p.array):
+        plan = _core.estimate(p.xyt.shape, _inputs.element_type(p.array).itemsize, len(alphas), threads=threads)
+        rest = plan["total"] - (0 if out is None else plan["masks"])
+        memory_limit = _room_for_copy(p.array, rest, memory_limit, on_limit)
+    return _core.analyze(
+        _inputs.values(p.array).transpose(p.axes),
+        alphas,
+        connectivity=connectivity,
+        backend=backend,
+        threads=threads,
+        memory_limit=memory_limit,
+        on_limit=on_limit,
+        check_axis_order=check_axis_order,
+        out=None if out is None else [_inputs.as_bytes(mask, p) for mask in out],
+        progress=progress,
+    )
+
+
+def _room_for_copy(array: NDArray[Any], rest: int, limit: int | None, on_limit: str) -> int | None:
+    """Count a copy of the input against the limit before it is made; give the caller's limit without it."""
+    copied = array.size * _inputs.element_type(array).itemsize
+    allowed, source = (limit, "given by the caller") if limit is not None else _core.memory_limit()
+    if copied + rest > allowed and on_limit != "ignore":
+        sentence = (
+            f"the analysis needs {copied + rest} bytes ({copied} of them to copy P, an array of {array.dtype} that cannot "
+            f"be read where it lies), but the memory limit is {allowed} bytes ({source}); analyse fewer time bins or fewer "
+            "alphas at once, pass float64 or float32, or raise the limit"
+        )
+        if on_limit == "error":
+            raise MemoryError(sentence)
+        log.warning(sentence)
+    return limit if limit is None else max(limit - copied, 0)
+
+
+@contextmanager
+def _teller(
+    progress: bool | Callable[[int, int], object] | None, total: int
+) -> Iterator[Callable[[int, int], object] | None]:
+    """What is called with (done, total): the caller's function, a bar, or nothing."""
+    if progress is None or progress is False:
+        yield None
+    elif progress is not True:
+        if not callable(progress):
+            raise TypeError(f"progress is True, or a function of (done, total), not {progress!r}")
+        yield progress
+    else:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            log.info('progress=True shows a bar when tqdm is installed: pip install "peakmask[progress]"')
+            yield None
+            return
+        with tqdm(total=total, unit=" bins", unit_scale=True) as bar:
+            yield lambda done, _: bar.update(done - bar.n)

@@ -1,0 +1,249 @@
+"""What callers pass, as the arrays that the library reads: float64 or float32, axes x, y, t."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Layout = Literal["xyt", "txy"]
+Axes = tuple[int, int, int]
+
+AXES: dict[str, Axes] = {"xyt": (0, 1, 2), "txy": (1, 2, 0)}
+"""Where x, y and t stand among the axes of an array in each layout."""
+
+EXACT = 2**53
+"""Beyond this magnitude some integers have no float64 of their own."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What an array with labels says of its axes: names, and coordinates in the caller's units."""
+
+    names: tuple[str, str, str] = ("x", "y", "t")
+    x: NDArray[Any] | None = None
+    y: NDArray[Any] | None = None
+    t: NDArray[Any] | None = None
+    attrs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """A posterior as the caller holds it, with the places of x, y and t among its axes."""
+
+    array: NDArray[Any]
+    axes: Axes
+    labels: Labels
+    named: bool = False
+    """Whether the axes are known by name, so that no guess is needed."""
+
+    @property
+    def xyt(self) -> NDArray[Any]:
+        """The array seen with its axes in the order x, y, t."""
+        return np.transpose(self.array, self.axes)
+
+    def back(self, mask: NDArray[Any]) -> NDArray[Any]:
+        """Turn an array of axes x, y, t so that its axes are the caller's."""
+        return np.transpose(mask, [self.axes.index(axis) for axis in range(3)])
+
+
+def posterior(p: ArrayLike, layout: str = "xyt", dims: Sequence[str] | None = None) -> Posterior:
+    """Read arrays with and without labels."""
+    if layout not in AXES:
+        raise ValueError(f'layout is "xyt" or "txy", not {layout!r}')
+    kind = type(p).__module__.partition(".")[0]
+    if kind == "dask":
+        raise TypeError(
+            "P is a dask array; compute it first (P.compute()), or leave it in its chunks with peakmask.dask.analyze"
+        )
+    if kind == "xarray":
+        return _from_xarray(p, dims)
+    if dims is not None:
+        raise ValueError(f"dims={dims!r} names dimensions of an xarray.DataArray, but P is a {type(p).__name__}")
+    if kind == "pynapple":
+        return _from_pynapple(p)
+    array = plain(p)
+    three_axes(array.shape)
+    return Posterior(array, AXES[layout], Labels())
+
+
+def plain(p: ArrayLike) -> NDArray[Any]:
+    """See what is passed as an ndarray; refuse masks."""
+    if np.ma.is_masked(p):
+        raise TypeError(
+            "P is a masked array with masked cells, which have no value; fill them first: P.filled(numpy.nan) silences "
+            "the time bins that hold them, P.filled(0) leaves them out"
+        )
+    return np.asarray(p)
+
+
+def three_axes(shape: tuple[int, ...]) -> None:
+    """Refuse other numbers of axes, with advice."""
+    if len(shape) == 3:
+        return
+    advice = {
+        2: "; a single map is P[:, :, numpy.newaxis], a linear track of shape (n, t) is P[numpy.newaxis]",
+        4: '; sum a posterior (t, state, x, y) over its states first, P.sum(axis=1), and pass layout="txy"',
+    }.get(len(shape), "")
+    raise ValueError(f"P[x, y, t] has three axes, but the array has shape {shape}{advice}")
+
+
+def _from_xarray(p: Any, dims: Sequence[str] | None) -> Posterior:
+    if not isinstance(p, sys.modules["xarray"].DataArray):
+        raise TypeError(f"of xarray's types, P is a DataArray, not a {type(p).__name__}; choose a variable: P[name]")
+    if type(p.data).__module__.partition(".")[0] == "dask":
+        raise TypeError(
+            "P holds a dask array; load it first (P.compute()), or leave it in its chunks with "
+            "peakmask.dask.analyze(P.data), or xarray.apply_ufunc"
+        )
+    if p.ndim == 4 and dims is None:
+        others = [name for name in p.dims if not any(_means(axis, name) for axis in "xyt")]
+        raise ValueError(
+            f"P[x, y, t] has three dimensions, but the DataArray has {p.dims}; sum over the one that is neither x, y nor "
+            f"t first: P.sum({(others or ['state'])[0]!r})"
+        )
+    if dims is None:
+        dims = [_find(axis, p.dims) for axis in "xyt"]
+    if len(dims) != 3 or sorted(map(str, dims)) != sorted(map(str, p.dims)):
+        raise ValueError(f"dims names x, y and t, in this order, among {p.dims}, but is {tuple(dims)}")
+    x, y, t = dims
+    at = {name: np.asarray(p.coords[name].values) for name in dims if name in p.coords}
+    attrs = {str(name): dict(p.coords[name].attrs) for name in dims if name in p.coords}
+    places = (p.dims.index(x), p.dims.index(y), p.dims.index(t))
+    names = (str(x), str(y), str(t))
+    return Posterior(plain(p.data), places, Labels(names, at.get(x), at.get(y), at.get(t), attrs), named=True)
+
+
+def _means(axis: str, dim: Any) -> bool:
+    """Whether a dimension's name speaks of this axis: x, x_position, xbin, position_x; t, time, time_bins."""
+    name = str(dim).lower()
+    if axis == "t" and name.startswith("time"):
+        return True
+    return name == axis or name.startswith((f"{axis}_", f"{axis}bin", f"{axis}pos")) or name.endswith(f"_{axis}")
+
+
+def _find(axis: str, names: tuple[Any, ...]) -> Any:
+    found = [name for name in names if _means(axis, name)]
+    if len(found) != 1:
+        raise ValueError(
+            f"the dimension {axis} cannot be told among {names}; name all three in the order x, y, t: "
+            'dims=("x", "y", "time")'
+        )
+    return found[0]
+
+
+def _from_pynapple(p: Any) -> Posterior:
+    if type(p).__name__ != "TsdTensor":
+        raise TypeError(f"of pynapple's types, P is a TsdTensor of shape (t, x, y), not a {type(p).__name__}")
+    array = plain(p.values)
+    three_axes(array.shape)
+    return Posterior(array, AXES["txy"], Labels(t=np.asarray(p.t)), named=True)
+
+
+def element_type(array: NDArray[Any]) -> np.dtype[Any]:
+    """The type in which an array is analysed: float32 for half and single precision, else float64."""
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind == "f":
+        return np.dtype(np.float32 if size <= 4 else np.float64)
+    if kind in "iub":
+        return np.dtype(np.float64)
+    raise TypeError(
+        f"P holds real numbers (float64 and float32 as they are; half precision, integers and booleans converted), "
+        f"but the array is of {array.dtype}; convert it first, for instance P.real or P.astype(float)"
+    )
+
+
+def readable(array: NDArray[Any]) -> bool:
+    """Whether the library reads the array where it lies."""
+    size = array.dtype.itemsize
+    return bool(
+        array.dtype == element_type(array)
+        and array.dtype.isnative
+        and array.flags.aligned
+        and all(stride % size == 0 for stride, n in zip(array.strides, array.shape) if n > 1)
+    )
+
+
+def values(array: NDArray[Any]) -> NDArray[Any]:
+    """See the array as the library reads it, or copy it once."""
+    dtype = element_type(array)
+    if array.size == 0:
+        return np.empty(array.shape, dtype)
+    if readable(array):
+        return array
+    if array.dtype.kind in "iu":
+        _exact(array)
+    # Rounding to infinity is what a conversion does; it needs no warning beside.
+    with np.errstate(over="ignore"):
+        return np.array(array, dtype, order="K", copy=True)
+
+
+def _exact(array: NDArray[Any]) -> None:
+    """Refuse integers without a float64 of their own."""
+    low, high = int(array.min()), int(array.max())
+    if low >= -EXACT and high <= EXACT:
+        return
+    top = 2.0 ** (63 if array.dtype.kind == "i" else 64)
+    for part in array:  # a part at a time, so that temporaries stay small
+        as_float = part.astype(np.float64)
+        inside = as_float < top  # beyond, the way back is undefined
+        exact = inside & (np.where(inside, as_float, 0.0).astype(array.dtype) == part)
+        if not exact.all():
+            raise ValueError(
+                f"integers are analysed as float64, but {part[~exact][0]} has none of its own (beyond 2**53 not every "
+                "integer has); scale P down, or convert it to float64 yourself if rounding does no harm"
+            )
+
+
+def alphas(alpha: Any) -> list[float]:
+    """Read one number, or any sequence of numbers, as Python floats."""
+    try:
+        if isinstance(alpha, (str, bytes)):
+            raise TypeError
+        one = np.ndim(alpha) == 0
+        return [float(alpha)] if one else [float(a) for a in alpha]
+    except (TypeError, ValueError):
+        raise TypeError(f"alpha is a number or a sequence of numbers, not {alpha!r}") from None
+
+
+def outputs(out: Any, p: Posterior, n_alpha: int) -> list[NDArray[Any]]:
+    """Check the masks of the caller: one for each alpha, of P's shape, writeable, apart from one another."""
+    masks: list[NDArray[Any]] = [out] if isinstance(out, np.ndarray) and out.ndim == 3 else list(out)
+    if len(masks) != n_alpha:
+        raise ValueError(f"out has {len(masks)} masks, but there are {n_alpha} alphas; give one mask for each alpha")
+    for i, mask in enumerate(masks):
+        _output(i, mask, p)
+        for other, name in [(p.array, "P"), *((masks[j], f"out[{j}]") for j in range(i))]:
+            if np.shares_memory(mask, other):
+                raise ValueError(f"out[{i}] and {name} share memory; give every output memory of its own")
+    return masks
+
+
+def _output(i: int, mask: Any, p: Posterior) -> None:
+    what = f"out[{i}]"
+    if not isinstance(mask, np.ndarray) or mask.dtype not in (np.dtype(np.bool_), np.dtype(np.uint8)):
+        found = f"an array of {mask.dtype}" if isinstance(mask, np.ndarray) else f"a {type(mask).__name__}"
+        raise TypeError(f"{what} is {found}; masks are NumPy arrays of bool")
+    if mask.shape != p.array.shape:
+        raise ValueError(f"{what} has shape {mask.shape}, but P has shape {p.array.shape}; give a mask of P's shape")
+    if not mask.flags.writeable:
+        raise ValueError(f"{what} is read-only; give an array that can be written to")
+    if mask.size == 0:
+        return
+    reach = 1
+    for stride, n in sorted((abs(stride), n) for stride, n in zip(mask.strides, mask.shape) if n > 1):
+        if stride < reach:
+            raise ValueError(
+                f"{what} has elements that share memory (strides {mask.strides}); give an array of its own"
+            )
+        reach += stride * (n - 1)
+
+
+def as_bytes(mask: NDArray[Any], p: Posterior) -> NDArray[np.uint8]:
+    """The bytes of an output, with axes x, y, t."""
+    view = mask.view(np.uint8) if mask.size else np.empty(mask.shape, np.uint8)
+    return np.transpose(view, p.axes)

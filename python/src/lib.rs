@@ -1,0 +1,430 @@
+//! The door between Python and the library: it converts arguments and results, and decides nothing.
+//!
+//! `peakmask/*.py` calls it with arrays that it has checked: three axes in the order x, y, t; float64 or float32, aligned,
+//! in the machine's byte order, with strides that are multiples of an element; outputs writeable and apart in memory.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3};
+use numpy::{
+    Element as NumPy, IntoPyArray, PyArray3, PyArrayMethods, PyReadonlyArray3,
+    PyUntypedArrayMethods,
+};
+use peakmask::{
+    Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuReport, GpuUse, MemoryGuard,
+    MemoryLimit, Options, Peaks, Report,
+};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+/// How often the calling thread looks for signals and tells of progress.
+const TICK: Duration = Duration::from_millis(50);
+
+#[pymodule]
+mod _core {
+    use pyo3::prelude::*;
+    use pyo3_log::{Caching, Logger};
+
+    #[pymodule_export]
+    use super::{analyze, at_exit, estimate, forked, memory_limit};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // Levels are asked for anew each time: there are few messages, and callers change levels at run time.
+        let logger = Logger::new(module.py(), Caching::Loggers)?
+            .filter(log::LevelFilter::Off)
+            .filter_target("peakmask".to_owned(), log::LevelFilter::Debug);
+        // Refused only when this process has initialised the module before; that logger serves still.
+        let _ = logger.install();
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// Peaks and masks of `p`, with masks of its own or in `out`: (masks, offsets, coords, prominences, heights, report).
+#[pyfunction]
+#[pyo3(signature = (p, alphas, *, connectivity, backend, threads, memory_limit, on_limit, check_axis_order, out, progress))]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the keywords of Python's function"
+)]
+fn analyze<'py>(
+    p: &Bound<'py, PyAny>,
+    alphas: Vec<f64>,
+    connectivity: i64,
+    backend: &str,
+    threads: usize,
+    memory_limit: Option<u64>,
+    on_limit: &str,
+    check_axis_order: bool,
+    out: Option<Vec<Bound<'py, PyArray3<u8>>>>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let mut options = Options::new()
+        .alphas(alphas)
+        .connectivity(match connectivity {
+            4 => Connectivity::Four,
+            8 => Connectivity::Eight,
+            other => return refuse("connectivity", "4 or 8", &other.to_string()),
+        })
+        .backend(match backend {
+            "auto" => Backend::Auto,
+            "cpu" => Backend::Cpu,
+            "gpu" => Backend::Gpu,
+            other => return refuse("backend", "\"auto\", \"cpu\" or \"gpu\"", other),
+        })
+        .threads(threads)
+        .memory_guard(match on_limit {
+            "error" => MemoryGuard::Strict,
+            "warn" => MemoryGuard::Warn,
+            "ignore" => MemoryGuard::Off,
+            other => return refuse("on_limit", "\"error\", \"warn\" or \"ignore\"", other),
+        });
+    if let Some(bytes) = memory_limit {
+        options = options.memory_limit(bytes);
+    }
+    if backend != "cpu" {
+        options = without_inherited_gpu(options, backend)?;
+    }
+    let call = Call {
+        options,
+        check_axis_order,
+        out,
+        progress,
+    };
+    if let Ok(p) = p.cast::<PyArray3<f64>>() {
+        call.run(p)
+    } else if let Ok(p) = p.cast::<PyArray3<f32>>() {
+        call.run(p)
+    } else {
+        Err(PyTypeError::new_err(
+            "an array of three axes, of native float64 or float32, was expected",
+        ))
+    }
+}
+
+/// Bytes that an analysis will allocate: {"masks", "fixed", "per_peak", "assumed_peaks", "total"}.
+#[pyfunction]
+#[pyo3(signature = (shape, itemsize, n_alpha, *, threads))]
+fn estimate(
+    py: Python<'_>,
+    shape: [usize; 3],
+    itemsize: usize,
+    n_alpha: usize,
+    threads: usize,
+) -> PyResult<Bound<'_, PyDict>> {
+    let options = Options::new()
+        .alphas(std::iter::repeat_n(0.0, n_alpha))
+        .threads(threads);
+    let dtype = if itemsize == Dtype::F32.size() {
+        Dtype::F32
+    } else {
+        Dtype::F64
+    };
+    let estimate = peakmask::estimate(shape, dtype, &options).map_err(raised)?;
+    let bytes = PyDict::new(py);
+    bytes.set_item("masks", estimate.mask_bytes)?;
+    bytes.set_item("fixed", estimate.fixed_bytes)?;
+    bytes.set_item("per_peak", estimate.bytes_per_peak)?;
+    bytes.set_item("assumed_peaks", estimate.assumed_peaks)?;
+    bytes.set_item("total", estimate.total())?;
+    Ok(bytes)
+}
+
+/// Bytes that this process may still take, and who says so.
+#[pyfunction]
+fn memory_limit() -> (u64, String) {
+    let limit = MemoryLimit::detect();
+    (limit.bytes, limit.source.to_string())
+}
+
+/// Whether this process has made calls that may have opened a GPU.
+static MAY_HOLD_GPU: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process was forked from such a process: drivers do not survive that.
+static INHERITED_GPU: AtomicBool = AtomicBool::new(false);
+
+const INHERITED: &str = "this process was forked from one that may have used a GPU, and drivers do not survive a fork; \
+    start processes with \"spawn\" or \"forkserver\"";
+
+/// Called in a child after `fork`.
+#[pyfunction]
+fn forked() {
+    INHERITED_GPU.fetch_or(MAY_HOLD_GPU.load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
+/// Called before the interpreter ends: threads inside a driver may outlive it, and must not log to it.
+#[pyfunction]
+fn at_exit() {
+    log::set_max_level(log::LevelFilter::Off);
+}
+
+fn without_inherited_gpu(options: Options, backend: &str) -> PyResult<Options> {
+    if !INHERITED_GPU.load(Ordering::Relaxed) {
+        MAY_HOLD_GPU.store(true, Ordering::Relaxed);
+        return Ok(options);
+    }
+    if backend == "gpu" {
+        return Err(PyRuntimeError::new_err(format!(
+            "a GPU was asked for, but {INHERITED}"
+        )));
+    }
+    Ok(options.gpu(GpuUse::Off))
+}
+
+fn refuse<T>(name: &str, allowed: &str, found: &str) -> PyResult<T> {
+    Err(PyValueError::new_err(format!(
+        "{name} is {allowed}, not {found:?}"
+    )))
+}
+
+/// The arguments of one call, but for the array.
+struct Call<'py> {
+    options: Options,
+    check_axis_order: bool,
+    out: Option<Vec<Bound<'py, PyArray3<u8>>>>,
+    progress: Option<Py<PyAny>>,
+}
+
+impl<'py> Call<'py> {
+    fn run<T: Element + NumPy>(self, p: &Bound<'py, PyArray3<T>>) -> PyResult<Bound<'py, PyTuple>> {
+        let py = p.py();
+        let p = readable(p)?;
+        let view = p.as_array();
+        let out: Option<Vec<_>> = self.out.as_ref().map(|out| out.iter().map(bytes).collect());
+        let token = CancelToken::new();
+        let done = Arc::new(AtomicUsize::new(0));
+        let heard = Arc::clone(&done);
+        let options = self
+            .options
+            .cancel_token(token.clone())
+            .progress(move |progress| heard.store(progress.done, Ordering::Relaxed));
+        let check = self.check_axis_order;
+        let work = || {
+            if check {
+                peakmask::check_axis_order(view)?;
+            }
+            match out {
+                None => peakmask::analyze(view, &options)
+                    .map(|analysis| (analysis.masks, analysis.peaks, analysis.report)),
+                Some(out) => analyze_into(view, &options, out),
+            }
+        };
+        let watch = Watch {
+            progress: self.progress.as_ref(),
+            done: &done,
+            total: view.dim().2,
+        };
+        let results = py.detach(|| watch.over(&token, work))?.map_err(raised)?;
+        arrays(py, results)
+    }
+}
+
+/// A checked borrow of the input.
+fn readable<'py, T: Element + NumPy>(
+    p: &Bound<'py, PyArray3<T>>,
+) -> PyResult<PyReadonlyArray3<'py, T>> {
+    let whole = |&bytes: &isize| bytes % size_of::<T>() as isize == 0;
+    if !p.is_aligned() || !p.strides().iter().all(whole) {
+        return Err(PyTypeError::new_err(
+            "an aligned array with strides that are multiples of an element was expected",
+        ));
+    }
+    p.try_readonly()
+        .map_err(|error| PyRuntimeError::new_err(error.to_string()))
+}
+
+/// The bytes of an output.
+#[expect(
+    unsafe_code,
+    reason = "outputs are borrowed from NumPy, and are parts of one array now and then"
+)]
+fn bytes<'a>(out: &'a Bound<'_, PyArray3<u8>>) -> ArrayViewMut3<'a, u8> {
+    // SAFETY: The array lives as long as the borrow. The caller has made sure that it is writeable, and that no two of
+    // its elements, or of those of another output or of the input, share memory. That no other thread touches it during
+    // the call is the promise of whoever passes an output to NumPy, too. NumPy's own registry of borrows cannot be asked:
+    // it refuses two threads that fill disjoint time bins of one array.
+    unsafe { out.as_array_mut() }
+}
+
+/// Masks (none, if they are the caller's), peaks, report.
+type Results<T> = (Vec<Array3<bool>>, Peaks<T>, Report);
+
+/// Does what `peakmask::analyze` does, into outputs that may hold any bytes.
+fn analyze_into<T: Element>(
+    p: ArrayView3<'_, T>,
+    options: &Options,
+    out: Vec<ArrayViewMut3<'_, u8>>,
+) -> Result<Results<T>, Error> {
+    let mut masks: Vec<_> = out.into_iter().map(booleans).collect();
+    let mut peaks = Peaks::new();
+    let report = peakmask::analyze_into(p, options, &mut masks, &mut peaks)?;
+    peaks.coords.shrink_to_fit();
+    peaks.prominences.shrink_to_fit();
+    peaks.heights.shrink_to_fit();
+    Ok((Vec::new(), peaks, report))
+}
+
+/// The same memory, all false. Where it holds other bytes than 0 and 1 it may not be looked at as booleans before.
+#[expect(
+    unsafe_code,
+    reason = "the library writes booleans, NumPy may hold any byte"
+)]
+fn booleans(mut bytes: ArrayViewMut3<'_, u8>) -> ArrayViewMut3<'_, bool> {
+    bytes.fill(0);
+    // SAFETY: The view is exclusive, is given away with its lifetime, and every byte of it is 0: a boolean of the same
+    // size and alignment.
+    unsafe { bytes.raw_view_mut().cast().deref_into_view_mut() }
+}
+
+/// The calling thread's part while another works: it looks for signals, and tells of progress.
+struct Watch<'a> {
+    progress: Option<&'a Py<PyAny>>,
+    done: &'a AtomicUsize,
+    total: usize,
+}
+
+impl Watch<'_> {
+    /// Runs `work` on a thread of its own, and stops it when a signal handler or the callback raises.
+    fn over<R: Send>(&self, token: &CancelToken, work: impl FnOnce() -> R + Send) -> PyResult<R> {
+        thread::scope(|scope| {
+            let (at_work, ended) = channel::<()>();
+            let worker = thread::Builder::new()
+                .name("peakmask".to_owned())
+                .spawn_scoped(scope, move || {
+                    let _at_work = at_work;
+                    work()
+                })
+                .map_err(|error| {
+                    PyRuntimeError::new_err(format!("a thread could not be started: {error}"))
+                })?;
+            let mut told = None;
+            let mut raised = Ok(());
+            while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                if raised.is_ok() {
+                    raised = self.tell(&mut told);
+                    if raised.is_err() {
+                        token.cancel();
+                    }
+                }
+            }
+            let result = worker.join().unwrap_or_else(|panic| resume_unwind(panic));
+            raised.and_then(|()| self.tell(&mut told))?;
+            Ok(result)
+        })
+    }
+
+    /// Lets signal handlers run, and the callback if there is news.
+    fn tell(&self, told: &mut Option<usize>) -> PyResult<()> {
+        Python::attach(|py| {
+            py.check_signals()?;
+            let done = self.done.load(Ordering::Relaxed);
+            if let Some(progress) = self.progress
+                && told.replace(done) != Some(done)
+            {
+                progress.call1(py, (done, self.total))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// (masks, offsets, coords, prominences, heights, report), without a copy.
+fn arrays<'py, T: Element + NumPy>(
+    py: Python<'py>,
+    (masks, peaks, report): Results<T>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let masks: Vec<_> = masks
+        .into_iter()
+        .map(|mask| mask.into_pyarray(py))
+        .collect();
+    let rows = peaks.coords.len();
+    let coords = Array2::from_shape_vec((rows, 2), peaks.coords.into_flattened())
+        .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+    (
+        masks,
+        peaks.offsets.into_pyarray(py),
+        coords.into_pyarray(py),
+        peaks.prominences.into_pyarray(py),
+        peaks.heights.into_pyarray(py),
+        mapping(py, &report)?,
+    )
+        .into_pyobject(py)
+}
+
+fn mapping<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>> {
+    let seconds = PyDict::new(py);
+    seconds.set_item("total", report.seconds.total)?;
+    seconds.set_item("survey", report.seconds.survey)?;
+    seconds.set_item("compare", report.seconds.compare)?;
+    seconds.set_item("flood", report.seconds.flood)?;
+    seconds.set_item("bases", report.seconds.bases)?;
+    seconds.set_item("emit", report.seconds.emit)?;
+    let mapping = PyDict::new(py);
+    mapping.set_item("engine", report.engine)?;
+    mapping.set_item("instruction_set", report.instruction_set.to_string())?;
+    mapping.set_item("threads", report.threads)?;
+    mapping.set_item("bins", report.bins)?;
+    mapping.set_item("peaks", report.peaks)?;
+    mapping.set_item("seconds", seconds)?;
+    mapping.set_item("cpu_bins", report.cpu_bins)?;
+    mapping.set_item("gpu_bins", report.gpu_bins)?;
+    mapping.set_item("bytes_planned", report.bytes_planned)?;
+    mapping.set_item("bytes_used", report.bytes_used)?;
+    if let Some(gpu) = &report.gpu {
+        mapping.set_item("gpu", gpu_mapping(py, gpu)?)?;
+    }
+    if let Some(reason) = &report.no_gpu {
+        let inherited = INHERITED_GPU.load(Ordering::Relaxed);
+        mapping.set_item("no_gpu", if inherited { INHERITED } else { reason })?;
+    }
+    Ok(mapping)
+}
+
+fn gpu_mapping<'py>(py: Python<'py>, gpu: &GpuReport) -> PyResult<Bound<'py, PyDict>> {
+    let mapping = PyDict::new(py);
+    mapping.set_item("adapter", gpu.adapter.to_string())?;
+    mapping.set_item("batches", gpu.batches)?;
+    mapping.set_item("batch_bins", gpu.batch_bins)?;
+    mapping.set_item("halvings", gpu.halvings)?;
+    mapping.set_item("continued_bins", gpu.continued_bins)?;
+    mapping.set_item("handed_over_bins", gpu.handed_over_bins)?;
+    mapping.set_item("device_bytes", gpu.device_bytes)?;
+    mapping.set_item("staging_bytes", gpu.staging_bytes)?;
+    mapping.set_item("seconds_open", gpu.seconds.open)?;
+    mapping.set_item("seconds_prepare", gpu.seconds.prepare)?;
+    mapping.set_item("seconds_upload", gpu.seconds.upload)?;
+    mapping.set_item("seconds_kernels", gpu.seconds.kernels)?;
+    mapping.set_item("seconds_wait", gpu.seconds.wait)?;
+    mapping.set_item("seconds_readback", gpu.seconds.readback)?;
+    mapping.set_item("seconds_expand", gpu.seconds.expand)?;
+    Ok(mapping)
+}
+
+/// The library's error as Python's, in words that name what Python can change.
+fn raised(error: Error) -> PyErr {
+    match error {
+        Error::OverBudget { .. } => PyMemoryError::new_err(format!(
+            "{error} (memory_limit=, on_limit=\"warn\", or out= to reuse masks)"
+        )),
+        Error::OutOfMemory { .. } => PyMemoryError::new_err(error.to_string()),
+        Error::AxisOrder { shape, evidence } => {
+            let [a, b, c] = shape;
+            PyValueError::new_err(format!(
+                "the array of shape ({a}, {b}, {c}) looks like (t, x, y), not (x, y, t): {evidence}; \
+                 pass layout=\"txy\", or numpy.moveaxis(P, 0, 2)"
+            ))
+        }
+        Error::EmptyMap { .. }
+        | Error::MapTooLarge { .. }
+        | Error::OutputCount { .. }
+        | Error::OutputShape { .. }
+        | Error::Environment { .. } => PyValueError::new_err(error.to_string()),
+        _ => PyRuntimeError::new_err(error.to_string()),
+    }
+}

@@ -1,0 +1,152 @@
+"""Chunks of time on dask; results equal to one machine's."""
+
+import numpy as np
+import pytest
+from conftest import bumps
+from same import assert_same_analysis
+
+import peakmask
+
+da = pytest.importorskip("dask.array")
+dask = pytest.importorskip("dask")
+pytest.importorskip("distributed")
+
+import peakmask.dask  # noqa: E402
+
+ALPHA = [0.5, 0.9]
+
+
+@pytest.fixture(scope="module")
+def p():
+    return bumps(9, 8, 1_000)
+
+
+def assert_equal(lazy, expected, scheduler="threads"):
+    masks, peaks = dask.compute(*lazy, scheduler=scheduler)
+    again = peakmask.Analysis(
+        expected.alpha, list(masks), peaks, expected.report, shape=expected.shape, axes=expected._axes,
+        connectivity=expected.connectivity, labels=expected._labels,
+    )  # fmt: skip
+    assert_same_analysis(again, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("layout", ["xyt", "txy"])
+@pytest.mark.parametrize("t_chunks", [1_000, 250, 333, (1, 0, 999)], ids=str)
+def test_chunks_yield_what_the_whole_yields(p, layout, dtype, t_chunks):
+    array = (p if layout == "xyt" else np.ascontiguousarray(np.moveaxis(p, 2, 0))).astype(dtype)
+    chunks = (9, 8, t_chunks) if layout == "xyt" else (t_chunks, 9, 8)
+    lazy = peakmask.dask.analyze(da.from_array(array, chunks), ALPHA, layout=layout)
+    assert_equal(lazy, peakmask.analyze(array, ALPHA, layout=layout))
+
+
+def test_lazy_with_meta_and_chunks(p):
+    calls = []
+
+    def block(start):
+        calls.append(start)
+        return p[:, :, start : start + 250]
+
+    parts = [da.from_delayed(dask.delayed(block)(start), (9, 8, 250), p.dtype) for start in range(0, 1_000, 250)]
+    lazy = peakmask.dask.analyze(da.concatenate(parts, axis=2), ALPHA)
+    assert lazy.masks.shape == (2, 9, 8, 1_000)
+    assert lazy.masks.chunks == ((2,), (9,), (8,), (250,) * 4)
+    assert lazy.masks.dtype == bool
+    assert isinstance(lazy.masks._meta, np.ndarray)
+    assert (lazy.masks._meta.dtype, lazy.masks._meta.ndim) == (bool, 4)
+    assert calls == []
+    some = lazy.masks[0, :, :, 300:320].compute(scheduler="sync")
+    assert calls == [250], "one chunk holds what was asked for"
+    assert some.tobytes() == peakmask.analyze(p, 0.5).masks[0][:, :, 300:320].tobytes()
+
+
+def test_masks_and_peaks_alone(p):
+    expected = peakmask.analyze(p, ALPHA, connectivity=8)
+    chunked = da.from_array(p, (9, 8, 100))
+    masks = peakmask.dask.masks(chunked, ALPHA, connectivity=8)
+    assert masks.compute().tobytes() == np.stack(expected.masks).tobytes()
+    assert peakmask.dask.masks(chunked, 0.5).shape == (1, 9, 8, 1_000)
+    peaks = peakmask.dask.peaks(chunked).compute()
+    assert peaks.offsets.tobytes() == expected.peaks.offsets.tobytes()
+    assert peaks.heights.tobytes() == expected.peaks.heights.tobytes()
+
+
+def test_maps_in_pieces_are_put_together(p):
+    assert_equal(peakmask.dask.analyze(da.from_array(p, (4, 3, 400)), ALPHA), peakmask.analyze(p, ALPHA))
+
+
+def test_one_thread_a_chunk(p, monkeypatch):
+    seen = []
+    core = peakmask._analyze._core.analyze
+    monkeypatch.setattr(peakmask._analyze._core, "analyze", lambda *a, **k: seen.append(k["threads"]) or core(*a, **k))
+    peakmask.dask.masks(da.from_array(p, (9, 8, 500)), 0.5).compute()
+    assert seen == [1, 1]
+
+
+def test_refusals(p):
+    with pytest.raises(TypeError, match="P is a dask array, not a ndarray; call peakmask.analyze"):
+        peakmask.dask.analyze(p, ALPHA)
+    chunked = da.from_array(p, (9, 8, 500))
+    with pytest.raises(TypeError, match=r"P is a dask array; compute it first"):
+        peakmask.analyze(chunked, ALPHA)
+    with pytest.raises(ValueError, match="three axes"):
+        peakmask.dask.analyze(chunked[0], ALPHA)
+    with pytest.raises(ValueError, match="layout is"):
+        peakmask.dask.analyze(chunked, ALPHA, layout="yxt")
+    with pytest.raises(ValueError, match="chunks of unknown size"):
+        peakmask.dask.analyze(chunked[:, :, chunked[0, 0] > 0.001], ALPHA)
+    with pytest.raises(MemoryError, match="1000 bytes"):
+        peakmask.dask.masks(chunked, ALPHA, memory_limit=1_000).compute()
+
+
+@pytest.fixture(scope="module")
+def client():
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def test_local_cluster_of_processes(client, p):
+    import distributed
+
+    assert len({info["pid"] for info in client.run(worker_pid).values()}) == 2
+    wait = distributed.wait
+    chunked = da.from_array(p, (9, 8, 50))
+    lazy = peakmask.dask.analyze(chunked, ALPHA)
+    futures = client.compute(list(lazy))
+    wait(futures)
+    masks, peaks = client.gather(futures)
+    expected = peakmask.analyze(p, ALPHA)
+    assert masks.tobytes() == np.stack(expected.masks).tobytes()
+    for name in ("offsets", "coords", "prominences", "heights"):
+        assert getattr(peaks, name).tobytes() == getattr(expected.peaks, name).tobytes()
+
+
+def worker_pid():
+    import os
+
+    return {"pid": os.getpid()}
+
+
+def test_apply_ufunc_recipe(client, p):
+    xr = pytest.importorskip("xarray")
+    posterior = xr.DataArray(p, dims=("x", "y", "time"), coords={"time": np.arange(1_000) * 0.25})
+
+    def half(maps):  # apply_ufunc moves the core dimensions to the end: (time, x, y)
+        return peakmask.analyze(maps, 0.5, layout="txy", threads=1).masks[0]
+
+    mask = xr.apply_ufunc(
+        half,
+        posterior.chunk(time=100),
+        input_core_dims=[["x", "y"]],
+        output_core_dims=[["x", "y"]],
+        dask="parallelized",
+        output_dtypes=[bool],
+    )
+    assert mask.chunks is not None
+    np.testing.assert_array_equal(mask.transpose("x", "y", "time").values, peakmask.analyze(p, 0.5).masks[0])
+    np.testing.assert_array_equal(mask.time, posterior.time)
