@@ -4,10 +4,10 @@
 // Bases: for each peak its cell, its value, and the highest value among the non-peak neighbours of the eight-connected
 // group of peak cells to which it belongs. A group is a set and its rim's maximum a comparison, so no order matters.
 //
-// A peak on its own has its base in its eight neighbours, and is left to the collection, as is the order. The cells of a
-// group pass the highest cell of their rims on to each other, in sweeps down and up, until all hold the same: a least
-// fixpoint. One invocation a lane; every iteration is one word or one tied cell, and a sweep may end anywhere and go on
-// later.
+// Here a base is the number of the cell that holds it; the order is left to the collection. Every peak finds its highest
+// neighbour that is no peak, and one on its own is done with that. The cells of a group pass the highest cell that they
+// know of on to each other, in sweeps down and up, until all hold the same: a least fixpoint. One invocation a lane; every
+// iteration is one word or one tied cell, and a sweep may end anywhere and go on later.
 
 const DONE: u32 = 1u;
 const UPWARD: u32 = 2u;
@@ -29,7 +29,8 @@ fn higher_cell(a: u32, b: u32, t: u32) -> bool {
     return exceeds(key(values[a * p.lanes + t]), key(values[b * p.lanes + t]));
 }
 
-// The higher of `best` and the cell at (x, y), if that is on the map and no tied peak.
+// The higher of `best` and the cell at (x, y), if that is on the map and no peak. Where peaks are neighbours they are
+// equal, and so tied.
 fn rim_with(best: u32, x: u32, y: u32, t: u32) -> u32 {
     if (x >= p.n_x || y >= p.n_y || tied(x, y, t)) { return best; }
     let cell = x * p.n_y + y;
@@ -37,14 +38,14 @@ fn rim_with(best: u32, x: u32, y: u32, t: u32) -> u32 {
     return best;
 }
 
-// The rim of each tied cell on its own.
+// The rim of each peak on its own.
 @compute @workgroup_size(GROUP)
 fn rim(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
     let t = id.x;
     let place = task(group);
     if (t >= p.bins || place >= p.n_x * p.words) { return; }
     let x = place / p.words;
-    var left = ties[place * p.lanes + t];
+    var left = peaks[place * p.lanes + t];
     for (var i = 0u; i < 32u && left != 0u; i++) {
         let y = (place % p.words) * 32u + countTrailingZeros(left);
         left &= left - 1u;

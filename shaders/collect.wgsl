@@ -59,29 +59,6 @@ fn order(@builtin(local_invocation_id) local: vec3<u32>) {
     }
 }
 
-// The higher of `best` and the cell at (x, y), if that is on the map.
-fn highest_with(best: u32, x: u32, y: u32, t: u32) -> u32 {
-    if (x >= p.n_x || y >= p.n_y) { return best; }
-    let cell = x * p.n_y + y;
-    if (best == NOWHERE) { return cell; }
-    if (exceeds(key(values[cell * p.lanes + t]), key(values[best * p.lanes + t]))) { return cell; }
-    return best;
-}
-
-// The cell that holds the base of a peak that equals none of its neighbours: the highest of them.
-fn highest_neighbour(x: u32, y: u32, t: u32) -> u32 {
-    var best = NOWHERE;
-    best = highest_with(best, x - 1u, y - 1u, t);
-    best = highest_with(best, x - 1u, y, t);
-    best = highest_with(best, x - 1u, y + 1u, t);
-    best = highest_with(best, x, y - 1u, t);
-    best = highest_with(best, x, y + 1u, t);
-    best = highest_with(best, x + 1u, y - 1u, t);
-    best = highest_with(best, x + 1u, y, t);
-    best = highest_with(best, x + 1u, y + 1u, t);
-    return best;
-}
-
 // Cell, height and base of those peaks whose rows are asked for.
 @compute @workgroup_size(GROUP)
 fn collect(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
@@ -94,20 +71,13 @@ fn collect(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) 
     var row = tally[2u * p.lanes + t] + before[block * p.lanes + t] - p.first_row;
     for (var place = start; place < end; place++) {
         var left = peaks[place * p.lanes + t];
-        let tie = ties[place * p.lanes + t];
         let x = place / p.words;
         for (var i = 0u; i < 32u && left != 0u; i++) {
             let bit = countTrailingZeros(left);
             left &= left - 1u;
             if (row < p.rows) {
-                let y = (place % p.words) * 32u + bit;
-                let cell = x * p.n_y + y;
-                var base: u32;
-                if (((tie >> bit) & 1u) == 1u) {
-                    base = rims[cell * p.lanes + t];
-                } else {
-                    base = highest_neighbour(x, y, t);
-                }
+                let cell = x * p.n_y + (place % p.words) * 32u + bit;
+                let base = rims[cell * p.lanes + t];
                 row_cells[row] = cell;
                 row_values[row] = values[cell * p.lanes + t];
                 row_values[p.room + row] = values[base * p.lanes + t];

@@ -70,7 +70,7 @@ struct Survey {
 @group(0) @binding(10) var<storage, read_write> peaks: array<u32>;
 // [map row][word][lane]: those peaks that have an equal neighbour
 @group(0) @binding(11) var<storage, read_write> ties: array<u32>;
-// [cell][lane]: for a tied peak, the highest cell found on its plateau's rim
+// [cell][lane]: for a peak, the highest cell found on the rim of its plateau
 @group(0) @binding(12) var<storage, read_write> rims: array<u32>;
 // [lane]
 @group(0) @binding(13) var<storage, read_write> plateaus: array<vec4<u32>>;

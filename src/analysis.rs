@@ -214,8 +214,21 @@ pub struct GpuSeconds {
     pub expand: f64,
     /// Whether `kernels` and `stages` are the device's own figures.
     pub by_device: bool,
-    /// `kernels` by stage, where the device has a clock: survey, threshold, flood, peaks, bases, pack, collect.
-    pub stages: [f64; 7],
+    /// `kernels` by stage, where the device has a clock, in the order of [`STAGES`](Self::STAGES).
+    pub stages: [f64; Self::STAGES.len()],
+}
+
+impl GpuSeconds {
+    /// The stages of the kernels, in the order in which they run.
+    pub const STAGES: [&'static str; 7] = [
+        "survey",
+        "threshold",
+        "flood",
+        "peaks",
+        "bases",
+        "pack",
+        "collect",
+    ];
 }
 
 /// What the engine of one slot has done.

@@ -139,51 +139,16 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
     let cpu_serves = job.gpus.leave_work_to_the_cpu();
     #[cfg(not(feature = "gpu"))]
     let cpu_serves = true;
-    let run = Run {
-        p,
-        options,
-        plan,
-        stop: Stop {
-            failed: AtomicBool::new(false),
-            token: options.cancel.clone(),
-        },
-        queue: Mutex::new(Queue {
-            rest: Batch {
-                bins: 0..n_t,
-                masks: masks.iter_mut().map(|mask| mask.view_mut()).collect(),
-                in_turn: true,
-            },
-            returned: Vec::new(),
-            away: 0,
-        }),
-        queue_changed: Condvar::new(),
-        gathering: Mutex::new(Gathering {
-            next: 0,
-            waiting: BTreeMap::new(),
-            later: BTreeMap::new(),
-            peaks,
-            budget: job.budget,
-        }),
-        appended: Condvar::new(),
-        done: AtomicUsize::new(0),
-        done_by_second: AtomicUsize::new(0),
-        outcome: Mutex::new(Outcome {
-            running: if cpu_serves { plan.threads } else { 0 },
-            seconds: Seconds::default(),
-            error: None,
-        }),
-        finished: Condvar::new(),
-    };
+    let workers = if cpu_serves { plan.threads } else { 0 };
+    let run = Run::new(p, options, plan, job.budget, masks, peaks, workers);
     #[cfg(feature = "gpu")]
     let second = Second::new(job.gpus, job.no_gpu, job.instruction_set, &pool);
     std::thread::scope(|threads| {
         #[cfg(not(feature = "gpu"))]
         let _ = threads;
         pool.in_place_scope(|scope| {
-            if cpu_serves {
-                for _ in 0..plan.threads {
-                    scope.spawn(|_| run.work(&engine));
-                }
+            for _ in 0..workers {
+                scope.spawn(|_| run.work(&engine));
             }
             run.watch(options.progress.as_ref(), n_t, || {
                 #[cfg(feature = "gpu")]
@@ -335,6 +300,54 @@ enum Ended<'a> {
 }
 
 impl<'a, 'p, T: Element> Run<'a, 'p, T> {
+    /// All bins in the queue, for so many `workers` of the CPU.
+    fn new(
+        p: &'a Posterior<'p, T>,
+        options: &'a Options,
+        plan: &'a Plan,
+        budget: Budget,
+        masks: &'a mut [ArrayViewMut3<'_, bool>],
+        peaks: &'a mut Peaks<T>,
+        workers: usize,
+    ) -> Self {
+        let [_, _, n_t] = p.shape();
+        Self {
+            p,
+            options,
+            plan,
+            stop: Stop {
+                failed: AtomicBool::new(false),
+                token: options.cancel.clone(),
+            },
+            queue: Mutex::new(Queue {
+                rest: Batch {
+                    bins: 0..n_t,
+                    masks: masks.iter_mut().map(|mask| mask.view_mut()).collect(),
+                    in_turn: true,
+                },
+                returned: Vec::new(),
+                away: 0,
+            }),
+            queue_changed: Condvar::new(),
+            gathering: Mutex::new(Gathering {
+                next: 0,
+                waiting: BTreeMap::new(),
+                later: BTreeMap::new(),
+                peaks,
+                budget,
+            }),
+            appended: Condvar::new(),
+            done: AtomicUsize::new(0),
+            done_by_second: AtomicUsize::new(0),
+            outcome: Mutex::new(Outcome {
+                running: workers,
+                seconds: Seconds::default(),
+                error: None,
+            }),
+            finished: Condvar::new(),
+        }
+    }
+
     /// The calling thread's part: reports progress until all workers have ended, and calls `look` now and then.
     fn watch(&self, progress: Option<&ProgressFn>, total: usize, look: impl Fn()) {
         let mut told = usize::MAX;
@@ -636,6 +649,16 @@ mod tests {
     use super::*;
     use crate::MemoryGuard;
 
+    /// Marks one peak of height t in every bin t.
+    fn one_peak_each(bins: Range<usize>, marks: &mut Marks<f64>) {
+        for t in bins {
+            marks.peaks.counts.push(1);
+            marks.peaks.cells.push(0);
+            marks.peaks.heights.push(t as f64);
+            marks.peaks.bases.push(0.0);
+        }
+    }
+
     /// Finds one peak of height t in every bin t, after a wait that brings batches out of order.
     struct Slow;
 
@@ -655,12 +678,7 @@ mod tests {
             marks.start(bins.len(), 0);
             // Now and then it hands over fewer bins than it was given.
             let done = if bins.len() > 300 { 300 } else { bins.len() };
-            for t in bins.start..bins.start + done {
-                marks.peaks.counts.push(1);
-                marks.peaks.cells.push(0);
-                marks.peaks.heights.push(t as f64);
-                marks.peaks.bases.push(0.0);
-            }
+            one_peak_each(bins.start..bins.start + done, marks);
             Ok(done)
         }
 
@@ -747,12 +765,7 @@ mod tests {
             marks.start(bins.len(), 6);
             marks.fill(&vec![0xff; 6 * bins.len().div_ceil(8)]);
             if call.task.peaks {
-                for t in bins.start..bins.start + done {
-                    marks.peaks.counts.push(1);
-                    marks.peaks.cells.push(0);
-                    marks.peaks.heights.push(t as f64);
-                    marks.peaks.bases.push(0.0);
-                }
+                one_peak_each(bins.start..bins.start + done, marks);
             }
             Ok(done)
         }
@@ -777,38 +790,9 @@ mod tests {
         for calls_left in 0..=30 {
             let mut masks = [(); 2].map(|()| Array3::from_elem((2, 3, 1_000), false));
             let mut peaks = Peaks::new();
-            let run = Run {
-                p: &p,
-                options: &options,
-                plan: &plan,
-                stop: Stop::default(),
-                queue: Mutex::new(Queue {
-                    rest: Batch {
-                        bins: 0..1_000,
-                        masks: masks.iter_mut().map(|mask| mask.view_mut()).collect(),
-                        in_turn: true,
-                    },
-                    returned: Vec::new(),
-                    away: 0,
-                }),
-                queue_changed: Condvar::new(),
-                gathering: Mutex::new(Gathering {
-                    next: 0,
-                    waiting: BTreeMap::new(),
-                    later: BTreeMap::new(),
-                    peaks: &mut peaks,
-                    budget: Budget::new(plan.estimate, &options).unwrap(),
-                }),
-                appended: Condvar::new(),
-                done: AtomicUsize::new(0),
-                done_by_second: AtomicUsize::new(0),
-                outcome: Mutex::new(Outcome {
-                    running: 1,
-                    seconds: Seconds::default(),
-                    error: None,
-                }),
-                finished: Condvar::new(),
-            };
+            let budget = Budget::new(plan.estimate, &options).unwrap();
+            let mut views: Vec<_> = masks.iter_mut().map(|mask| mask.view_mut()).collect();
+            let run = Run::new(&p, &options, &plan, budget, &mut views, &mut peaks, 1);
             // Three batches of 100 bins, in four parts each, with two calls for each part.
             let mut engine = Failing { calls_left };
             let mut marks = Marks::new(0);

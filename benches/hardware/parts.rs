@@ -1,6 +1,6 @@
 //! The parts of the run that measure peakmask on the device.
 
-use peakmask::{AdapterKind, GpuTuning, MemoryLimit};
+use peakmask::{AdapterKind, GpuSeconds, GpuTuning, MemoryLimit};
 
 use crate::clock::Clock;
 use crate::device::{Bandwidths, measure};
@@ -10,17 +10,6 @@ use crate::inputs::Kind;
 use crate::stack::Layout;
 use crate::table::{Cell, Section};
 use crate::value::Value;
-
-/// The stages of the report, in its order.
-const STAGES: [&str; 7] = [
-    "survey",
-    "threshold",
-    "flood",
-    "peaks",
-    "bases",
-    "pack",
-    "collect",
-];
 
 /// What the parts share.
 pub(crate) struct Lab {
@@ -169,7 +158,7 @@ pub(crate) fn bandwidths(lab: &mut Lab, section: &mut Section, clock: Clock) {
 /// Kernels by stage, one batch at a time, against the floor.
 pub(crate) fn stages(lab: &mut Lab, section: &mut Section, clock: Clock) {
     let mut columns = vec!["input", "unit"];
-    columns.extend(STAGES);
+    columns.extend(GpuSeconds::STAGES);
     columns.extend(["kernels", "floor", "bins a batch"]);
     section.columns(&columns);
     let alone = GpuTuning {
@@ -190,7 +179,10 @@ pub(crate) fn stages(lab: &mut Lab, section: &mut Section, clock: Clock) {
             .and_then(|field| lab.floor(field, Work::Whole));
         let line = |unit: &str, per: f64| {
             let mut cells: Vec<Cell> = vec![kind.name().into(), unit.into()];
-            cells.extend((0..STAGES.len()).map(|i| figures.stage(i).map(|time| time / per).into()));
+            cells.extend(
+                (0..GpuSeconds::STAGES.len())
+                    .map(|i| figures.stage(i).map(|time| time / per).into()),
+            );
             cells.push(figures.kernels().map(|time| time / per).into());
             cells.push(floor.map(|time| time / per).into());
             cells.push(figures.last_gpu().map(|gpu| gpu.batch_bins).into());

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use ndarray::Array3;
-use peakmask::{Adapter, Analysis, Element, GpuReport, LimitSource, MemoryLimit, Report};
+use peakmask::{
+    Adapter, Analysis, Element, GpuReport, GpuSeconds, LimitSource, MemoryLimit, Report,
+};
 use serde_json::{Value, json};
 
 use crate::args::{GpuUse, RunArgs};
@@ -130,17 +132,8 @@ fn engines(report: &Report) -> String {
 }
 
 fn gpu_json(gpu: &GpuReport) -> Value {
-    const STAGES: [&str; 7] = [
-        "survey",
-        "threshold",
-        "flood",
-        "peaks",
-        "bases",
-        "pack",
-        "collect",
-    ];
     let seconds = &gpu.seconds;
-    let stages = STAGES.into_iter().zip(seconds.stages);
+    let stages = GpuSeconds::STAGES.into_iter().zip(seconds.stages);
     let stages: serde_json::Map<_, _> = stages
         .map(|(stage, seconds)| (stage.to_owned(), json!(seconds)))
         .collect();

@@ -8,7 +8,7 @@ use super::device::{Device, Failure};
 use crate::plan::gpu::{Array, GpuPlan, Sizes};
 use crate::{Connectivity, Dtype, Element, GpuFault, Options};
 
-/// A part of a submission whose time is taken.
+/// A part of a submission whose time is taken: an index into [`GpuSeconds::STAGES`](crate::GpuSeconds::STAGES).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     Survey,
@@ -18,11 +18,6 @@ pub(crate) enum Stage {
     Bases,
     Pack,
     Collect,
-}
-
-impl Stage {
-    /// How many there are.
-    pub(crate) const COUNT: usize = 7;
 }
 
 /// One entry point of a shader.
@@ -68,14 +63,14 @@ kernels! {
     Seed = "flood", "seed", [Surveys, Above, Filled, Floods], |sizes| sizes.alphas;
     Flood = "flood", "flood", [Above, Filled, Floods], |sizes| sizes.alphas;
     Find = "peaks", "find", [Values, Surveys, Peaks, Ties], Sizes::places;
-    Rim = "bases", "rim", [Values, Ties, Rims], Sizes::places;
+    Rim = "bases", "rim", [Values, Peaks, Ties, Rims], Sizes::places;
     Spread = "bases", "spread", [Values, Ties, Rims, Plateaus], |_| 1;
     Pack = "pack", "pack", [Filled, Masks], |sizes| sizes.alphas * sizes.places();
     Count = "collect", "count", [Peaks, Before], Sizes::list_blocks;
     Sum = "collect", "sum", [Floods, Plateaus, Before, Tally], |_| 1;
     Order = "collect", "order", [Tally], |_| 0;
     Collect = "collect", "collect",
-        [Values, Peaks, Ties, Rims, Before, Tally, RowCells, RowValues], Sizes::list_blocks;
+        [Values, Peaks, Rims, Before, Tally, RowCells, RowValues], Sizes::list_blocks;
 }
 
 /// Shader sources by stem.
@@ -312,6 +307,7 @@ mod tests {
     use naga::{Module, TypeInner};
 
     use super::*;
+    use crate::GpuSeconds;
 
     fn parsed(file: &str, dtype: Dtype) -> (Module, ModuleInfo) {
         let source = source(file, dtype);
@@ -333,6 +329,24 @@ mod tests {
             name.push(letter.to_ascii_lowercase());
         }
         name
+    }
+
+    #[test]
+    fn stages_are_named_in_the_report() {
+        let last = Stage::Collect as usize;
+        assert_eq!(last + 1, GpuSeconds::STAGES.len());
+        for stage in [
+            Stage::Survey,
+            Stage::Threshold,
+            Stage::Flood,
+            Stage::Peaks,
+            Stage::Bases,
+            Stage::Pack,
+            Stage::Collect,
+        ] {
+            let name = format!("{stage:?}").to_lowercase();
+            assert_eq!(GpuSeconds::STAGES[stage as usize], name);
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use wgpu::BufferUsages as Usage;
 
 use super::device::{Device, Failure, FailureKind};
-use super::kernels::{Pipelines, Stage, Step};
+use super::kernels::{Pipelines, Step};
+use crate::GpuSeconds;
 use crate::plan::gpu::{Array, GpuPlan, PARAMS_BYTES, Sizes, TIMES_BYTES};
 
 /// What a binding must be at least: the largest element of any array.
@@ -56,7 +57,7 @@ impl Slot {
                     device.device.create_query_set(&wgpu::QuerySetDescriptor {
                         label: None,
                         ty: wgpu::QueryType::Timestamp,
-                        count: 2 * Stage::COUNT as u32,
+                        count: 2 * GpuSeconds::STAGES.len() as u32,
                     })
                 })?,
                 resolved: buffer(

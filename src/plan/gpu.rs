@@ -76,7 +76,7 @@ arrays! {
     Peaks = 10: |b| b.listed(b.places() * b.lanes * 4);
     /// Bits by cell: the peaks that equal a neighbour.
     Ties = 11: |b| b.listed(b.places() * b.lanes * 4);
-    /// The highest cell known of the rim of each tied peak's plateau.
+    /// The highest cell known of the rim of each peak's plateau.
     Rims = 12: |b| b.listed(b.cells() * b.lanes * 4);
     /// Where the sweeps over each lane's plateaus stand.
     Plateaus = 13: |b| b.listed(b.lanes * 16);

@@ -65,11 +65,7 @@ const FAULTS: [(&str, GpuFault); 12] = [
     ),
     (
         "a neighbour is forgotten",
-        fault(
-            "collect",
-            "best = highest_with(best, x + 1u, y + 1u, t);",
-            "",
-        ),
+        fault("bases", "best = rim_with(best, x + 1u, y + 1u, t);", ""),
     ),
     (
         "peaks of the lanes before are forgotten",
