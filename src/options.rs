@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::{Error, GpuContext, InstructionSet};
 
@@ -66,6 +67,8 @@ pub struct GpuTuning {
     pub rows: Option<usize>,
     /// Bytes of one buffer, if less than what the device allows.
     pub binding: Option<u64>,
+    /// How long a submission may take before the device is given up.
+    pub patience: Option<Duration>,
     /// Each slot loses the device before its batch of this number.
     pub lose_after: Option<usize>,
     /// Fills arrays with a pattern before each batch.

@@ -9,7 +9,7 @@ use crate::plan::gpu::Limits;
 use crate::{Adapter, AdapterKind, Adapters};
 
 /// How long a submission may take before the device is given up. A submission's work is bounded, and takes milliseconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How much of the memory that a driver offers may be taken, in percent, where it can tell.
 const MEMORY_SHARE: u8 = 90;
@@ -63,8 +63,8 @@ pub(super) struct Device {
     pub(super) adapter: Adapter,
     /// Whether the device can tell the time.
     pub(super) timestamps: bool,
-    /// Set by the driver's callback: why the device was lost.
-    lost: Arc<Mutex<Option<String>>>,
+    /// Why the device can no longer be used: set by the driver's callback, or when it has hung.
+    gone: Arc<Mutex<Option<(FailureKind, String)>>>,
 }
 
 impl fmt::Debug for Device {
@@ -96,8 +96,8 @@ impl Device {
         let (device, queue) = pollster::block_on(opening)
             .map_err(|error| format!("{} could not be opened: {error}", info.name))?;
         drop(instance);
-        let lost = Arc::new(Mutex::new(None));
-        let flag = Arc::clone(&lost);
+        let gone = Arc::new(Mutex::new(None));
+        let flag = Arc::clone(&gone);
         device.set_device_lost_callback(move |reason, message| {
             log::debug!("GPU device lost: {reason:?} {message}");
             let message = if message.is_empty() {
@@ -105,7 +105,8 @@ impl Device {
             } else {
                 message
             };
-            *flag.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
+            let mut gone = flag.lock().unwrap_or_else(PoisonError::into_inner);
+            gone.get_or_insert((FailureKind::Lost, message));
         });
         // The default handler panics. What arrives here arose outside of any scope, in a driver's thread.
         device.on_uncaptured_error(Arc::new(|error| log::error!("GPU error: {error}")));
@@ -114,7 +115,7 @@ impl Device {
             queue,
             adapter: info,
             timestamps,
-            lost,
+            gone,
         })
     }
 
@@ -181,18 +182,31 @@ impl Device {
 
     /// Fails if the device is gone.
     pub(super) fn alive(&self, stage: &'static str) -> Result<(), Failure> {
-        match self
-            .lost
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-        {
+        let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        match gone.clone() {
             None => Ok(()),
-            Some(message) => Err(Failure {
-                kind: FailureKind::Lost,
+            Some((kind, message)) => Err(Failure {
+                kind,
                 stage,
                 message,
             }),
+        }
+    }
+
+    /// Whether the device has been given up while it was at work.
+    pub(super) fn has_hung(&self) -> bool {
+        let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*gone, Some((FailureKind::Hung, _)))
+    }
+
+    /// Gives the device up, for all who use it.
+    fn give_up(&self, stage: &'static str, message: String) -> Failure {
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.get_or_insert((FailureKind::Hung, message.clone()));
+        Failure {
+            kind: FailureKind::Hung,
+            stage,
+            message,
         }
     }
 
@@ -204,15 +218,16 @@ impl Device {
         });
     }
 
-    /// Waits until the device has done a submission.
+    /// Waits until the device has done a submission, but not for ever.
     pub(super) fn wait(
         &self,
         stage: &'static str,
         submission: wgpu::SubmissionIndex,
+        patience: Duration,
     ) -> Result<(), Failure> {
         let polled = self.device.poll(wgpu::PollType::Wait {
             submission_index: Some(submission),
-            timeout: Some(PATIENCE),
+            timeout: Some(patience),
         });
         if matches!(polled, Err(wgpu::PollError::WrongSubmissionIndex(..))) {
             self.settle();
@@ -220,11 +235,9 @@ impl Device {
         self.alive(stage)?;
         match polled {
             Ok(_) => Ok(()),
-            Err(wgpu::PollError::Timeout) => Err(Failure {
-                kind: FailureKind::Hung,
-                stage,
-                message: format!("no answer within {} seconds", PATIENCE.as_secs()),
-            }),
+            Err(wgpu::PollError::Timeout) => {
+                Err(self.give_up(stage, format!("no answer within {patience:?}")))
+            }
             Err(error) => Err(Failure {
                 kind: FailureKind::Rejected,
                 stage,
@@ -240,24 +253,20 @@ impl Device {
         answer: &std::sync::mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
     ) -> Result<(), Failure> {
         // Another thread may have collected the answer while it polled, and be about to hand it over.
-        let failure = |kind, message: String| Failure {
-            kind,
-            stage,
-            message,
-        };
         match answer.recv_timeout(PATIENCE) {
             Ok(Ok(())) => self.alive(stage),
             Ok(Err(error)) => {
                 self.settle();
                 self.alive(stage)?;
-                Err(failure(FailureKind::Rejected, error.to_string()))
+                Err(Failure {
+                    kind: FailureKind::Rejected,
+                    stage,
+                    message: error.to_string(),
+                })
             }
             Err(_) => {
                 self.alive(stage)?;
-                Err(failure(
-                    FailureKind::Hung,
-                    "a buffer was never mapped".to_owned(),
-                ))
+                Err(self.give_up(stage, "a buffer was never mapped".to_owned()))
             }
         }
     }

@@ -148,6 +148,13 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        if self.device().has_hung() {
+            // To close it would wait for it, and for ever: it is left to the end of the process.
+            std::mem::forget(self.device.take());
+            std::mem::forget(std::mem::take(&mut *lock(&self.slots)));
+            std::mem::forget(std::mem::take(&mut *lock(&self.trusted)));
+            return;
+        }
         let _alone = device::coming_and_going();
         lock(&self.slots).clear();
         lock(&self.trusted).clear();
@@ -456,7 +463,8 @@ impl<'c, T: Element> Gpu<'c, T> {
             ];
             (device.queue.submit([encoder.finish()]), answers, passes)
         })?;
-        device.wait(stage, submission)?;
+        let patience = self.tuning.patience.unwrap_or(device::PATIENCE);
+        device.wait(stage, submission, patience)?;
         for answer in &answers {
             device.mapped(stage, answer)?;
         }

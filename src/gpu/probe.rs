@@ -15,9 +15,12 @@ use crate::{Element, InstructionSet, Options, Seconds};
 
 const STAGE: &str = "probing the device";
 
-/// The known posterior's maps: wide enough for rows of several words, high enough that the maze's flood takes more than
-/// 70,000 iterations, which must survive being cut up into dispatches.
-const SHAPE: [usize; 3] = [40, 257, 6];
+/// The known posterior's maps: wide enough for rows of several words, and so large that the maze's flood takes more
+/// iterations than [`DISPATCHES`] have.
+const SHAPE: [usize; 3] = [48, 257, 6];
+/// Dispatches in the first submission: 98,304 iterations in all, which must survive being cut up, and which are more than
+/// any driver is known to count to.
+const DISPATCHES: u32 = 3;
 const ALPHAS: [f64; 2] = [0.5, 0.9];
 
 /// Analyses the known posterior on the device, and refuses the device if the CPU finds anything else.
@@ -39,6 +42,7 @@ pub(super) fn probe<T: Element>(
     options.gpu_tuning.slots = Some(1);
     options.gpu_tuning.group = Some(variant.group);
     options.gpu_tuning.iterations = Some(variant.iterations);
+    options.gpu_tuning.dispatches = Some(DISPATCHES);
     options.gpu_tuning.rounds = Some(u32::MAX);
     let plan = Plan::new(SHAPE, T::DTYPE, &options);
     let gpu_plan = GpuPlan::new(SHAPE, T::DTYPE, &options, &context.limits())
@@ -83,6 +87,12 @@ pub(super) fn probe<T: Element>(
         Ok(_) => {}
         Err(Halt::Failed(reason)) => return Err(failure(reason)),
         Err(Halt::Stopped) => return Err(failure("stopped".to_owned())),
+    }
+    if variant.masks && gpu.tally.continued_bins == 0 {
+        let iterations = DISPATCHES * variant.iterations;
+        return Err(failure(format!(
+            "a maze that takes more than {iterations} iterations was done in fewer; the device or its driver computes wrong, and is not used"
+        )));
     }
     let _ = Cpu::new(&plan.cpu, n_x, n_y, instruction_set).run(
         &call,

@@ -1,5 +1,7 @@
 //! Devices that are lost, and devices that are too small.
 
+use std::time::Duration;
+
 use peakmask::{Backend, Error, GpuContext, GpuTuning, GpuUse, Options, analyze};
 
 use crate::{Known, corridors, gpu_or_return, on};
@@ -104,6 +106,46 @@ fn a_device_that_is_too_small_is_an_error_or_no_help() {
     assert_eq!((report.cpu_bins, report.gpu_bins), (100, 0));
     let why = report.no_gpu.expect("it was too small");
     assert!(stated(&why), "{why}");
+}
+
+/// A device that does not answer in time, as patience of a nanosecond makes of any, is given up for good, and closing it
+/// keeps nobody waiting.
+#[test]
+fn a_device_that_hangs_is_given_up() {
+    let name = &gpu_or_return!().adapter().name;
+    let known = Known::<f64>::drawn(7, [20, 30, 300]);
+    // Ready before it is hurried, so that it is the analysis that has no patience.
+    let ready = || {
+        let context = GpuContext::open(&Options::new().adapter(name)).expect("it was there before");
+        known.exact(&on(&context, GpuTuning::default()));
+        context
+    };
+    let hasty = |context| {
+        let patience = Some(Duration::from_nanos(1));
+        let tuning = GpuTuning {
+            patience,
+            ..Default::default()
+        };
+        on(context, tuning)
+    };
+
+    let context = ready();
+    for options in [hasty(&context), on(&context, GpuTuning::default())] {
+        let refused = analyze(known.p.view(), &known.options(&options)).map(|found| found.report);
+        let Err(Error::GpuFailed { reason, .. }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert!(reason.contains("did not answer in time"), "{reason}");
+    }
+
+    let context = ready();
+    let both = hasty(&context).backend(Backend::Auto).gpu(GpuUse::Require);
+    let report = known.exact(&both);
+    assert_eq!((report.cpu_bins, report.gpu_bins), (300, 0));
+    assert!(report.no_gpu.is_some(), "{report:?}");
+
+    drop(context);
+    known.exact(&on(&ready(), GpuTuning::default()));
 }
 
 /// Opened beside the CPU, as for a caller who names an adapter and keeps nothing. The CPU has floods of seconds before it,
