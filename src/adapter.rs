@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use crate::names::names;
 use crate::{Error, Options};
 
 /// A graphics processor, or software that behaves like one.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Adapter {
     /// Its name, from the driver.
@@ -45,17 +47,13 @@ impl AdapterKind {
     }
 }
 
-impl fmt::Display for AdapterKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Discrete => "discrete GPU",
-            Self::Integrated => "integrated GPU",
-            Self::Virtual => "virtual GPU",
-            Self::Other => "GPU of unknown kind",
-            Self::Software => "software",
-        })
-    }
-}
+names!(AdapterKind {
+    Discrete => "discrete GPU",
+    Integrated => "integrated GPU",
+    Virtual => "virtual GPU",
+    Other => "GPU of unknown kind",
+    Software => "software",
+});
 
 impl fmt::Display for Adapter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

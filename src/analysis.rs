@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use ndarray::Array3;
 
+use crate::names::names;
 use crate::{Adapter, InstructionSet};
 
 /// Masks, peaks and a report of what ran.
@@ -130,12 +131,29 @@ impl<T> BinPeaks<'_, T> {
     }
 }
 
+/// Which engines analysed time bins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Engines {
+    /// The CPU engine alone.
+    Cpu,
+    /// A GPU alone.
+    Gpu,
+    /// A GPU beside the CPU engine.
+    Both,
+}
+
+names!(Engines { Cpu => "cpu", Gpu => "gpu", Both => "cpu+gpu" });
+
 /// What ran, where, and for how long.
+///
+/// With the crate's feature `serde` it can be serialised: the fields by their names, enums by theirs. The program's
+/// `--report` and the Python package show the very same.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Report {
-    /// Which engines analysed time bins: `"cpu"`, `"gpu"` or `"cpu+gpu"`.
-    pub engine: &'static str,
+    /// Which engines analysed time bins.
+    pub engine: Engines,
     /// Instruction set that the CPU engine used, or would have used.
     pub instruction_set: InstructionSet,
     /// Worker threads: of the CPU engine, or those that serve the GPU.
@@ -164,6 +182,7 @@ pub struct Report {
 
 /// What a GPU did.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct GpuReport {
     /// The adapter, its backend and its driver.
@@ -196,6 +215,7 @@ impl GpuReport {
 
 /// Seconds spent in each phase of the GPU engine, added up over the batches in flight, which overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct GpuSeconds {
     /// Finding and opening the adapter.
@@ -214,13 +234,15 @@ pub struct GpuSeconds {
     pub expand: f64,
     /// Whether `kernels` and `stages` are the device's own figures.
     pub by_device: bool,
-    /// `kernels` by stage, where the device has a clock, in the order of [`STAGES`](Self::STAGES).
-    pub stages: [f64; Self::STAGES.len()],
+    /// `kernels` by stage, where the device has a clock, in the order of [`STAGES`](Self::STAGES); serialised as a map by
+    /// name.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "by_name"))]
+    pub stages: [f64; STAGES],
 }
 
 impl GpuSeconds {
     /// The stages of the kernels, in the order in which they run.
-    pub const STAGES: [&'static str; 7] = [
+    pub const STAGES: [&'static str; STAGES] = [
         "survey",
         "threshold",
         "flood",
@@ -229,6 +251,18 @@ impl GpuSeconds {
         "pack",
         "collect",
     ];
+}
+
+/// The number of stages of the kernels.
+const STAGES: usize = 7;
+
+/// Seconds by the name of their stage.
+#[cfg(feature = "serde")]
+fn by_name<S: serde::Serializer>(
+    seconds: &[f64; STAGES],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(GpuSeconds::STAGES.iter().zip(seconds))
 }
 
 /// What the engine of one slot has done.
@@ -262,6 +296,7 @@ impl GpuTally {
 }
 /// Seconds spent in each phase: `total` by the clock, the others added up over all worker threads.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Seconds {
     /// From call to return.

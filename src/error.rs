@@ -104,6 +104,17 @@ pub enum Error {
         /// What gives it away.
         evidence: String,
     },
+    /// A name stands for nothing; see `FromStr` of [`Backend`](crate::Backend), [`Connectivity`](crate::Connectivity),
+    /// [`GpuUse`](crate::GpuUse) and [`MemoryGuard`](crate::MemoryGuard).
+    #[error("{what} can be {}, not {found:?}", allowed.join(", "))]
+    Name {
+        /// What was to be named.
+        what: &'static str,
+        /// What was found.
+        found: String,
+        /// What there is.
+        allowed: &'static [&'static str],
+    },
     /// An environment variable has a value that means nothing.
     #[error("the environment variable {variable} is {value:?}; it can be {allowed}")]
     Environment {

@@ -109,13 +109,14 @@ mod error;
 mod gpu;
 mod marks;
 mod memory;
+mod names;
 mod options;
 mod plan;
 mod posterior;
 mod schedule;
 
 pub use adapter::{Adapter, AdapterKind, Adapters, GpuContext, adapters};
-pub use analysis::{Analysis, BinPeaks, GpuReport, GpuSeconds, Peaks, Report, Seconds};
+pub use analysis::{Analysis, BinPeaks, Engines, GpuReport, GpuSeconds, Peaks, Report, Seconds};
 pub use cpu::InstructionSet;
 pub use element::{Dtype, Element};
 pub use error::Error;

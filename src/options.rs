@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::names::names;
 use crate::{Error, GpuContext, InstructionSet};
 
 /// Which neighbours connect cells of a mask.
@@ -18,6 +19,8 @@ pub enum Connectivity {
     /// The eight cells that share an edge or a corner.
     Eight,
 }
+
+names!(Connectivity as "the connectivity" { Four => "4", Eight => "8" });
 
 /// Which engine computes.
 ///
@@ -34,6 +37,8 @@ pub enum Backend {
     Gpu,
 }
 
+names!(Backend as "the backend" { Auto => "auto", Cpu => "cpu", Gpu => "gpu" });
+
 /// Whether [`Backend::Auto`] may, or has to, use a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
@@ -46,6 +51,8 @@ pub enum GpuUse {
     /// Always: it is opened before anything else is done, and without one the analysis is an error.
     Require,
 }
+
+names!(GpuUse as "the use of a GPU" { WhereUseful => "where-useful", Off => "off", Require => "require" });
 
 /// Knobs of the GPU engine for tests and measurements.
 #[doc(hidden)]
@@ -102,6 +109,8 @@ pub enum MemoryGuard {
     /// Do not look.
     Off,
 }
+
+names!(MemoryGuard as "what happens above the memory limit" { Strict => "error", Warn => "warn", Off => "ignore" });
 
 /// How far an analysis has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -310,18 +319,17 @@ impl Options {
         }
         let value = std::env::var(VARIABLE).unwrap_or_default();
         let gpu_use = match value.as_str() {
-            "" => GpuUse::WhereUseful,
-            "off" => GpuUse::Off,
-            "require" => GpuUse::Require,
-            _ => {
-                return Err(Error::Environment {
-                    variable: VARIABLE,
-                    value,
-                    allowed: "off, require, or nothing",
-                });
-            }
+            "" => Ok(GpuUse::WhereUseful),
+            name => name.parse(),
         };
-        Ok((gpu_use, VARIABLE))
+        match gpu_use {
+            Ok(gpu_use) => Ok((gpu_use, VARIABLE)),
+            Err(_) => Err(Error::Environment {
+                variable: VARIABLE,
+                value,
+                allowed: "off, require, where-useful, or nothing",
+            }),
+        }
     }
 
     /// The alphas chosen so far.

@@ -18,8 +18,8 @@ use crate::options::ProgressFn;
 use crate::plan::Plan;
 use crate::posterior::Posterior;
 use crate::{
-    CancelToken, Connectivity, Element, Error, GpuReport, InstructionSet, Options, Peaks, Progress,
-    Report, Seconds,
+    CancelToken, Connectivity, Element, Engines, Error, GpuReport, InstructionSet, Options, Peaks,
+    Progress, Report, Seconds,
 };
 
 #[cfg(feature = "gpu")]
@@ -177,9 +177,9 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
     let by_gpu = gpu.as_ref().map_or(0, GpuReport::host_bytes);
     Ok(Report {
         engine: match (done_by_second, n_t - done_by_second) {
-            (0, _) if cpu_serves => "cpu",
-            (_, 0) => "gpu",
-            _ => "cpu+gpu",
+            (0, _) if cpu_serves => Engines::Cpu,
+            (_, 0) => Engines::Gpu,
+            _ => Engines::Both,
         },
         instruction_set: job.instruction_set,
         threads: plan.threads,

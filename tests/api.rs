@@ -678,7 +678,7 @@ fn the_report_says_what_ran() {
     let options = options().threads(2);
     let found = analyze(p, &options).expect("nothing is wrong");
     let report = &found.report;
-    assert_eq!(report.engine, "cpu");
+    assert_eq!(report.engine, peakmask::Engines::Cpu);
     assert_eq!(report.instruction_set, InstructionSet::detect());
     assert_eq!(report.threads, 2);
     assert_eq!((report.bins, report.peaks), (2000, found.peaks.len()));

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use bytesize::ByteSize;
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{
+    NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use peakmask::Options;
+use peakmask::{Backend, Connectivity, GpuUse, MemoryGuard, Options};
 
 /// Peaks, prominences and dominant-peak masks of decoded position posteriors.
 ///
@@ -95,12 +97,12 @@ pub(crate) struct RunArgs {
     pub(crate) output: PathBuf,
 
     /// Which neighbours connect the cells of a mask: the 4 that share an edge, or all 8
-    #[arg(long, value_enum, default_value_t = Neighbours::Four)]
-    pub(crate) connectivity: Neighbours,
+    #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
+    pub(crate) connectivity: Connectivity,
 
     /// Which engine computes; the results are the same
-    #[arg(long, value_enum, default_value_t = Engine::Auto)]
-    pub(crate) backend: Engine,
+    #[arg(long, value_parser = named::<Backend>(&BACKENDS), default_value_t)]
+    pub(crate) backend: Backend,
 
     #[command(flatten)]
     pub(crate) gpu: GpuArgs,
@@ -121,8 +123,8 @@ pub(crate) struct RunArgs {
     pub(crate) memory_limit: Option<u64>,
 
     /// Whether to stop (exit code 3) or to go on with a warning when more memory is needed than the limit
-    #[arg(long, value_enum, default_value_t = OnLimit::Error)]
-    pub(crate) on_limit: OnLimit,
+    #[arg(long, value_parser = named::<MemoryGuard>(&ON_LIMIT), default_value_t)]
+    pub(crate) on_limit: MemoryGuard,
 
     /// Also write a report: input, options, memory plan, what ran and for how long
     #[arg(long, value_name = "FILE.json")]
@@ -152,7 +154,7 @@ pub(crate) struct GpuArgs {
     ///
     /// Without it: what the environment variable PEAKMASK_GPU says (off or require), else if there is a GPU and the work is
     /// worth opening it.
-    #[arg(long, value_name = "USE", value_enum)]
+    #[arg(long, value_name = "USE", value_parser = named::<GpuUse>(&GPU_USES))]
     pub(crate) gpu: Option<GpuUse>,
 }
 
@@ -160,7 +162,7 @@ impl GpuArgs {
     /// The options, with what was chosen here; the library reads the environment for the rest.
     pub(crate) fn choose(&self, options: Options) -> Options {
         let options = match self.gpu {
-            Some(gpu_use) => options.gpu(gpu_use.into()),
+            Some(gpu_use) => options.gpu(gpu_use),
             None => options,
         };
         match &self.adapter {
@@ -208,8 +210,8 @@ pub(crate) struct PictureArgs {
     pub(crate) alphas: Vec<f64>,
 
     /// Which neighbours connect the cells of a mask
-    #[arg(long, value_enum, default_value_t = Neighbours::Four)]
-    pub(crate) connectivity: Neighbours,
+    #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
+    pub(crate) connectivity: Connectivity,
 }
 
 const PICTURE_AFTER_HELP: &str = "\
@@ -259,106 +261,54 @@ impl Layout {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Neighbours {
-    /// cells that share an edge
-    #[value(name = "4")]
-    Four,
-    /// cells that share an edge or a corner
-    #[value(name = "8")]
-    Eight,
+/// The names of a library's option, with what each means: parsed by the library's own `FromStr`.
+fn named<T>(names: &[(&'static str, &'static str)]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = peakmask::Error> + Clone + Send + Sync + 'static,
+{
+    let names = names
+        .iter()
+        .map(|&(name, help)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(names).try_map(|name| name.parse())
 }
 
-impl Neighbours {
-    pub(crate) fn number(self) -> u8 {
-        match self {
-            Self::Four => 4,
-            Self::Eight => 8,
-        }
-    }
-}
+const NEIGHBOURS: [(&str, &str); 2] = [
+    ("4", "cells that share an edge"),
+    ("8", "cells that share an edge or a corner"),
+];
 
-impl From<Neighbours> for peakmask::Connectivity {
-    fn from(neighbours: Neighbours) -> Self {
-        match neighbours {
-            Neighbours::Four => Self::Four,
-            Neighbours::Eight => Self::Eight,
-        }
-    }
-}
+const BACKENDS: [(&str, &str); 3] = [
+    (
+        "auto",
+        "whatever is there: the processor's cores at once, a GPU beside them when the work is worth opening it",
+    ),
+    ("cpu", "the processor's cores alone"),
+    (
+        "gpu",
+        "a GPU alone, or exit code 4; software that behaves like one serves too",
+    ),
+];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Engine {
-    /// whatever is there: the processor's cores at once, a GPU beside them when the work is worth opening it
-    Auto,
-    /// the processor's cores alone
-    Cpu,
-    /// a GPU alone, or exit code 4; software that behaves like one serves too
-    Gpu,
-}
+const GPU_USES: [(&str, &str); 3] = [
+    (
+        "where-useful",
+        "if there is one and the work is worth opening it, whatever PEAKMASK_GPU says",
+    ),
+    ("off", "never"),
+    (
+        "require",
+        "without one the analysis is an error (exit code 4)",
+    ),
+];
 
-impl Engine {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Cpu => "cpu",
-            Self::Gpu => "gpu",
-        }
-    }
-}
-
-impl From<Engine> for peakmask::Backend {
-    fn from(engine: Engine) -> Self {
-        match engine {
-            Engine::Auto => Self::Auto,
-            Engine::Cpu => Self::Cpu,
-            Engine::Gpu => Self::Gpu,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum GpuUse {
-    /// never
-    Off,
-    /// without one the analysis is an error (exit code 4)
-    Require,
-}
-
-impl GpuUse {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Require => "require",
-        }
-    }
-}
-
-impl From<GpuUse> for peakmask::GpuUse {
-    fn from(gpu_use: GpuUse) -> Self {
-        match gpu_use {
-            GpuUse::Off => Self::Off,
-            GpuUse::Require => Self::Require,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OnLimit {
-    /// stop before anything is computed, or as soon as the peaks found cross the limit
-    Error,
-    /// go on, with a warning
-    Warn,
-}
-
-impl OnLimit {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-        }
-    }
-}
+const ON_LIMIT: [(&str, &str); 3] = [
+    (
+        "error",
+        "stop before anything is computed, or as soon as the peaks found cross the limit",
+    ),
+    ("warn", "go on, with a warning"),
+    ("ignore", "go on, and say nothing"),
+];
 
 /// Time bins as a Python slice with a step of one; unlike Python's, it may not reach beyond the bins that exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -510,6 +460,17 @@ mod tests {
         for text in ["x", "", "-1GiB", "8 apples", "."] {
             assert!(parse_size(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn every_name_of_the_library_can_be_typed_and_no_other() {
+        fn names<const N: usize>(list: [(&'static str, &str); N]) -> [&'static str; N] {
+            list.map(|(name, _)| name)
+        }
+        assert_eq!(names(NEIGHBOURS), Connectivity::NAMES);
+        assert_eq!(names(BACKENDS), Backend::NAMES);
+        assert_eq!(names(GPU_USES), GpuUse::NAMES);
+        assert_eq!(names(ON_LIMIT), MemoryGuard::NAMES);
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn draw<T: Element + Pod + Into<f64>>(
             };
             let options = Options::new()
                 .alphas(alphas.iter().copied())
-                .connectivity(args.connectivity.into())
+                .connectivity(args.connectivity)
                 // A few time bins: whatever the environment says about GPUs, none is worth opening.
                 .backend(Backend::Cpu)
                 .cancel_token(cancel.clone());

@@ -4,12 +4,10 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use ndarray::Array3;
-use peakmask::{
-    Adapter, Analysis, Element, GpuReport, GpuSeconds, LimitSource, MemoryLimit, Report,
-};
+use peakmask::{Analysis, Connectivity, Element, Engines, LimitSource, MemoryLimit, Report};
 use serde_json::{Value, json};
 
-use crate::args::{GpuUse, RunArgs};
+use crate::args::RunArgs;
 use crate::budget::Plan;
 use crate::input::{Copy, Input};
 
@@ -77,33 +75,15 @@ impl<'a> Summary<'a> {
         line
     }
 
+    /// The library's report, with what the results add to it.
     fn json(&self) -> Value {
-        let report = self.report;
-        let seconds = &report.seconds;
-        json!({
-            "engine": report.engine,
-            "instruction_set": report.instruction_set.to_string(),
-            "threads": report.threads,
-            "bins": report.bins,
-            "cpu_bins": report.cpu_bins,
-            "gpu_bins": report.gpu_bins,
-            "live_bins": self.live_bins,
-            "peaks": report.peaks,
-            "mean_area_cells_per_live_bin": self.areas.iter().map(|&area| self.per_live_bin(area)).collect::<Vec<_>>(),
-            "seconds": {
-                "total": seconds.total,
-                "survey": seconds.survey,
-                "compare": seconds.compare,
-                "flood": seconds.flood,
-                "bases": seconds.bases,
-                "emit": seconds.emit,
-            },
-            "bins_per_second": self.bins_per_second(),
-            "bytes_planned": report.bytes_planned,
-            "bytes_used": report.bytes_used,
-            "gpu": report.gpu.as_ref().map(gpu_json),
-            "no_gpu": report.no_gpu,
-        })
+        let mut run = json!(self.report);
+        run["live_bins"] = json!(self.live_bins);
+        run["mean_area_cells_per_live_bin"] = (self.areas.iter())
+            .map(|&area| self.per_live_bin(area))
+            .collect();
+        run["bins_per_second"] = json!(self.bins_per_second());
+        run
     }
 }
 
@@ -114,7 +94,7 @@ fn engines(report: &Report) -> String {
         .as_ref()
         .map_or("GPU", |gpu| gpu.adapter.name.as_str());
     let mut words = match (report.cpu_bins, report.gpu_bins) {
-        (_, 0) if report.engine == "cpu" => "CPU".to_owned(),
+        (_, 0) if report.engine == Engines::Cpu => "CPU".to_owned(),
         (0, _) => format!("GPU: {adapter}"),
         (cpu, gpu) => format!("{cpu} bins on the CPU, {gpu} on the GPU: {adapter}"),
     };
@@ -129,46 +109,6 @@ fn engines(report: &Report) -> String {
         let _ = write!(words, ", {when}: {short}");
     }
     words
-}
-
-fn gpu_json(gpu: &GpuReport) -> Value {
-    let seconds = &gpu.seconds;
-    let stages = GpuSeconds::STAGES.into_iter().zip(seconds.stages);
-    let stages: serde_json::Map<_, _> = stages
-        .map(|(stage, seconds)| (stage.to_owned(), json!(seconds)))
-        .collect();
-    json!({
-        "adapter": adapter_json(&gpu.adapter),
-        "batches": gpu.batches,
-        "batch_bins": gpu.batch_bins,
-        "halvings": gpu.halvings,
-        "continued_bins": gpu.continued_bins,
-        "handed_over_bins": gpu.handed_over_bins,
-        "seconds": {
-            "open": seconds.open,
-            "prepare": seconds.prepare,
-            "upload": seconds.upload,
-            "kernels": seconds.kernels,
-            "wait": seconds.wait,
-            "readback": seconds.readback,
-            "expand": seconds.expand,
-        },
-        "kernels_timed_by": if seconds.by_device { "device" } else { "host" },
-        "kernel_seconds": seconds.by_device.then_some(stages),
-        "device_bytes": gpu.device_bytes,
-        "staging_bytes": gpu.staging_bytes,
-    })
-}
-
-fn adapter_json(adapter: &Adapter) -> Value {
-    json!({
-        "name": adapter.name,
-        "kind": adapter.kind.to_string(),
-        "backend": adapter.backend,
-        "driver": adapter.driver,
-        "max_binding_bytes": adapter.max_binding_bytes,
-        "max_buffer_bytes": adapter.max_buffer_bytes,
-    })
 }
 
 fn area(mask: &Array3<bool>) -> u64 {
@@ -203,14 +143,14 @@ pub(crate) fn json(
         },
         "options": {
             "alphas": args.alphas.iter().map(|&alpha| number(alpha)).collect::<Vec<_>>(),
-            "connectivity": args.connectivity.number(),
-            "backend": args.backend.name(),
+            "connectivity": match args.connectivity { Connectivity::Four => 4, Connectivity::Eight => 8 },
+            "backend": args.backend.to_string(),
             "adapter": args.gpu.adapter,
-            "gpu": args.gpu.gpu.map(GpuUse::name),
+            "gpu": args.gpu.gpu.map(|gpu_use| gpu_use.to_string()),
             "threads": args.threads,
             "bins": [bins.start, bins.end],
             "memory_limit": args.memory_limit,
-            "on_limit": args.on_limit.name(),
+            "on_limit": args.on_limit.to_string(),
         },
         "environment": {
             "PEAKMASK_ADAPTER": variable("PEAKMASK_ADAPTER"),

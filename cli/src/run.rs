@@ -4,9 +4,9 @@ use std::path::Path;
 
 use bytemuck::Pod;
 use indicatif::ProgressBar;
-use peakmask::{Analysis, Backend, CancelToken, Dtype, Element, MemoryGuard, Options};
+use peakmask::{Analysis, Backend, CancelToken, Dtype, Element, GpuUse, MemoryGuard, Options};
 
-use crate::args::{BinRange, Engine, GpuUse, OnLimit, RunArgs};
+use crate::args::{BinRange, RunArgs};
 use crate::budget::{self, Budget};
 use crate::failure::Failure;
 use crate::input::{Input, Posterior};
@@ -48,7 +48,7 @@ fn run_as<T: Element + Pod + Into<f64>>(
         limit: budget::limit(args.memory_limit),
     };
     let plan = budget.plan()?;
-    let strict = args.on_limit == OnLimit::Error;
+    let strict = args.on_limit == MemoryGuard::Strict;
     if strict && plan.copy > 0 {
         // Before the copy is made; a mapped input is first checked for swapped axes, which falsify every estimate.
         budget.check(&plan)?;
@@ -109,15 +109,13 @@ fn run_as<T: Element + Pod + Into<f64>>(
 
 /// Refuses an engine that other options rule out.
 fn check_engine(args: &RunArgs) -> Result<(), Failure> {
-    let ((engine @ Engine::Cpu, Some(gpu_use @ GpuUse::Require))
-    | (engine @ Engine::Gpu, Some(gpu_use @ GpuUse::Off))) = (args.backend, args.gpu.gpu)
+    let ((backend @ Backend::Cpu, Some(gpu_use @ GpuUse::Require))
+    | (backend @ Backend::Gpu, Some(gpu_use @ GpuUse::Off))) = (args.backend, args.gpu.gpu)
     else {
         return Ok(());
     };
     Err(Failure::Input(format!(
-        "--backend {} and --gpu {} contradict each other; leave one of them out",
-        engine.name(),
-        gpu_use.name()
+        "--backend {backend} and --gpu {gpu_use} contradict each other; leave one of them out"
     )))
 }
 
@@ -125,13 +123,10 @@ fn options(args: &RunArgs, cancel: &CancelToken) -> Options {
     args.gpu
         .choose(Options::new())
         .alphas(args.alphas.iter().copied())
-        .connectivity(args.connectivity.into())
-        .backend(args.backend.into())
+        .connectivity(args.connectivity)
+        .backend(args.backend)
         .threads(args.threads)
-        .memory_guard(match args.on_limit {
-            OnLimit::Error => MemoryGuard::Strict,
-            OnLimit::Warn => MemoryGuard::Warn,
-        })
+        .memory_guard(args.on_limit)
         .cancel_token(cancel.clone())
 }
 

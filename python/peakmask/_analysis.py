@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import html
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -215,12 +217,18 @@ class Report(Mapping[str, Any]):
 
     ``engine`` ("cpu", "gpu" or "cpu+gpu"), ``instruction_set``, ``threads``, ``bins``, of them ``cpu_bins`` and
     ``gpu_bins``, ``peaks``, ``bytes_planned``, ``bytes_used``, and ``seconds``, a mapping of its own: ``total`` by the
-    clock, the phases added up over all threads. ``gpu``, a mapping, is there if a GPU took part, and ``no_gpu`` says why
-    none did, or why it stopped.
+    clock, the phases added up over all threads. ``gpu``, a mapping, is there if a GPU took part (``gpu["adapter"]["kind"]``
+    says of which kind it is), and ``no_gpu`` says why none did, or why it stopped. The names are those of the program's
+    ``--report``.
     """
 
-    def __init__(self, entries: Mapping[str, Any]) -> None:
-        self._entries = dict(entries)
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @functools.cached_property
+    def _entries(self) -> dict[str, Any]:
+        # Read when somebody looks: a closed loop may never.
+        return {name: value for name, value in json.loads(self._text).items() if value is not None}
 
     def __getitem__(self, name: str) -> Any:
         """Look up an entry by name."""
@@ -235,12 +243,15 @@ class Report(Mapping[str, Any]):
         return len(self._entries)
 
     def _rows(self) -> Iterator[tuple[str, str]]:
-        for name, value in self.items():
-            if isinstance(value, Mapping):
+        def rows(name: str, value: Any) -> Iterator[tuple[str, str]]:
+            if isinstance(value, dict):
                 for part, of_it in value.items():
-                    yield f"{name}, {part}".replace("_", " "), _shown(of_it)
+                    yield from rows(f"{name}, {part}", of_it)
             else:
                 yield name.replace("_", " "), _shown(value)
+
+        for name, value in self.items():
+            yield from rows(name, value)
 
     def __repr__(self) -> str:
         """One line for each entry."""

@@ -127,19 +127,21 @@ def analyze(
             out=masks,
             progress=tell,
         )
-    log.debug(
-        "%d time bins, %d peaks, %s, %.6f s",
-        report["bins"],
-        report["peaks"],
-        report["engine"],
-        report["seconds"]["total"],
-    )
+    told = Report(report)
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug(
+            "%d time bins, %d peaks, %s, %.6f s",
+            told["bins"],
+            told["peaks"],
+            told["engine"],
+            told["seconds"]["total"],
+        )
     n_x, n_y, n_t = p.xyt.shape
     return Analysis(
         alphas,
         [p.back(mask) for mask in fresh] if masks is None else [mask.view(np.bool_) for mask in masks],
         Peaks(offsets, coords, prominences, heights, p.labels),
-        Report(report),
+        told,
         shape=(n_x, n_y, n_t),
         axes=p.axes,
         connectivity=connectivity,
@@ -207,7 +209,7 @@ def run(
     check_axis_order: bool = False,
     out: list[NDArray[Any]] | None = None,
     progress: Callable[[int, int], object] | None = None,
-) -> tuple[Masks, NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any], dict[str, Any]]:
+) -> tuple[Masks, NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any], str]:
     """Analyse what has been checked; make a copy of what cannot be read where it lies, if there is room for it."""
     if not _inputs.readable(p.array):
         plan = _core.estimate(p.xyt.shape, _inputs.element_type(p.array).itemsize, len(alphas), threads=threads)

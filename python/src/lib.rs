@@ -4,6 +4,7 @@
 //! in the machine's byte order, with strides that are multiples of an element; outputs writeable and apart in memory.
 
 use std::panic::resume_unwind;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -16,8 +17,8 @@ use numpy::{
     PyUntypedArrayMethods,
 };
 use peakmask::{
-    Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuReport, GpuUse, MemoryGuard,
-    MemoryLimit, Options, Peaks, Report,
+    Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, MemoryGuard, MemoryLimit,
+    Options, Peaks, Report,
 };
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -67,24 +68,14 @@ fn analyze<'py>(
 ) -> PyResult<Bound<'py, PyTuple>> {
     let mut options = Options::new()
         .alphas(alphas)
-        .connectivity(match connectivity {
-            4 => Connectivity::Four,
-            8 => Connectivity::Eight,
-            other => return refuse("connectivity", "4 or 8", &other.to_string()),
-        })
-        .backend(match backend {
-            "auto" => Backend::Auto,
-            "cpu" => Backend::Cpu,
-            "gpu" => Backend::Gpu,
-            other => return refuse("backend", "\"auto\", \"cpu\" or \"gpu\"", other),
-        })
+        .connectivity(named(
+            "connectivity",
+            &connectivity.to_string(),
+            Connectivity::NAMES,
+        )?)
+        .backend(named("backend", backend, Backend::NAMES)?)
         .threads(threads)
-        .memory_guard(match on_limit {
-            "error" => MemoryGuard::Strict,
-            "warn" => MemoryGuard::Warn,
-            "ignore" => MemoryGuard::Off,
-            other => return refuse("on_limit", "\"error\", \"warn\" or \"ignore\"", other),
-        });
+        .memory_guard(named("on_limit", on_limit, MemoryGuard::NAMES)?);
     if let Some(bytes) = memory_limit {
         options = options.memory_limit(bytes);
     }
@@ -177,10 +168,12 @@ fn without_inherited_gpu(options: Options, backend: &str) -> PyResult<Options> {
     Ok(options.gpu(GpuUse::Off))
 }
 
-fn refuse<T>(name: &str, allowed: &str, found: &str) -> PyResult<T> {
-    Err(PyValueError::new_err(format!(
-        "{name} is {allowed}, not {found:?}"
-    )))
+/// An option by its name.
+fn named<T: FromStr>(option: &str, name: &str, names: &[&str]) -> PyResult<T> {
+    name.parse().map_err(|_| {
+        let names = names.join(", ");
+        PyValueError::new_err(format!("{option} is one of {names}, not {name:?}"))
+    })
 }
 
 /// The arguments of one call, but for the array.
@@ -352,58 +345,17 @@ fn arrays<'py, T: Element + NumPy>(
         coords.into_pyarray(py),
         peaks.prominences.into_pyarray(py),
         peaks.heights.into_pyarray(py),
-        mapping(py, &report)?,
+        json(report)?,
     )
         .into_pyobject(py)
 }
 
-fn mapping<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>> {
-    let seconds = PyDict::new(py);
-    seconds.set_item("total", report.seconds.total)?;
-    seconds.set_item("survey", report.seconds.survey)?;
-    seconds.set_item("compare", report.seconds.compare)?;
-    seconds.set_item("flood", report.seconds.flood)?;
-    seconds.set_item("bases", report.seconds.bases)?;
-    seconds.set_item("emit", report.seconds.emit)?;
-    let mapping = PyDict::new(py);
-    mapping.set_item("engine", report.engine)?;
-    mapping.set_item("instruction_set", report.instruction_set.to_string())?;
-    mapping.set_item("threads", report.threads)?;
-    mapping.set_item("bins", report.bins)?;
-    mapping.set_item("peaks", report.peaks)?;
-    mapping.set_item("seconds", seconds)?;
-    mapping.set_item("cpu_bins", report.cpu_bins)?;
-    mapping.set_item("gpu_bins", report.gpu_bins)?;
-    mapping.set_item("bytes_planned", report.bytes_planned)?;
-    mapping.set_item("bytes_used", report.bytes_used)?;
-    if let Some(gpu) = &report.gpu {
-        mapping.set_item("gpu", gpu_mapping(py, gpu)?)?;
+/// The report as JSON, which Python reads when somebody looks at it.
+fn json(mut report: Report) -> PyResult<String> {
+    if INHERITED_GPU.load(Ordering::Relaxed) && report.no_gpu.is_some() {
+        report.no_gpu = Some(INHERITED.to_owned());
     }
-    if let Some(reason) = &report.no_gpu {
-        let inherited = INHERITED_GPU.load(Ordering::Relaxed);
-        mapping.set_item("no_gpu", if inherited { INHERITED } else { reason })?;
-    }
-    Ok(mapping)
-}
-
-fn gpu_mapping<'py>(py: Python<'py>, gpu: &GpuReport) -> PyResult<Bound<'py, PyDict>> {
-    let mapping = PyDict::new(py);
-    mapping.set_item("adapter", gpu.adapter.to_string())?;
-    mapping.set_item("batches", gpu.batches)?;
-    mapping.set_item("batch_bins", gpu.batch_bins)?;
-    mapping.set_item("halvings", gpu.halvings)?;
-    mapping.set_item("continued_bins", gpu.continued_bins)?;
-    mapping.set_item("handed_over_bins", gpu.handed_over_bins)?;
-    mapping.set_item("device_bytes", gpu.device_bytes)?;
-    mapping.set_item("staging_bytes", gpu.staging_bytes)?;
-    mapping.set_item("seconds_open", gpu.seconds.open)?;
-    mapping.set_item("seconds_prepare", gpu.seconds.prepare)?;
-    mapping.set_item("seconds_upload", gpu.seconds.upload)?;
-    mapping.set_item("seconds_kernels", gpu.seconds.kernels)?;
-    mapping.set_item("seconds_wait", gpu.seconds.wait)?;
-    mapping.set_item("seconds_readback", gpu.seconds.readback)?;
-    mapping.set_item("seconds_expand", gpu.seconds.expand)?;
-    Ok(mapping)
+    serde_json::to_string(&report).map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }
 
 /// The library's error as Python's, in words that name what Python can change.

@@ -1,6 +1,6 @@
 //! The instruction sets that the CPU engine is compiled for.
 
-use std::fmt;
+use crate::names::names;
 
 /// An instruction set that the CPU engine is compiled for; all yield the same bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,12 +50,4 @@ impl InstructionSet {
     }
 }
 
-impl fmt::Display for InstructionSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Baseline => "baseline",
-            Self::Avx2 => "AVX2",
-            Self::Avx512 => "AVX-512",
-        })
-    }
-}
+names!(InstructionSet { Baseline => "baseline", Avx2 => "AVX2", Avx512 => "AVX-512" });

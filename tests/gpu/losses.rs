@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peakmask::{Backend, Error, GpuContext, GpuTuning, GpuUse, Options, analyze};
+use peakmask::{Backend, Engines, Error, GpuContext, GpuTuning, GpuUse, Options, analyze};
 
 use crate::{Known, corridors, gpu_or_return, on};
 
@@ -67,7 +67,7 @@ fn a_gpu_that_fails_half_way_gives_its_batch_back() {
         let report = known.exact(&options.gpu_tuning(losing(1)));
         assert_eq!(report.cpu_bins + report.gpu_bins, 3_000);
         let lost = report.no_gpu.is_some_and(|why| why.contains("lost"));
-        lost && report.gpu_bins > 0 && report.cpu_bins > 0 && report.engine == "cpu+gpu"
+        lost && report.gpu_bins > 0 && report.cpu_bins > 0 && report.engine == Engines::Both
     });
     assert!(
         both,
@@ -166,7 +166,7 @@ fn auto_has_both_engines_at_work() {
             report.gpu_bins == 0 || report.no_gpu.is_none(),
             "{report:?}"
         );
-        report.cpu_bins > 0 && report.gpu_bins > 0 && report.engine == "cpu+gpu"
+        report.cpu_bins > 0 && report.gpu_bins > 0 && report.engine == Engines::Both
     });
     assert!(both, "in none of four runs did both engines take part");
 }

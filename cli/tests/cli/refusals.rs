@@ -276,12 +276,12 @@ fn arguments_that_make_no_sense() {
         ),
         (
             "--gpu maybe -o out.npz",
-            &["[possible values: off, require]"],
+            &["[possible values: where-useful, off, require]"],
         ),
         ("--adapter= -o out.npz", &["--adapter <NAME>"]),
         (
             "--on-limit shrug -o out.npz",
-            &["[possible values: error, warn]"],
+            &["[possible values: error, warn, ignore]"],
         ),
         ("--threads many -o out.npz", &["--threads"]),
         ("", &["--output"]),
