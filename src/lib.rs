@@ -103,13 +103,14 @@ mod adapter;
 mod analysis;
 mod cpu;
 mod element;
-mod emit;
+mod engine;
 mod error;
+mod findings;
 #[cfg(feature = "gpu")]
 mod gpu;
-mod marks;
 mod memory;
 mod options;
+mod outputs;
 mod plan;
 mod posterior;
 mod schedule;
@@ -211,7 +212,7 @@ pub fn analyze<T: Element>(p: ArrayView3<'_, T>, options: &Options) -> Result<An
     let mut masks: Vec<_> = options
         .alphas
         .iter()
-        .map(|_| emit::mask(shape))
+        .map(|_| outputs::mask(shape))
         .collect::<Result<_, _>>()?;
     let mut peaks = Peaks::new();
     let mut views: Vec<_> = masks
@@ -219,7 +220,7 @@ pub fn analyze<T: Element>(p: ArrayView3<'_, T>, options: &Options) -> Result<An
         .map(|mask: &mut Array3<bool>| mask.view_mut())
         .collect();
     let report = job.run(options, budget, &mut views, &mut peaks)?;
-    emit::shrink(&mut peaks);
+    outputs::shrink(&mut peaks);
     Ok(Analysis {
         masks,
         peaks,
