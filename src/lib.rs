@@ -103,14 +103,15 @@ mod adapter;
 mod analysis;
 mod cpu;
 mod element;
-mod emit;
+mod engine;
 mod error;
+mod findings;
 #[cfg(feature = "gpu")]
 mod gpu;
-mod marks;
 mod memory;
 mod names;
 mod options;
+mod outputs;
 mod plan;
 mod posterior;
 mod schedule;
@@ -212,7 +213,7 @@ pub fn analyze<T: Element>(p: ArrayView3<'_, T>, options: &Options) -> Result<An
     let mut masks: Vec<_> = options
         .alphas
         .iter()
-        .map(|_| emit::mask(shape))
+        .map(|_| outputs::mask(shape))
         .collect::<Result<_, _>>()?;
     let mut peaks = Peaks::new();
     let mut views: Vec<_> = masks
@@ -220,7 +221,7 @@ pub fn analyze<T: Element>(p: ArrayView3<'_, T>, options: &Options) -> Result<An
         .map(|mask: &mut Array3<bool>| mask.view_mut())
         .collect();
     let report = job.run(options, budget, &mut views, &mut peaks)?;
-    emit::shrink(&mut peaks);
+    outputs::shrink(&mut peaks);
     Ok(Analysis {
         masks,
         peaks,

@@ -172,7 +172,7 @@ impl CpuPlan {
         }
     }
 
-    /// What one worker keeps: tiles, planes, the marks of a batch, and the peaks of another that waits.
+    /// What one worker keeps: tiles, planes, the findings of a batch, and the peaks of another that waits.
     fn scratch_bytes(&self, n_x: usize, n_y: usize, dtype: Dtype) -> u64 {
         let cells = n_x * n_y;
         let word = (self.lanes / 8).max(1);

@@ -4,23 +4,21 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ndarray::{ArrayViewMut3, Axis};
-use rayon::ThreadPool;
-
-use crate::emit;
-use crate::marks::{Marks, PeakMarks};
+use crate::engine::{Call, Engine, Halt, Stop, Task};
+use crate::findings::{Findings, FoundPeaks};
 use crate::memory::Budget;
 use crate::options::ProgressFn;
+use crate::outputs;
 use crate::plan::Plan;
 use crate::posterior::Posterior;
 use crate::{
-    CancelToken, Connectivity, Element, Engines, Error, GpuReport, InstructionSet, Options, Peaks,
-    Progress, Report, Seconds,
+    Element, Engines, Error, GpuReport, InstructionSet, Options, Peaks, Progress, Report, Seconds,
 };
+use ndarray::{ArrayViewMut3, Axis};
 
 #[cfg(feature = "gpu")]
 mod second;
@@ -31,75 +29,6 @@ use second::Second;
 
 /// How often the calling thread looks up.
 const TICK: Duration = Duration::from_millis(50);
-
-/// Whether work should stop: the caller's token, or a failure.
-#[derive(Debug, Default)]
-pub(crate) struct Stop {
-    failed: AtomicBool,
-    token: Option<CancelToken>,
-}
-
-impl Stop {
-    pub(crate) fn requested(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
-            || self.token.as_ref().is_some_and(CancelToken::is_cancelled)
-    }
-}
-
-/// An engine: bins in, marks out. Holding one proves that it can run.
-pub(crate) trait Engine<T> {
-    /// Computes the marks of the bins of the call, or of the first of them if they hold so many peaks that the rest has to
-    /// wait: the number of bins done.
-    fn run(
-        &mut self,
-        call: &Call<'_, '_, T>,
-        marks: &mut Marks<T>,
-        seconds: &mut Seconds,
-    ) -> Result<usize, Halt>;
-
-    /// The most alphas of one call.
-    fn alphas(&self) -> usize;
-
-    /// Room for peaks that its marks begin with.
-    fn listed(&self) -> usize {
-        0
-    }
-
-    /// Threads that write its masks, if these are not for the worker alone to write.
-    fn pool(&self) -> Option<&ThreadPool> {
-        None
-    }
-}
-
-/// What an engine is asked for.
-#[derive(Debug)]
-pub(crate) struct Call<'a, 'p, T> {
-    pub(crate) p: &'a Posterior<'p, T>,
-    pub(crate) bins: Range<usize>,
-    pub(crate) task: Task<'a>,
-    pub(crate) stop: &'a Stop,
-}
-
-/// What to compute of a batch.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Task<'a> {
-    pub(crate) alphas: &'a [f64],
-    pub(crate) connectivity: Connectivity,
-    pub(crate) peaks: bool,
-}
-
-/// Why an engine did not do what it was asked for.
-#[derive(Debug)]
-pub(crate) enum Halt {
-    /// It was stopped.
-    Stopped,
-    /// It cannot go on, for this reason.
-    #[cfg_attr(
-        not(feature = "gpu"),
-        expect(dead_code, reason = "the CPU engine does not fail")
-    )]
-    Failed(String),
-}
 
 /// An analysis that is about to run.
 pub(crate) struct Job<'a, 'p, T> {
@@ -271,9 +200,9 @@ struct Gathering<'a, T> {
     /// First bin of the batch to be appended next.
     next: usize,
     /// Batches that came too early, by first bin.
-    waiting: BTreeMap<usize, PeakMarks<T>>,
+    waiting: BTreeMap<usize, FoundPeaks<T>>,
     /// Batches from the far end, by first bin: appended when all workers have ended.
-    later: BTreeMap<usize, PeakMarks<T>>,
+    later: BTreeMap<usize, FoundPeaks<T>>,
     peaks: &'a mut Peaks<T>,
     budget: Budget,
 }
@@ -315,10 +244,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             p,
             options,
             plan,
-            stop: Stop {
-                failed: AtomicBool::new(false),
-                token: options.cancel.clone(),
-            },
+            stop: Stop::new(options.cancel.clone()),
             queue: Mutex::new(Queue {
                 rest: Batch {
                     bins: 0..n_t,
@@ -380,9 +306,9 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     fn work<E: Engine<T>>(&self, engine: impl Fn() -> E) {
         self.as_worker(|seconds| {
             let mut engine = engine();
-            let mut marks = Marks::new(engine.listed());
+            let mut findings = Findings::new(engine.listed());
             while let Some(batch) = self.next() {
-                match self.complete(&mut engine, batch, &mut marks, seconds) {
+                match self.complete(&mut engine, batch, &mut findings, seconds) {
                     Ok(_) => {}
                     Err(Ended::Stopped) => return Ok(()),
                     Err(Ended::Error(error)) => return Err(error),
@@ -416,7 +342,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         &self,
         engine: &mut E,
         mut batch: Batch<'a>,
-        marks: &mut Marks<T>,
+        findings: &mut Findings<T>,
         seconds: &mut Seconds,
     ) -> Result<usize, Ended<'a>> {
         let bins = batch.bins.len();
@@ -425,14 +351,14 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             let mut groups = groups(&self.options.alphas, engine.alphas());
             let first = self.task(groups.next().unwrap_or_default(), !self.options.no_peaks);
             let call = self.call(batch.bins.clone(), first);
-            let done = match engine.run(&call, marks, seconds) {
+            let done = match engine.run(&call, findings, seconds) {
                 Ok(done) => done,
                 Err(halt) => return Err(ended(halt, vec![batch])),
             };
             let mut part = batch.take(done);
             emit(
                 engine,
-                marks,
+                findings,
                 &mut part.masks[..first.alphas.len()],
                 seconds,
             );
@@ -441,26 +367,26 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             // Peaks are appended last: a part that is given back half done has left nothing behind.
             let mut found = match groups.peek() {
                 Some(_) => Some(std::mem::replace(
-                    &mut marks.peaks,
-                    PeakMarks::new(engine.listed()),
+                    &mut findings.peaks,
+                    FoundPeaks::new(engine.listed()),
                 )),
                 None => None,
             };
             for alphas in groups {
                 let call = self.call(part.bins.clone(), self.task(alphas, false));
-                if let Err(halt) = engine.run(&call, marks, seconds) {
+                if let Err(halt) = engine.run(&call, findings, seconds) {
                     return Err(ended(halt, vec![part, batch]));
                 }
                 emit(
                     engine,
-                    marks,
+                    findings,
                     &mut part.masks[at..at + alphas.len()],
                     seconds,
                 );
                 at += alphas.len();
             }
             let start = Instant::now();
-            let found = found.as_mut().unwrap_or(&mut marks.peaks);
+            let found = found.as_mut().unwrap_or(&mut findings.peaks);
             match self.append(&part, found, engine.listed()) {
                 Ok(true) => {}
                 Ok(false) => return Err(Ended::Stopped),
@@ -521,16 +447,16 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     fn append(
         &self,
         batch: &Batch<'_>,
-        marks: &mut PeakMarks<T>,
+        findings: &mut FoundPeaks<T>,
         listed: usize,
     ) -> Result<bool, Error> {
         let [_, n_y, _] = self.p.shape();
         let start = batch.bins.start;
         let mut gathering = lock(&self.gathering);
-        gathering.budget.take_peaks(marks.cells.len())?;
+        gathering.budget.take_peaks(findings.cells.len())?;
         if !batch.in_turn {
-            let marks = std::mem::replace(marks, PeakMarks::new(listed));
-            gathering.later.insert(start, marks.shrunk());
+            let findings = std::mem::replace(findings, FoundPeaks::new(listed));
+            gathering.later.insert(start, findings.shrunk());
             return Ok(true);
         }
         while gathering.next != start && gathering.waiting.len() >= self.plan.threads {
@@ -544,15 +470,15 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
                 .0;
         }
         if gathering.next != start {
-            let fresh = PeakMarks::new(listed);
+            let fresh = FoundPeaks::new(listed);
             gathering
                 .waiting
-                .insert(start, std::mem::replace(marks, fresh));
+                .insert(start, std::mem::replace(findings, fresh));
             return Ok(true);
         }
-        gathering.append(marks, n_y)?;
-        while let Some(marks) = gathering.next_waiting() {
-            gathering.append(&marks, n_y)?;
+        gathering.append(findings, n_y)?;
+        while let Some(findings) = gathering.next_waiting() {
+            gathering.append(&findings, n_y)?;
         }
         self.appended.notify_all();
         Ok(true)
@@ -562,15 +488,15 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     fn gather(&self) -> Result<(), Error> {
         let [_, n_y, _] = self.p.shape();
         let mut gathering = lock(&self.gathering);
-        while let Some((start, marks)) = gathering.later.pop_first() {
+        while let Some((start, findings)) = gathering.later.pop_first() {
             if start != gathering.next {
                 // Work was stopped before all bins in between were done.
                 return Ok(());
             }
             let assumed = gathering.budget.assumed_peaks();
-            emit::reserve(gathering.peaks, marks.cells.len(), assumed)?;
-            emit::peaks_across(&marks, n_y, gathering.peaks);
-            gathering.next += marks.counts.len();
+            outputs::reserve(gathering.peaks, findings.cells.len(), assumed)?;
+            outputs::peaks_across(&findings, n_y, gathering.peaks);
+            gathering.next += findings.counts.len();
         }
         Ok(())
     }
@@ -579,21 +505,25 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     fn fail(&self, error: Option<Error>) {
         let mut outcome = lock(&self.outcome);
         outcome.error = outcome.error.take().or(error);
-        self.stop.failed.store(true, Ordering::Relaxed);
+        self.stop.fail();
         self.appended.notify_all();
         self.queue_changed.notify_all();
     }
 }
 
 impl<T: Element> Gathering<'_, T> {
-    fn next_waiting(&mut self) -> Option<PeakMarks<T>> {
+    fn next_waiting(&mut self) -> Option<FoundPeaks<T>> {
         self.waiting.remove(&self.next)
     }
 
-    fn append(&mut self, marks: &PeakMarks<T>, n_y: usize) -> Result<(), Error> {
-        emit::reserve(self.peaks, marks.cells.len(), self.budget.assumed_peaks())?;
-        emit::peaks(marks, n_y, self.peaks);
-        self.next += marks.counts.len();
+    fn append(&mut self, findings: &FoundPeaks<T>, n_y: usize) -> Result<(), Error> {
+        outputs::reserve(
+            self.peaks,
+            findings.cells.len(),
+            self.budget.assumed_peaks(),
+        )?;
+        outputs::peaks(findings, n_y, self.peaks);
+        self.next += findings.counts.len();
         Ok(())
     }
 }
@@ -610,14 +540,14 @@ fn ended<'a>(halt: Halt, mut batches: Vec<Batch<'a>>) -> Ended<'a> {
 /// Writes the masks of some alphas.
 fn emit<T: Element, E: Engine<T>>(
     engine: &E,
-    marks: &Marks<T>,
+    findings: &Findings<T>,
     masks: &mut [ArrayViewMut3<'_, bool>],
     seconds: &mut Seconds,
 ) {
     let start = Instant::now();
     match engine.pool() {
-        None => emit::masks(marks, masks),
-        Some(pool) => pool.install(|| emit::masks_across(marks, masks)),
+        None => outputs::masks(findings, masks),
+        Some(pool) => pool.install(|| outputs::masks_across(findings, masks)),
     }
     seconds.emit += start.elapsed().as_secs_f64();
 }
@@ -649,13 +579,13 @@ mod tests {
     use super::*;
     use crate::MemoryGuard;
 
-    /// Marks one peak of height t in every bin t.
-    fn one_peak_each(bins: Range<usize>, marks: &mut Marks<f64>) {
+    /// Findings one peak of height t in every bin t.
+    fn one_peak_each(bins: Range<usize>, findings: &mut Findings<f64>) {
         for t in bins {
-            marks.peaks.counts.push(1);
-            marks.peaks.cells.push(0);
-            marks.peaks.heights.push(t as f64);
-            marks.peaks.bases.push(0.0);
+            findings.peaks.counts.push(1);
+            findings.peaks.cells.push(0);
+            findings.peaks.heights.push(t as f64);
+            findings.peaks.bases.push(0.0);
         }
     }
 
@@ -666,7 +596,7 @@ mod tests {
         fn run(
             &mut self,
             call: &Call<'_, '_, f64>,
-            marks: &mut Marks<f64>,
+            findings: &mut Findings<f64>,
             _: &mut Seconds,
         ) -> Result<usize, Halt> {
             let bins = call.bins.clone();
@@ -675,10 +605,10 @@ mod tests {
                 "bin 5000 is more than this engine can take"
             );
             std::thread::sleep(Duration::from_millis((bins.start as u64 / 512 * 7) % 5));
-            marks.start(bins.len(), 0);
+            findings.start(bins.len(), 0);
             // Now and then it hands over fewer bins than it was given.
             let done = if bins.len() > 300 { 300 } else { bins.len() };
-            one_peak_each(bins.start..bins.start + done, marks);
+            one_peak_each(bins.start..bins.start + done, findings);
             Ok(done)
         }
 
@@ -753,7 +683,7 @@ mod tests {
         fn run(
             &mut self,
             call: &Call<'_, '_, f64>,
-            marks: &mut Marks<f64>,
+            findings: &mut Findings<f64>,
             _: &mut Seconds,
         ) -> Result<usize, Halt> {
             self.calls_left = self
@@ -762,10 +692,10 @@ mod tests {
                 .ok_or_else(|| Halt::Failed("no call is left".to_owned()))?;
             let bins = call.bins.clone();
             let done = bins.len().min(30);
-            marks.start(bins.len(), 6);
-            marks.fill(&vec![0xff; 6 * bins.len().div_ceil(8)]);
+            findings.start(bins.len(), 6);
+            findings.fill(&vec![0xff; 6 * bins.len().div_ceil(8)]);
             if call.task.peaks {
-                one_peak_each(bins.start..bins.start + done, marks);
+                one_peak_each(bins.start..bins.start + done, findings);
             }
             Ok(done)
         }
@@ -795,13 +725,13 @@ mod tests {
             let run = Run::new(&p, &options, &plan, budget, &mut views, &mut peaks, 1);
             // Three batches of 100 bins, in four parts each, with two calls for each part.
             let mut engine = Failing { calls_left };
-            let mut marks = Marks::new(0);
+            let mut findings = Findings::new(0);
             for _ in 0..3 {
                 let batch = Batch {
                     in_turn: false,
                     ..lock(&run.queue).rest.take_last(100)
                 };
-                match run.complete(&mut engine, batch, &mut marks, &mut Seconds::default()) {
+                match run.complete(&mut engine, batch, &mut findings, &mut Seconds::default()) {
                     Ok(bins) => assert_eq!(bins, 100),
                     Err(Ended::Failed(_, batches)) => {
                         lock(&run.queue).returned.extend(batches);

@@ -215,10 +215,10 @@ def test_alpha_is_kept_as_floats(p):
 @pytest.mark.parametrize(
     ("options", "error", "sentence"),
     [
-        ({"connectivity": 6}, ValueError, 'connectivity is 4 or 8, not "6"'),
+        ({"connectivity": 6}, ValueError, 'connectivity is one of 4, 8, not "6"'),
         ({"backend": "cuda"}, ValueError, 'backend is .* not "cuda"'),
         ({"layout": "tyx"}, ValueError, 'layout is "xyt" or "txy", not \'tyx\''),
-        ({"on_limit": "raise"}, ValueError, 'on_limit is "error", "warn" or "ignore", not "raise"'),
+        ({"on_limit": "raise"}, ValueError, 'on_limit is one of error, warn, ignore, not "raise"'),
         ({"threads": 0}, ValueError, "threads is at least 1, not 0"),
         ({"threads": 1.5}, TypeError, "threads is a whole number, not 1.5"),
         ({"memory_limit": -1}, ValueError, "memory_limit is at least 0, not -1"),

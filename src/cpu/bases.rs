@@ -8,7 +8,7 @@ use super::lanes::{Word, set_lanes};
 use super::peaks::Row;
 use super::planes::Frame;
 use crate::Element;
-use crate::marks::PeakMarks;
+use crate::findings::FoundPeaks;
 
 /// The peaks of a tile in the order in which they are met: cell by cell, and lane by lane within a cell.
 pub(super) struct Listing<T, W> {
@@ -66,34 +66,34 @@ impl<T: Element, W: Word> Listing<T, W> {
         }
     }
 
-    /// Appends the listed peaks to `marks`, bin by bin, for the first `bins` lanes of the tile.
+    /// Appends the listed peaks to `findings`, bin by bin, for the first `bins` lanes of the tile.
     #[inline(always)]
     pub(super) fn close<const L: usize>(
         &mut self,
         tile: &[[T; L]],
         frame: Frame,
         bins: usize,
-        marks: &mut PeakMarks<T>,
+        findings: &mut FoundPeaks<T>,
     ) {
-        let start = marks.cells.len();
+        let start = findings.cells.len();
         let end = start + self.places.len();
-        marks.cells.resize(end, 0);
-        marks.heights.resize(end, T::default());
-        marks.bases.resize(end, T::default());
+        findings.cells.resize(end, 0);
+        findings.heights.resize(end, T::default());
+        findings.bases.resize(end, T::default());
         let mut next = [0; L];
         let mut sum = start;
         for lane in 0..L {
             next[lane] = sum;
             sum += self.counts[lane] as usize;
         }
-        marks.counts.extend_from_slice(&self.counts[..bins]);
+        findings.counts.extend_from_slice(&self.counts[..bins]);
         for (&place, &around) in self.places.iter().zip(&self.around) {
             let (cell, lane) = (place as usize / L, place as usize % L);
             let row = next[lane];
             next[lane] += 1;
-            marks.cells[row] = cell as u32;
-            marks.heights[row] = tile[cell][lane];
-            marks.bases[row] = around;
+            findings.cells[row] = cell as u32;
+            findings.heights[row] = tile[cell][lane];
+            findings.bases[row] = around;
         }
         for lane in set_lanes(self.tied) {
             let rows = next[lane] - self.counts[lane] as usize..next[lane];
@@ -101,8 +101,8 @@ impl<T: Element, W: Word> Listing<T, W> {
                 tile,
                 frame,
                 lane,
-                &marks.cells[rows.clone()],
-                &mut marks.bases[rows],
+                &findings.cells[rows.clone()],
+                &mut findings.bases[rows],
             );
         }
     }

@@ -7,7 +7,7 @@
 use super::lanes::Word;
 use super::planes::Frame;
 use crate::Connectivity;
-use crate::schedule::Stop;
+use crate::engine::Stop;
 
 /// The rows that have to be looked at again, each with the interval of cells that may gain a lane.
 ///

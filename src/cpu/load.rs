@@ -10,8 +10,8 @@ use ndarray::{ArrayView2, ArrayView3, Axis};
 use super::lanes::{Word, prefetch};
 use super::survey::{BLOCK, Survey};
 use crate::Element;
+use crate::engine::Stop;
 use crate::posterior::{Fastest, Posterior};
-use crate::schedule::Stop;
 
 /// Cells between the one that is copied and the one that is asked for.
 const AHEAD: isize = 8;

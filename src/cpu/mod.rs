@@ -1,4 +1,4 @@
-//! The CPU engine: a batch of time bins in, its marks out, by plain loops over tiles in which every cell holds one value,
+//! The CPU engine: a batch of time bins in, its findings out, by plain loops over tiles in which every cell holds one value,
 //! or one bit, for each lane.
 
 mod bases;
@@ -13,13 +13,11 @@ mod threshold;
 
 pub use instruction_set::InstructionSet;
 
-use std::ops::Range;
 use std::time::Instant;
 
-use crate::marks::Marks;
+use crate::engine::{Call, Engine, Halt, Stop, Task};
+use crate::findings::Findings;
 use crate::plan::{CpuPlan, LISTED_BYTES};
-use crate::posterior::Posterior;
-use crate::schedule::{Call, Engine, Halt, Stop, Task};
 use crate::{Connectivity, Element, Seconds};
 use lanes::{WIDTH, Word};
 use planes::Frame;
@@ -65,25 +63,11 @@ impl<T: Element> Engine<T> for Cpu<T> {
     fn run(
         &mut self,
         call: &Call<'_, '_, T>,
-        marks: &mut Marks<T>,
+        findings: &mut Findings<T>,
         seconds: &mut Seconds,
     ) -> Result<usize, Halt> {
-        let Call {
-            p,
-            ref bins,
-            task,
-            stop,
-        } = *call;
         self.scratch
-            .run(
-                self.instruction_set,
-                p,
-                bins.clone(),
-                task,
-                stop,
-                marks,
-                seconds,
-            )
+            .run(self.instruction_set, call, findings, seconds)
             .ok_or(Halt::Stopped)
     }
 
@@ -130,15 +114,18 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
     #[inline(always)]
     fn batch(
         &mut self,
-        p: &Posterior<'_, T>,
-        bins: Range<usize>,
-        task: Task<'_>,
-        stop: &Stop,
-        marks: &mut Marks<T>,
+        call: &Call<'_, '_, T>,
+        findings: &mut Findings<T>,
         seconds: &mut Seconds,
     ) -> Option<usize> {
+        let Call {
+            p,
+            ref bins,
+            task,
+            stop,
+        } = *call;
         let strip = self.tiles.len() * L;
-        marks.start(
+        findings.start(
             bins.len().div_ceil(L) * L,
             task.alphas.len() * self.frame.cells(),
         );
@@ -162,7 +149,7 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
                     if !self.flood(k, a, task.connectivity, stop) {
                         return None;
                     }
-                    let rows = marks.rows_mut(a, self.frame.cells());
+                    let rows = findings.rows_mut(a, self.frame.cells());
                     let cells = (0..self.frame.n_x).flat_map(|x| &self.filled[self.frame.row(x)]);
                     for (row, &word) in rows.zip(cells) {
                         word.write(row, first - bins.start);
@@ -172,13 +159,13 @@ impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
                 let lanes = L.min(end - first);
                 if task.peaks {
                     self.listing
-                        .close(&self.tiles[k], self.frame, lanes, &mut marks.peaks);
+                        .close(&self.tiles[k], self.frame, lanes, &mut findings.peaks);
                 } else {
-                    marks.peaks.counts.extend(std::iter::repeat_n(0, lanes));
+                    findings.peaks.counts.extend(std::iter::repeat_n(0, lanes));
                 }
                 clock.lap(&mut seconds.bases);
                 let done = first + lanes - bins.start;
-                if marks.peaks.bytes() > LISTED_BYTES {
+                if findings.peaks.bytes() > LISTED_BYTES {
                     return Some(done);
                 }
             }
@@ -256,18 +243,11 @@ impl Clock {
 
 /// A [`Scratch`] of some width, compiled for every instruction set.
 trait Run<T>: Send {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the arguments of Cpu::run, passed on"
-    )]
     fn run(
         &mut self,
         instruction_set: InstructionSet,
-        p: &Posterior<'_, T>,
-        bins: Range<usize>,
-        task: Task<'_>,
-        stop: &Stop,
-        marks: &mut Marks<T>,
+        call: &Call<'_, '_, T>,
+        findings: &mut Findings<T>,
         seconds: &mut Seconds,
     ) -> Option<usize>;
 }
@@ -277,14 +257,11 @@ macro_rules! instruction_sets {
         $(#[$feature])?
         fn $name<T: Element, W: Word, const L: usize>(
             scratch: &mut Scratch<T, W, L>,
-            p: &Posterior<'_, T>,
-            bins: Range<usize>,
-            task: Task<'_>,
-            stop: &Stop,
-            marks: &mut Marks<T>,
+            call: &Call<'_, '_, T>,
+            findings: &mut Findings<T>,
             seconds: &mut Seconds,
         ) -> Option<usize> {
-            scratch.batch(p, bins, task, stop, marks, seconds)
+            scratch.batch(call, findings, seconds)
         }
     )*};
 }
@@ -310,21 +287,18 @@ impl<T: Element, W: Word, const L: usize> Run<T> for Scratch<T, W, L> {
     fn run(
         &mut self,
         instruction_set: InstructionSet,
-        p: &Posterior<'_, T>,
-        bins: Range<usize>,
-        task: Task<'_>,
-        stop: &Stop,
-        marks: &mut Marks<T>,
+        call: &Call<'_, '_, T>,
+        findings: &mut Findings<T>,
         seconds: &mut Seconds,
     ) -> Option<usize> {
         match instruction_set {
             // SAFETY: `Cpu::new` has checked that the processor offers this instruction set.
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 => unsafe { avx512(self, p, bins, task, stop, marks, seconds) },
+            InstructionSet::Avx512 => unsafe { avx512(self, call, findings, seconds) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 => unsafe { avx2(self, p, bins, task, stop, marks, seconds) },
-            _ => baseline(self, p, bins, task, stop, marks, seconds),
+            InstructionSet::Avx2 => unsafe { avx2(self, call, findings, seconds) },
+            _ => baseline(self, call, findings, seconds),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The GPU engine: a batch of time bins in, its marks out, by integer kernels over arrays in which neighbouring words
+//! The GPU engine: a batch of time bins in, its findings out, by integer kernels over arrays in which neighbouring words
 //! belong to neighbouring bins. This module alone knows wgpu.
 
 mod choice;
@@ -23,13 +23,13 @@ use bytemuck::{bytes_of, cast_slice, pod_collect_to_vec};
 
 use crate::analysis::GpuTally;
 use crate::cpu::Cpu;
-use crate::marks::Marks;
+use crate::engine::{Call, Engine, Halt, Task};
+use crate::findings::Findings;
 use crate::plan::CpuPlan;
 use crate::plan::gpu::{
     Array, GpuPlan, ITERATIONS, Limits, PARAMS_BYTES, Sizes, TIMES_BYTES, lanes_for,
 };
 use crate::posterior::Posterior;
-use crate::schedule::{Call, Engine, Halt, Task};
 use crate::{Adapter, Adapters, Element, GpuTuning, InstructionSet, Options, Seconds};
 use choice::Choice;
 use device::Device;
@@ -187,7 +187,7 @@ pub(crate) struct Gpu<'c, T> {
     plan: GpuPlan,
     common: Common<'c>,
     tuning: GpuTuning,
-    cpu: Option<(Cpu<T>, Marks<T>)>,
+    cpu: Option<(Cpu<T>, Findings<T>)>,
     /// Most peaks of a bin so far, on the average of a batch.
     rows_per_bin: f64,
     /// Whether the slot is as it should be between batches.
@@ -235,11 +235,11 @@ impl<T: Element> Engine<T> for Gpu<'_, T> {
     fn run(
         &mut self,
         call: &Call<'_, '_, T>,
-        marks: &mut Marks<T>,
+        findings: &mut Findings<T>,
         _: &mut Seconds,
     ) -> Result<usize, Halt> {
         self.sound = false;
-        let done = self.batch(call, marks)?;
+        let done = self.batch(call, findings)?;
         self.sound = true;
         Ok(done)
     }
@@ -294,7 +294,7 @@ impl<'c, T: Element> Gpu<'c, T> {
     }
 
     /// Computes a whole batch: a submission, and further ones for what that left undone.
-    fn batch(&mut self, call: &Call<'_, '_, T>, marks: &mut Marks<T>) -> Result<usize, Halt> {
+    fn batch(&mut self, call: &Call<'_, '_, T>, findings: &mut Findings<T>) -> Result<usize, Halt> {
         let Call {
             p,
             ref bins,
@@ -343,38 +343,41 @@ impl<'c, T: Element> Gpu<'c, T> {
         }
 
         let start = Instant::now();
-        marks.start(
+        findings.start(
             sizes.lane_words() as usize * 32,
             (sizes.alphas * sizes.cells()) as usize,
         );
-        marks.peaks.counts.extend_from_slice(&tally[..bins.len()]);
-        let rows: u64 = marks
+        findings
+            .peaks
+            .counts
+            .extend_from_slice(&tally[..bins.len()]);
+        let rows: u64 = findings
             .peaks
             .counts
             .iter()
             .map(|&count| u64::from(count))
             .sum();
-        self.read_masks(&sizes, marks)?;
-        self.read_rows(&sizes, rows, marks)?;
+        self.read_masks(&sizes, findings)?;
+        self.read_rows(&sizes, rows, findings)?;
         self.slot.readback.unmap();
         self.tally.seconds.readback += start.elapsed().as_secs_f64();
         self.rows_per_bin = self.rows_per_bin.max(rows as f64 / bins.len() as f64);
 
         // Peaks for which there was no room, in further rounds.
-        while (marks.peaks.cells.len() as u64) < rows {
+        while (findings.peaks.cells.len() as u64) < rows {
             if stop.requested() {
                 return Err(Halt::Stopped);
             }
-            let first = marks.peaks.cells.len() as u64;
+            let first = findings.peaks.cells.len() as u64;
             sizes.rows = (rows - first).min(room);
             params.first_row = first as u32;
             params.rows = sizes.rows as u32;
             self.submit("collecting further peaks", Part::Rows, &sizes, &params)?;
-            self.read_rows(&sizes, rows - first, marks)?;
+            self.read_rows(&sizes, rows - first, findings)?;
             self.slot.readback.unmap();
         }
         let left: Vec<bool> = tally[lanes..].iter().map(|&pending| pending != 0).collect();
-        self.hand_over(call, &left, marks)?;
+        self.hand_over(call, &left, findings)?;
         Ok(bins.len())
     }
 
@@ -621,26 +624,31 @@ impl<'c, T: Element> Gpu<'c, T> {
         self.read(0, sizes.tally_bytes(), pod_collect_to_vec::<u8, u32>)
     }
 
-    fn read_masks(&self, sizes: &Sizes, marks: &mut Marks<T>) -> Result<(), Failure> {
+    fn read_masks(&self, sizes: &Sizes, findings: &mut Findings<T>) -> Result<(), Failure> {
         self.read(
             Layout::new(sizes).masks,
             Array::Masks.bytes(sizes),
-            |bytes| marks.fill(bytes),
+            |bytes| findings.fill(bytes),
         )
     }
 
     /// Appends the peaks of the window that has been collected; `rows` are left in all.
-    fn read_rows(&self, sizes: &Sizes, rows: u64, marks: &mut Marks<T>) -> Result<(), Failure> {
+    fn read_rows(
+        &self,
+        sizes: &Sizes,
+        rows: u64,
+        findings: &mut Findings<T>,
+    ) -> Result<(), Failure> {
         let rows = if sizes.peaks { rows.min(sizes.rows) } else { 0 };
         let (layout, value) = (Layout::new(sizes), size_of::<T>() as u64);
         self.read(layout.cells, rows * 4, |bytes| {
-            append(&mut marks.peaks.cells, bytes);
+            append(&mut findings.peaks.cells, bytes);
         })?;
         self.read(layout.heights, rows * value, |bytes| {
-            append(&mut marks.peaks.heights, bytes);
+            append(&mut findings.peaks.heights, bytes);
         })?;
         self.read(layout.bases, rows * value, |bytes| {
-            append(&mut marks.peaks.bases, bytes);
+            append(&mut findings.peaks.bases, bytes);
         })
     }
 
@@ -674,7 +682,7 @@ impl<'c, T: Element> Gpu<'c, T> {
         &mut self,
         call: &Call<'_, '_, T>,
         left: &[bool],
-        marks: &mut Marks<T>,
+        findings: &mut Findings<T>,
     ) -> Result<(), Halt> {
         if !left.contains(&true) {
             return Ok(());
@@ -687,7 +695,7 @@ impl<'c, T: Element> Gpu<'c, T> {
         } = self.common;
         let (cpu, found) = self
             .cpu
-            .get_or_insert_with(|| (Cpu::new(plan, n_x, n_y, instruction_set), Marks::new(0)));
+            .get_or_insert_with(|| (Cpu::new(plan, n_x, n_y, instruction_set), Findings::new(0)));
         let mut lane = 0;
         for run in left.chunk_by(|a, b| a == b) {
             let end = lane + run.len();
@@ -695,7 +703,7 @@ impl<'c, T: Element> Gpu<'c, T> {
                 let bins = call.bins.start + lane..call.bins.start + end;
                 let done = cpu.run(&Call { bins, ..*call }, found, &mut Seconds::default())?;
                 self.tally.handed_over_bins += done;
-                marks.replace(lane..lane + done, found, call.task.alphas.len() * n_x * n_y);
+                findings.replace(lane..lane + done, found, call.task.alphas.len() * n_x * n_y);
                 lane += done;
             }
             lane = end;

@@ -6,11 +6,11 @@ use ndarray::Array3;
 use super::kernels::Pipelines;
 use super::{Common, Context, Failure, FailureKind, Gpu};
 use crate::cpu::Cpu;
-use crate::marks::Marks;
+use crate::engine::{Call, Engine, Halt, Stop, Task};
+use crate::findings::Findings;
 use crate::plan::Plan;
 use crate::plan::gpu::GpuPlan;
 use crate::posterior::Posterior;
-use crate::schedule::{Call, Engine, Halt, Stop, Task};
 use crate::{Element, InstructionSet, Options, Seconds};
 
 const STAGE: &str = "probing the device";
@@ -73,7 +73,7 @@ pub(super) fn probe<T: Element>(
         task,
         stop: &stop,
     };
-    let (mut expected, mut found) = (Marks::new(0), Marks::new(0));
+    let (mut expected, mut found) = (Findings::new(0), Findings::new(0));
     let slot = super::Slot::new(context.device(), &gpu_plan.sizes)?;
     let mut gpu = Gpu::new(
         context,

@@ -720,7 +720,7 @@ mod tests {
             device: Some(1 << 16),
             ..CARD
         }) else {
-            panic!("three bins and their marks take more than 64 KiB")
+            panic!("three bins and their findings take more than 64 KiB")
         };
         assert_eq!(
             (too_large.limit, too_large.what),

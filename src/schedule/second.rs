@@ -9,8 +9,8 @@ use rayon::ThreadPool;
 
 use super::{Batch, Ended, Run, lock};
 use crate::analysis::GpuTally;
+use crate::findings::Findings;
 use crate::gpu::{Common, Context, Gpu, Opener};
-use crate::marks::Marks;
 use crate::plan::gpu::{GpuPlan, Limits};
 use crate::{Element, Error, GpuReport, InstructionSet, Seconds};
 
@@ -227,11 +227,11 @@ impl<'r> Second<'r> {
 
     /// The part of one slot's worker.
     fn serve<T: Element>(&self, run: &Run<'_, '_, T>, mut engine: Gpu<'_, T>) -> Result<(), Error> {
-        let mut marks = Marks::new(0);
+        let mut findings = Findings::new(0);
         let mut seconds = Seconds::default();
         let mut result = Ok(());
         while let Some(batch) = self.draw(run) {
-            let ended = run.complete(&mut engine, batch, &mut marks, &mut seconds);
+            let ended = run.complete(&mut engine, batch, &mut findings, &mut seconds);
             let mut queue = lock(&run.queue);
             queue.away -= 1;
             let ended = match ended {

@@ -1,9 +1,9 @@
-//! Emit: marks into the caller's arrays. The only room that sees both an engine's words and the caller's values.
+//! Outputs: findings into the arrays of the caller. The only room that sees both the words of an engine and the values of the caller.
 
 use ndarray::{Array3, ArrayViewMut3, Axis, Dimension};
 use rayon::prelude::*;
 
-use crate::marks::{Marks, PeakMarks};
+use crate::findings::{Findings, FoundPeaks};
 use crate::{Element, Error, Peaks};
 
 /// Bytes of eight booleans for each value of eight bits, lowest bit first.
@@ -22,22 +22,22 @@ const EXPANDED: [[bool; 8]; 256] = {
 };
 
 /// Writes the masks of a batch: `masks` are the batch's parts of the outputs, every element of which is written.
-pub(crate) fn masks<T>(marks: &Marks<T>, masks: &mut [ArrayViewMut3<'_, bool>]) {
+pub(crate) fn masks<T>(findings: &Findings<T>, masks: &mut [ArrayViewMut3<'_, bool>]) {
     for (alpha, mask) in masks.iter_mut().enumerate() {
         let (n_x, n_y, _) = mask.dim();
-        rows(marks.rows(alpha, n_x * n_y), mask.lanes_mut(Axis(2)));
+        rows(findings.rows(alpha, n_x * n_y), mask.lanes_mut(Axis(2)));
     }
     fence();
 }
 
 /// The same on all threads of the current pool.
-pub(crate) fn masks_across<T: Sync>(marks: &Marks<T>, masks: &mut [ArrayViewMut3<'_, bool>]) {
+pub(crate) fn masks_across<T: Sync>(findings: &Findings<T>, masks: &mut [ArrayViewMut3<'_, bool>]) {
     masks.par_iter_mut().enumerate().for_each(|(alpha, mask)| {
         let (n_x, n_y, _) = mask.dim();
         let columns = mask.axis_iter_mut(Axis(0)).into_par_iter();
         columns.enumerate().for_each(|(x, mut column)| {
             rows(
-                marks.rows(alpha, n_x * n_y).skip(x * n_y),
+                findings.rows(alpha, n_x * n_y).skip(x * n_y),
                 column.lanes_mut(Axis(1)),
             );
             fence();
@@ -148,43 +148,45 @@ fn stream(word: u64, line: &mut [bool]) {
 fn fence() {}
 
 /// Appends the peaks of a batch, which follows the batches appended before.
-pub(crate) fn peaks<T: Element>(marks: &PeakMarks<T>, n_y: usize, peaks: &mut Peaks<T>) {
+pub(crate) fn peaks<T: Element>(findings: &FoundPeaks<T>, n_y: usize, peaks: &mut Peaks<T>) {
     let mut row = peaks.len() as i64;
-    peaks.offsets.extend(marks.counts.iter().map(|&count| {
+    peaks.offsets.extend(findings.counts.iter().map(|&count| {
         row += i64::from(count);
         row
     }));
     let n_y = n_y as u32;
     peaks.coords.extend(
-        marks
+        findings
             .cells
             .iter()
             .map(|&cell| [i64::from(cell / n_y), i64::from(cell % n_y)]),
     );
     peaks.prominences.extend(
-        marks
+        findings
             .heights
             .iter()
-            .zip(&marks.bases)
+            .zip(&findings.bases)
             .map(|(&height, &base)| T::prominence(height, base)),
     );
-    peaks.heights.extend_from_slice(&marks.heights);
+    peaks.heights.extend_from_slice(&findings.heights);
 }
 
 /// The same on all threads of the current pool.
-pub(crate) fn peaks_across<T: Element>(marks: &PeakMarks<T>, n_y: usize, peaks: &mut Peaks<T>) {
+pub(crate) fn peaks_across<T: Element>(findings: &FoundPeaks<T>, n_y: usize, peaks: &mut Peaks<T>) {
     let mut row = peaks.len() as i64;
-    peaks.offsets.extend(marks.counts.iter().map(|&count| {
+    peaks.offsets.extend(findings.counts.iter().map(|&count| {
         row += i64::from(count);
         row
     }));
     let n_y = n_y as u32;
     let coords = |&cell: &u32| [i64::from(cell / n_y), i64::from(cell % n_y)];
-    peaks.coords.par_extend(marks.cells.par_iter().map(coords));
-    let values = marks.heights.par_iter().zip(&marks.bases);
+    peaks
+        .coords
+        .par_extend(findings.cells.par_iter().map(coords));
+    let values = findings.heights.par_iter().zip(&findings.bases);
     let prominence = |(&height, &base): (&T, &T)| T::prominence(height, base);
     peaks.prominences.par_extend(values.map(prominence));
-    peaks.heights.par_extend(&marks.heights);
+    peaks.heights.par_extend(&findings.heights);
 }
 
 /// Makes room for `more` peaks: at first for as many as are `assumed`, later for a quarter more than there are.

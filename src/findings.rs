@@ -1,18 +1,18 @@
-//! Marks: what an engine returns for a batch of time bins, before any of it reaches the caller's arrays.
+//! Findings: what an engine returns for a batch of time bins, before any of it reaches the caller's arrays.
 
 /// Filled cells by alpha, and the peaks of every bin with the two values that make a prominence.
 #[derive(Debug)]
-pub(crate) struct Marks<T> {
+pub(crate) struct Findings<T> {
     /// `[alpha][cell][row_bytes]`: the cells of each mask, one bit for each bin, the first bin lowest.
     filled: Vec<u8>,
     row_bytes: usize,
     /// The peaks of the batch.
-    pub(crate) peaks: PeakMarks<T>,
+    pub(crate) peaks: FoundPeaks<T>,
 }
 
 /// The peaks of a batch, bin after bin, in row-major order of their cells.
 #[derive(Debug)]
-pub(crate) struct PeakMarks<T> {
+pub(crate) struct FoundPeaks<T> {
     /// Number of peaks of each bin.
     pub(crate) counts: Vec<u32>,
     /// Row-major cell of each peak.
@@ -23,7 +23,7 @@ pub(crate) struct PeakMarks<T> {
     pub(crate) bases: Vec<T>,
 }
 
-impl<T> PeakMarks<T> {
+impl<T> FoundPeaks<T> {
     /// Room for `most` peaks, whose memory is touched only when it is written: lists that never move leave no holes.
     pub(crate) fn new(most: usize) -> Self {
         Self {
@@ -56,13 +56,13 @@ impl<T> PeakMarks<T> {
     }
 }
 
-impl<T> Marks<T> {
-    /// Marks with room for `most` peaks.
+impl<T> Findings<T> {
+    /// Findings with room for `most` peaks.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             filled: Vec::new(),
             row_bytes: 0,
-            peaks: PeakMarks::new(most),
+            peaks: FoundPeaks::new(most),
         }
     }
 
@@ -123,8 +123,8 @@ impl<T> Marks<T> {
     where
         T: crate::Element,
     {
-        let bit = |marks: &Self, plane: usize, lane: usize| {
-            marks.filled[plane * marks.row_bytes + lane / 8] >> (lane % 8) & 1
+        let bit = |findings: &Self, plane: usize, lane: usize| {
+            findings.filled[plane * findings.row_bytes + lane / 8] >> (lane % 8) & 1
         };
         let masks = (0..planes)
             .all(|plane| (0..lanes).all(|lane| bit(self, plane, lane) == bit(other, plane, lane)));

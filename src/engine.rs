@@ -1,0 +1,92 @@
+//! The ground floor: what an engine is asked for, what it answers, and how it is stopped. It knows no engine.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::ThreadPool;
+
+use crate::findings::Findings;
+use crate::posterior::Posterior;
+use crate::{CancelToken, Connectivity, Seconds};
+
+/// Whether work should stop: the caller's token, or a failure.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    failed: AtomicBool,
+    token: Option<CancelToken>,
+}
+
+impl Stop {
+    /// Stops when the caller's token says so.
+    pub(crate) fn new(token: Option<CancelToken>) -> Self {
+        Self {
+            token,
+            ..Self::default()
+        }
+    }
+
+    /// Has all work stop.
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn requested(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+            || self.token.as_ref().is_some_and(CancelToken::is_cancelled)
+    }
+}
+
+/// An engine: bins in, findings out. Holding one proves that it can run.
+pub(crate) trait Engine<T> {
+    /// Computes the findings of the bins of the call, or of the first of them if they hold so many peaks that the rest has to
+    /// wait: the number of bins done.
+    fn run(
+        &mut self,
+        call: &Call<'_, '_, T>,
+        findings: &mut Findings<T>,
+        seconds: &mut Seconds,
+    ) -> Result<usize, Halt>;
+
+    /// The most alphas of one call.
+    fn alphas(&self) -> usize;
+
+    /// Room for peaks that its findings begin with.
+    fn listed(&self) -> usize {
+        0
+    }
+
+    /// Threads that write its masks, if these are not for the worker alone to write.
+    fn pool(&self) -> Option<&ThreadPool> {
+        None
+    }
+}
+
+/// What an engine is asked for.
+#[derive(Debug)]
+pub(crate) struct Call<'a, 'p, T> {
+    pub(crate) p: &'a Posterior<'p, T>,
+    pub(crate) bins: Range<usize>,
+    pub(crate) task: Task<'a>,
+    pub(crate) stop: &'a Stop,
+}
+
+/// What to compute of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Task<'a> {
+    pub(crate) alphas: &'a [f64],
+    pub(crate) connectivity: Connectivity,
+    pub(crate) peaks: bool,
+}
+
+/// Why an engine did not do what it was asked for.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// It was stopped.
+    Stopped,
+    /// It cannot go on, for this reason.
+    #[cfg_attr(
+        not(feature = "gpu"),
+        expect(dead_code, reason = "the CPU engine does not fail")
+    )]
+    Failed(String),
+}
