@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytemuck::Pod;
 use ndarray::{Array3, ArrayView3, Axis, ShapeBuilder, Slice};
@@ -119,14 +120,7 @@ impl Input {
         bins: Range<usize>,
         cancel: &CancelToken,
     ) -> Result<Posterior<'_, T>, Failure> {
-        let go_on = || {
-            if cancel.is_cancelled() {
-                Err(Failure::Interrupted)
-            } else {
-                Ok(())
-            }
-        };
-        self.array.verify(go_on)?;
+        let go_on = || go_on(cancel);
         if self.copy().is_none()
             && let Some(bytes) = self.array.mapped()
         {
@@ -146,6 +140,20 @@ impl Input {
             shape,
             bins: 0..bins.len(),
             input: self,
+        })
+    }
+
+    /// Compares the whole array with its checksum, where the file has one and [`load`](Self::load) does not look at it.
+    ///
+    /// It reads all of a mapped member, however few time bins are asked for.
+    /// It ends early, interrupted, when it is no longer `needed`.
+    pub(crate) fn verify(&self, cancel: &CancelToken, needed: &AtomicBool) -> Result<(), Failure> {
+        self.array.verify(|| {
+            if needed.load(Ordering::Relaxed) {
+                go_on(cancel)
+            } else {
+                Err(Failure::Interrupted)
+            }
         })
     }
 
@@ -203,6 +211,14 @@ impl Input {
             read_to_end(reader).map_err(damaged)
         })?;
         Ok(values)
+    }
+}
+
+fn go_on(cancel: &CancelToken) -> Result<(), Failure> {
+    if cancel.is_cancelled() {
+        Err(Failure::Interrupted)
+    } else {
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which time bins a picture shows, and what is drawn of them.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use bytemuck::{AnyBitPattern, NoUninit, Pod};
 use ndarray::{ArrayView2, ArrayView4, Axis, ShapeBuilder};
@@ -56,6 +57,7 @@ fn draw<T: Element + Pod + Into<f64>>(
             "has {n_t} time bins, but --bins names time bin {bin}; stay below {n_t}"
         )));
     }
+    input.verify(cancel, &AtomicBool::new(true))?;
     let posterior = input.load::<T>(0..n_t, cancel)?;
     posterior.check_axis_order()?;
     let bins = if args.bins.is_empty() {

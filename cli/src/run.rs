@@ -1,6 +1,7 @@
 //! `peakmask run`: from a posterior to masks, peaks, a report and a picture.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytemuck::Pod;
 use indicatif::ProgressBar;
@@ -67,7 +68,7 @@ fn run_as<T: Element + Pod + Into<f64>>(
     let options = options
         .clone()
         .memory_limit(budget.limit.bytes.saturating_sub(plan.copy));
-    let analysis = analyze(&posterior, options, &budget, bar)?;
+    let analysis = beside_checksum(input, cancel, || analyze(&posterior, options, &budget, bar))?;
 
     let [n_x, n_y, _] = input.shape();
     terminal::count_bytes(bar, npz_bytes(&analysis));
@@ -105,6 +106,31 @@ fn run_as<T: Element + Pod + Into<f64>>(
         terminal::say(&summary.line());
     }
     Ok(())
+}
+
+/// Does the work while another thread compares the input with its checksum; nothing has been written yet when that differs.
+fn beside_checksum<R>(
+    input: &Input,
+    cancel: &CancelToken,
+    work: impl FnOnce() -> Result<R, Failure>,
+) -> Result<R, Failure> {
+    let needed = AtomicBool::new(true);
+    let verify = || input.verify(cancel, &needed);
+    std::thread::scope(|threads| {
+        let checksum = std::thread::Builder::new()
+            .name("checksum".to_owned())
+            .spawn_scoped(threads, verify);
+        let done = work();
+        needed.store(done.is_ok(), Ordering::Relaxed);
+        let verified = match checksum {
+            Ok(thread) => thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // No thread to be had: one after the other.
+            Err(_) => verify(),
+        };
+        done.and_then(|done| verified.map(|()| done))
+    })
 }
 
 /// Refuses an engine that other options rule out.
