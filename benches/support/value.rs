@@ -3,8 +3,10 @@
 use bytemuck::Pod;
 use peakmask::Element;
 
+use crate::check::Real;
+
 /// An element type of the benches.
-pub(crate) trait Value: Element + Pod {
+pub(crate) trait Value: Element + Pod + Real {
     /// The type's name in ids.
     const NAME: &'static str;
     /// The nearest value of this type.
