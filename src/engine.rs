@@ -61,6 +61,12 @@ pub(crate) trait Engine<T> {
     }
 }
 
+/// Makes the engine that finishes what another leaves undone, and knows the right answers that another is probed with:
+/// for an input of this shape, so many alphas at a time, and this instruction set.
+#[cfg(feature = "gpu")]
+pub(crate) type Finisher<T> =
+    fn([usize; 3], usize, crate::InstructionSet) -> Box<dyn Engine<T> + Send>;
+
 /// What an engine is asked for.
 #[derive(Debug)]
 pub(crate) struct Call<'a, 'p, T> {

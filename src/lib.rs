@@ -389,7 +389,7 @@ impl<T: Element> Job<'_, T> {
         if required {
             // A promise: before anything else is done.
             let ready = open().and_then(|context| {
-                let seconds = context.prepare::<T>(variant)?;
+                let seconds = context.prepare::<T>(variant, schedule::finisher)?;
                 Ok((context, seconds))
             });
             let (context, seconds) = ready.map_err(|reason| Error::NoGpu { reason })?;
@@ -412,10 +412,12 @@ impl<T: Element> Job<'_, T> {
             );
             return Ok((Gpus::None, Some(reason)));
         }
-        Ok(match gpu::Opener::start::<T>(open, variant) {
-            Ok(opener) => (Gpus::Opening(opener), None),
-            Err(reason) => (Gpus::None, Some(reason)),
-        })
+        Ok(
+            match gpu::Opener::start::<T>(open, variant, schedule::finisher) {
+                Ok(opener) => (Gpus::Opening(opener), None),
+                Err(reason) => (Gpus::None, Some(reason)),
+            },
+        )
     }
 }
 

@@ -143,7 +143,13 @@ impl Plan {
 }
 
 impl CpuPlan {
-    fn new(cells: usize, n_t: usize, dtype: Dtype, n_alpha: usize, threads: usize) -> Self {
+    pub(crate) fn new(
+        cells: usize,
+        n_t: usize,
+        dtype: Dtype,
+        n_alpha: usize,
+        threads: usize,
+    ) -> Self {
         let lane = cells * dtype.size();
         let lanes = [64, 32, 8]
             .into_iter()

@@ -18,6 +18,8 @@ use crate::posterior::Posterior;
 use crate::{
     Element, Engines, Error, GpuReport, InstructionSet, Options, Peaks, Progress, Report, Seconds,
 };
+#[cfg(feature = "gpu")]
+use crate::{cpu::Cpu, plan::CpuPlan};
 use ndarray::{ArrayViewMut3, Axis};
 
 #[cfg(feature = "gpu")]
@@ -125,6 +127,17 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
         gpu,
         no_gpu,
     })
+}
+
+/// Makes a CPU engine for what a GPU leaves undone, and for the answers that it is probed with.
+#[cfg(feature = "gpu")]
+pub(crate) fn finisher<T: Element>(
+    [n_x, n_y, n_t]: [usize; 3],
+    alphas: usize,
+    instruction_set: InstructionSet,
+) -> Box<dyn Engine<T> + Send> {
+    let plan = CpuPlan::new(n_x * n_y, n_t, T::DTYPE, alphas, 1);
+    Box::new(Cpu::new(&plan, n_x, n_y, instruction_set))
 }
 
 /// Everything that the threads of one analysis share.

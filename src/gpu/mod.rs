@@ -22,10 +22,8 @@ use std::time::Instant;
 use bytemuck::{bytes_of, cast_slice, pod_collect_to_vec};
 
 use crate::analysis::GpuTally;
-use crate::cpu::Cpu;
-use crate::engine::{Call, Engine, Halt, Task};
+use crate::engine::{Call, Engine, Finisher, Halt, Task};
 use crate::findings::Findings;
-use crate::plan::CpuPlan;
 use crate::plan::gpu::{
     Array, GpuPlan, ITERATIONS, Limits, PARAMS_BYTES, Sizes, TIMES_BYTES, lanes_for,
 };
@@ -93,15 +91,23 @@ impl Context {
     }
 
     /// Compiles and probes kernels of this variant, if that has not been done: the seconds that it took.
-    pub(crate) fn prepare<T: Element>(&self, variant: Variant) -> Result<f64, String> {
+    pub(crate) fn prepare<T: Element>(
+        &self,
+        variant: Variant,
+        finisher: Finisher<T>,
+    ) -> Result<f64, String> {
         let start = Instant::now();
-        let prepared = self.pipelines::<T>(variant);
+        let prepared = self.pipelines(variant, finisher);
         prepared.map_err(|failure| failure.to_string())?;
         Ok(start.elapsed().as_secs_f64())
     }
 
     /// Pipelines for this variant, from the first call on: compiled, and probed.
-    fn pipelines<T: Element>(&self, variant: Variant) -> Result<Arc<Pipelines>, Failure> {
+    fn pipelines<T: Element>(
+        &self,
+        variant: Variant,
+        finisher: Finisher<T>,
+    ) -> Result<Arc<Pipelines>, Failure> {
         // Held while compiling: whoever needs the same pipelines waits for them instead of compiling them too.
         let mut trusted = lock(&self.trusted);
         if let Some(pipelines) = trusted
@@ -113,7 +119,7 @@ impl Context {
         let pipelines = Arc::new(Pipelines::compile(self.device(), variant)?);
         // A planted fault, and a budget so small that it serves tests alone, are not the device's.
         if variant.fault.is_none() && variant.iterations == ITERATIONS {
-            probe::probe::<T>(self, &pipelines)?;
+            probe::probe(self, &pipelines, finisher)?;
         }
         trusted.push(Arc::clone(&pipelines));
         Ok(pipelines)
@@ -125,9 +131,9 @@ impl Context {
         &'c self,
         plan: GpuPlan,
         options: &Options,
-        common: Common<'c>,
+        common: Common<'c, T>,
     ) -> Result<(Vec<Gpu<'c, T>>, GpuPlan, usize), Failure> {
-        let pipelines = self.pipelines::<T>(Variant::of::<T>(options))?;
+        let pipelines = self.pipelines(Variant::of::<T>(options), common.finisher)?;
         let (plan, slots, halvings) = Slot::ring(self.device(), plan, &mut lock(&self.slots))?;
         let engines = slots
             .into_iter()
@@ -169,11 +175,11 @@ pub(crate) fn adapters(name: Option<&str>, software: bool) -> Adapters {
 
 /// What the engines of one analysis share.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Common<'c> {
+pub(crate) struct Common<'c, T> {
     /// Threads that copy values in and expand masks.
     pub(crate) pool: &'c rayon::ThreadPool,
-    /// How the CPU does what the device left pending.
-    pub(crate) cpu: &'c CpuPlan,
+    /// Who does what the device left pending.
+    pub(crate) finisher: Finisher<T>,
     pub(crate) instruction_set: InstructionSet,
 }
 
@@ -185,9 +191,9 @@ pub(crate) struct Gpu<'c, T> {
     /// By step.
     bindings: Vec<Option<wgpu::BindGroup>>,
     plan: GpuPlan,
-    common: Common<'c>,
+    common: Common<'c, T>,
     tuning: GpuTuning,
-    cpu: Option<(Cpu<T>, Findings<T>)>,
+    finisher: Option<(Box<dyn Engine<T> + Send>, Findings<T>)>,
     /// Most peaks of a bin so far, on the average of a batch.
     rows_per_bin: f64,
     /// Whether the slot is as it should be between batches.
@@ -259,7 +265,7 @@ impl<'c, T: Element> Gpu<'c, T> {
         pipelines: &Arc<Pipelines>,
         slot: Slot,
         plan: GpuPlan,
-        common: Common<'c>,
+        common: Common<'c, T>,
         tuning: GpuTuning,
     ) -> Result<Self, Failure> {
         let mut bindings: Vec<Option<wgpu::BindGroup>> = Step::ALL.iter().map(|_| None).collect();
@@ -274,7 +280,7 @@ impl<'c, T: Element> Gpu<'c, T> {
             plan,
             common,
             tuning,
-            cpu: None,
+            finisher: None,
             rows_per_bin: plan.sizes.cells() as f64 / 32.0,
             sound: true,
             tally: GpuTally::default(),
@@ -677,7 +683,7 @@ impl<'c, T: Element> Gpu<'c, T> {
         Ok(())
     }
 
-    /// Has the CPU analyse the bins that are still pending, and puts its findings in place of the device's.
+    /// Has the finisher analyse the bins that are still pending, and puts its findings in place of the device's.
     fn hand_over(
         &mut self,
         call: &Call<'_, '_, T>,
@@ -687,21 +693,22 @@ impl<'c, T: Element> Gpu<'c, T> {
         if !left.contains(&true) {
             return Ok(());
         }
-        let [n_x, n_y, _] = call.p.shape();
+        let [n_x, n_y, n_t] = call.p.shape();
         let Common {
-            cpu: plan,
+            finisher,
             instruction_set,
             ..
         } = self.common;
-        let (cpu, found) = self
-            .cpu
-            .get_or_insert_with(|| (Cpu::new(plan, n_x, n_y, instruction_set), Findings::new(0)));
+        let (engine, found) = self.finisher.get_or_insert_with(|| {
+            let engine = finisher([n_x, n_y, n_t], call.task.alphas.len(), instruction_set);
+            (engine, Findings::new(0))
+        });
         let mut lane = 0;
         for run in left.chunk_by(|a, b| a == b) {
             let end = lane + run.len();
             while run[0] && lane < end {
                 let bins = call.bins.start + lane..call.bins.start + end;
-                let done = cpu.run(&Call { bins, ..*call }, found, &mut Seconds::default())?;
+                let done = engine.run(&Call { bins, ..*call }, found, &mut Seconds::default())?;
                 self.tally.handed_over_bins += done;
                 findings.replace(lane..lane + done, found, call.task.alphas.len() * n_x * n_y);
                 lane += done;

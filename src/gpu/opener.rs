@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{Context, Variant};
 use crate::Element;
+use crate::engine::Finisher;
 
 /// How long the end of the process waits for a driver.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,6 +31,7 @@ impl Opener {
     pub(crate) fn start<T: Element>(
         open: impl FnOnce() -> Result<Arc<Context>, String> + Send + 'static,
         variant: Variant,
+        finisher: Finisher<T>,
     ) -> Result<Self, String> {
         static AT_EXIT: Once = Once::new();
         AT_EXIT.call_once(join_at_exit);
@@ -39,7 +41,7 @@ impl Opener {
             .name("peakmask-gpu-open".to_owned())
             .spawn(move || {
                 let answer = open().and_then(|context| {
-                    let seconds = context.prepare::<T>(variant)?;
+                    let seconds = context.prepare(variant, finisher)?;
                     Ok((context, seconds))
                 });
                 // Nobody may want it any more: then it is closed here.

@@ -5,10 +5,8 @@ use ndarray::Array3;
 
 use super::kernels::Pipelines;
 use super::{Common, Context, Failure, FailureKind, Gpu};
-use crate::cpu::Cpu;
-use crate::engine::{Call, Engine, Halt, Stop, Task};
+use crate::engine::{Call, Engine, Finisher, Halt, Stop, Task};
 use crate::findings::Findings;
-use crate::plan::Plan;
 use crate::plan::gpu::GpuPlan;
 use crate::posterior::Posterior;
 use crate::{Element, InstructionSet, Options, Seconds};
@@ -23,10 +21,11 @@ const SHAPE: [usize; 3] = [48, 257, 6];
 const DISPATCHES: u32 = 3;
 const ALPHAS: [f64; 2] = [0.5, 0.9];
 
-/// Analyses the known posterior on the device, and refuses the device if the CPU finds anything else.
+/// Analyses the known posterior on the device, and refuses the device if the finisher finds anything else.
 pub(super) fn probe<T: Element>(
     context: &Context,
     pipelines: &std::sync::Arc<Pipelines>,
+    finisher: Finisher<T>,
 ) -> Result<(), Failure> {
     let failure = |message: String| Failure {
         kind: FailureKind::Rejected,
@@ -44,7 +43,6 @@ pub(super) fn probe<T: Element>(
     options.gpu_tuning.iterations = Some(variant.iterations);
     options.gpu_tuning.dispatches = Some(DISPATCHES);
     options.gpu_tuning.rounds = Some(u32::MAX);
-    let plan = Plan::new(SHAPE, T::DTYPE, &options);
     let gpu_plan = GpuPlan::new(SHAPE, T::DTYPE, &options, &context.limits())
         .map_err(|too_large| failure(format!("a small map does not fit: {too_large:?}")))?;
     let pool = rayon::ThreadPoolBuilder::new()
@@ -54,7 +52,7 @@ pub(super) fn probe<T: Element>(
     let instruction_set = InstructionSet::detect();
     let common = Common {
         pool: &pool,
-        cpu: &plan.cpu,
+        finisher,
         instruction_set,
     };
 
@@ -94,11 +92,13 @@ pub(super) fn probe<T: Element>(
             "a maze that takes more than {iterations} iterations was done in fewer; the device or its driver computes wrong, and is not used"
         )));
     }
-    let _ = Cpu::new(&plan.cpu, n_x, n_y, instruction_set).run(
-        &call,
-        &mut expected,
-        &mut Seconds::default(),
-    );
+    let mut reference = finisher(SHAPE, alphas.len(), instruction_set);
+    if reference
+        .run(&call, &mut expected, &mut Seconds::default())
+        .is_err()
+    {
+        return Err(failure("the known posterior was not analysed".to_owned()));
+    }
     match expected.differs(&found, n_t, alphas.len() * n_x * n_y) {
         None => Ok(()),
         Some(what) => Err(failure(format!(

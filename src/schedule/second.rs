@@ -186,7 +186,7 @@ impl<'r> Second<'r> {
         }
         let common = Common {
             pool: self.pool(run.plan.threads)?,
-            cpu: &run.plan.cpu,
+            finisher: super::finisher,
             instruction_set: self.instruction_set,
         };
         let (engines, plan, halvings) =
