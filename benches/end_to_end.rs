@@ -1,10 +1,10 @@
 //! The whole job, peaks and masks for alpha 0.5 and 0.9, with the floor beside it.
 //!
 //! ```text
-//! cargo bench --bench end_to_end                        criterion
-//! cargo bench --bench end_to_end -- gm_xyt              criterion, ids that hold these words
-//! cargo bench --bench end_to_end -- --table gm xyt f64  one line a case: medians in us per bin, and ratios
-//! cargo bench --bench end_to_end -- --growth gm_xyt     time per bin at the most time bins against the fewest, `f32`
+//! cargo bench -p peakmask-benches --bench end_to_end                        criterion
+//! cargo bench -p peakmask-benches --bench end_to_end -- gm_xyt              criterion, ids that hold these words
+//! cargo bench -p peakmask-benches --bench end_to_end -- --table gm xyt f64  one line a case: medians in us per bin, and ratios
+//! cargo bench -p peakmask-benches --bench end_to_end -- --growth gm_xyt     time per bin at the most time bins against the fewest, `f32`
 //! ```
 //!
 //! | topic | what is timed |

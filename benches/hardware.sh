@@ -38,9 +38,9 @@ build() {
         place "$dir/tests/$name" cargo test --locked --no-run --test "$name"
     done
     if [[ ${2:-} == --tested ]]; then
-        place "$dir/hardware" cargo test --locked --no-run --bench hardware
+        place "$dir/hardware" cargo test --locked -p peakmask-benches --no-run --bench hardware
     else
-        place "$dir/hardware" env CARGO_PROFILE_BENCH_DEBUG=false cargo bench --locked --no-run --bench hardware
+        place "$dir/hardware" env CARGO_PROFILE_BENCH_DEBUG=false cargo bench --locked -p peakmask-benches --no-run --bench hardware
     fi
     cp tests/data/*.npz "$dir/data/"
     cp benches/peers/cuda.py benches/hardware.sh "$dir/"

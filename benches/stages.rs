@@ -2,8 +2,8 @@
 //! on a GPU.
 //!
 //! ```text
-//! cargo bench --bench stages                      criterion
-//! cargo bench --bench stages -- 'gm_xyt.*flood'   criterion, ids that match
+//! cargo bench -p peakmask-benches --bench stages                      criterion
+//! cargo bench -p peakmask-benches --bench stages -- 'gm_xyt.*flood'   criterion, ids that match
 //! ```
 //!
 //! | id ends in | what is timed |

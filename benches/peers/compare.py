@@ -83,7 +83,8 @@ class Driver:
 
 def build():
     """Path of the driver, compiled as benches are."""
-    command = ["cargo", "bench", "--bench", "peers_driver", "--no-run", "--message-format=json-render-diagnostics"]
+    command = "cargo bench --package peakmask-benches --bench peers_driver --no-run".split()
+    command.append("--message-format=json-render-diagnostics")
     messages = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     artifacts = map(json.loads, messages.splitlines())
     return next(a["executable"] for a in artifacts if a.get("target", {}).get("name") == "peers_driver")

@@ -94,7 +94,7 @@ fn tiled<T: Value>(
 fn recorded() -> Array2<f64> {
     // Elsewhere when the bench runs on a machine without the sources.
     let data = std::env::var_os("PEAKMASK_TEST_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data"),
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data"),
         PathBuf::from,
     );
     let file = std::fs::File::open(data.join("openfield_41x63_f64.npz"))
