@@ -105,6 +105,7 @@ mod cpu;
 mod element;
 mod engine;
 mod error;
+mod expand;
 mod findings;
 #[cfg(feature = "gpu")]
 mod gpu;

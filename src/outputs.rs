@@ -1,25 +1,11 @@
 //! Outputs: findings into the arrays of the caller. The only room that sees both the words of an engine and the values of the caller.
 
-use ndarray::{Array3, ArrayViewMut3, Axis, Dimension};
+use ndarray::{Array3, ArrayViewMut3, Axis};
 use rayon::prelude::*;
 
+use crate::expand::{fence, rows};
 use crate::findings::{Findings, FoundPeaks};
 use crate::{Element, Error, Peaks};
-
-/// Bytes of eight booleans for each value of eight bits, lowest bit first.
-const EXPANDED: [[bool; 8]; 256] = {
-    let mut table = [[false; 8]; 256];
-    let mut bits = 0;
-    while bits < 256 {
-        let mut i = 0;
-        while i < 8 {
-            table[bits][i] = bits >> i & 1 != 0;
-            i += 1;
-        }
-        bits += 1;
-    }
-    table
-};
 
 /// Writes the masks of a batch: `masks` are the batch's parts of the outputs, every element of which is written.
 pub(crate) fn masks<T>(findings: &Findings<T>, masks: &mut [ArrayViewMut3<'_, bool>]) {
@@ -44,108 +30,6 @@ pub(crate) fn masks_across<T: Sync>(findings: &Findings<T>, masks: &mut [ArrayVi
         });
     });
 }
-
-/// Writes rows of booleans from rows of bits.
-fn rows<'m, D: Dimension>(
-    bits: impl Iterator<Item = &'m [u8]>,
-    rows: ndarray::iter::LanesMut<'_, bool, D>,
-) {
-    for (mut out, bits) in rows.into_iter().zip(bits) {
-        match out.as_slice_mut() {
-            Some(out) => expand(bits, out),
-            None => {
-                for (t, out) in out.iter_mut().enumerate() {
-                    *out = bits[t / 8] >> (t % 8) & 1 != 0;
-                }
-            }
-        }
-    }
-}
-
-/// Writes one boolean for each bit, from the first on.
-fn expand(bits: &[u8], out: &mut [bool]) {
-    // Whole cache lines are streamed past the caches: an ordinary store would first fetch the line that it overwrites.
-    let head = out.as_ptr().align_offset(LINE).min(out.len());
-    let (first, rest) = out.split_at_mut(head);
-    copy(bits_at(bits, 0), first);
-    let mut lines = rest.chunks_exact_mut(LINE);
-    let mut at = head;
-    for line in &mut lines {
-        stream(bits_at(bits, at), line);
-        at += LINE;
-    }
-    copy(bits_at(bits, at), lines.into_remainder());
-}
-
-/// Booleans in a cache line.
-const LINE: usize = 64;
-
-/// The 64 bits from bit `at` on; those that do not exist are clear.
-#[inline]
-fn bits_at(bits: &[u8], at: usize) -> u64 {
-    let byte = |i: usize| bits.get(at / 8 + i).copied().unwrap_or(0);
-    let low = match bits.get(at / 8..at / 8 + 8) {
-        Some(bytes) => bytes
-            .iter()
-            .rev()
-            .fold(0, |word, &byte| word << 8 | u64::from(byte)),
-        None => (0..8)
-            .rev()
-            .fold(0, |word, i| word << 8 | u64::from(byte(i))),
-    };
-    match at % 8 {
-        0 => low,
-        shift => low >> shift | u64::from(byte(8)) << (64 - shift),
-    }
-}
-
-/// Writes less than a cache line of booleans from their bits, in one piece.
-#[inline]
-fn copy(word: u64, out: &mut [bool]) {
-    let mut line = [false; LINE];
-    for (i, eight) in line.chunks_exact_mut(8).enumerate() {
-        eight.copy_from_slice(&EXPANDED[usize::from((word >> (8 * i)) as u8)]);
-    }
-    out.copy_from_slice(&line[..out.len()]);
-}
-
-/// Writes a cache line of booleans from their bits.
-#[inline]
-#[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "streaming stores")]
-fn stream(word: u64, line: &mut [bool]) {
-    use std::arch::x86_64::_mm_stream_si64;
-    assert!(line.len() == LINE && line.as_ptr().align_offset(LINE) == 0);
-    for (i, eight) in line.chunks_exact_mut(8).enumerate() {
-        let booleans = EXPANDED[usize::from((word >> (8 * i)) as u8)];
-        // SAFETY: `eight` is eight bytes of an exclusive borrow, aligned to eight since the line is aligned to 64; every
-        // byte of the table is a valid boolean. The batch ends with a fence, before any other thread may look.
-        unsafe {
-            _mm_stream_si64(
-                eight.as_mut_ptr().cast(),
-                i64::from_ne_bytes(booleans.map(u8::from)),
-            );
-        };
-    }
-}
-
-/// Makes streamed stores visible in order with all that follow.
-#[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "streaming stores")]
-fn fence() {
-    // SAFETY: SSE is part of every x86-64 processor.
-    unsafe { std::arch::x86_64::_mm_sfence() };
-}
-
-/// Writes a cache line of booleans from their bits.
-#[inline]
-#[cfg(not(target_arch = "x86_64"))]
-fn stream(word: u64, line: &mut [bool]) {
-    copy(word, line);
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn fence() {}
 
 /// Appends the peaks of a batch, which follows the batches appended before.
 pub(crate) fn peaks<T: Element>(findings: &FoundPeaks<T>, n_y: usize, peaks: &mut Peaks<T>) {
