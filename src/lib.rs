@@ -102,6 +102,7 @@
 mod adapter;
 mod analysis;
 mod cpu;
+mod driver;
 mod element;
 mod engine;
 mod error;
@@ -121,6 +122,7 @@ mod tuning;
 pub use adapter::{Adapter, AdapterKind, Adapters, GpuContext, adapters};
 pub use analysis::{Analysis, BinPeaks, Engines, GpuReport, GpuSeconds, Peaks, Report, Seconds};
 pub use cpu::InstructionSet;
+pub use driver::check_drivers;
 pub use element::{Dtype, Element};
 pub use error::Error;
 pub use memory::{LimitSource, MemoryLimit};

@@ -44,7 +44,8 @@ impl fmt::Display for LimitSource {
 }
 
 impl MemoryLimit {
-    /// What the machine and the process's control group have to spare now: the smaller of the two.
+    /// What the machine and the process's control group have to spare now, the smaller of the two, less what they need
+    /// themselves: 64 MiB or, if that is more, a twentieth of it. Programs, page tables and buffers of files take some, too.
     ///
     /// Where the operating system tells neither, `bytes` is `u64::MAX` and `source` is [`LimitSource::Unknown`].
     pub fn detect() -> Self {
@@ -52,6 +53,19 @@ impl MemoryLimit {
             available_physical(),
             control_group::bytes_left(Path::new("/")),
         )
+        .with_headroom()
+    }
+
+    fn with_headroom(self) -> Self {
+        const LEAST: u64 = 64 << 20;
+        let headroom = match self.source {
+            LimitSource::Unknown => 0,
+            _ => LEAST.max(self.bytes / 20),
+        };
+        Self {
+            bytes: self.bytes.saturating_sub(headroom),
+            ..self
+        }
     }
 
     fn smaller(physical: Option<u64>, control_group: Option<u64>) -> Self {
@@ -166,6 +180,15 @@ mod tests {
             (limit.bytes, limit.source),
             (u64::MAX, LimitSource::Unknown)
         );
+    }
+
+    #[test]
+    fn headroom_is_the_larger_of_64_mib_and_a_twentieth() {
+        let left = |bytes, source| MemoryLimit { bytes, source }.with_headroom().bytes;
+        assert_eq!(left(100 << 20, LimitSource::Physical), 36 << 20);
+        assert_eq!(left(60 << 20, LimitSource::ControlGroup), 0);
+        assert_eq!(left(20 << 30, LimitSource::Physical), 19 << 30);
+        assert_eq!(left(u64::MAX, LimitSource::Unknown), u64::MAX);
     }
 
     #[cfg(any(target_os = "linux", target_os = "macos", target_os = "windows"))]

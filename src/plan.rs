@@ -104,13 +104,15 @@ impl Plan {
             .threads
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let cpu = CpuPlan::new(n_x * n_y, n_t, dtype, options.alphas.len(), most);
-        let threads = most.min(n_t.div_ceil(cpu.batch)).max(1);
+        // Without time bins nobody works.
+        let workers = most.min(n_t.div_ceil(cpu.batch));
+        let threads = workers.max(1);
         let n_alpha = options.alphas.len() as u64;
         let bins_and_cells = (n_t as u64).saturating_mul((n_x * n_y) as u64);
         let mask_bytes = bins_and_cells.saturating_mul(n_alpha);
         let scratch = cpu
             .scratch_bytes(n_x, n_y, dtype)
-            .saturating_mul(threads as u64);
+            .saturating_mul(workers as u64);
         let offsets = (n_t as u64).saturating_add(1).saturating_mul(8);
         let estimate = Estimate {
             mask_bytes,
@@ -183,9 +185,9 @@ impl CpuPlan {
         let rows = 2 * n_y * (self.lanes * dtype.size() + word);
         let filled = self.batch.div_ceil(8) * cells * self.alphas;
         // Peaks in the order in which they are met, in order of bins, and those of another batch that waits. A tile may
-        // list a peak in every cell; memory that is never touched counts for little: a quarter.
-        let tile = self.lanes * cells / 4;
+        // list a peak in every cell.
+        let tile = self.lanes * cells;
         let listed = tile * (4 + dtype.size()) + 2 * (LISTED_BYTES + tile * (4 + 2 * dtype.size()));
-        (tiles + planes + rows + filled + listed + 8 * cells) as u64
+        (tiles + planes + rows + filled + listed + 12 * cells) as u64
     }
 }

@@ -298,17 +298,23 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     /// A worker's part: takes batches until there are none, or until it should stop.
     fn work<E: Engine<T>>(&self, engine: impl Fn() -> E) {
         self.as_worker(|seconds| {
+            let Some(mut batch) = self.next() else {
+                return Ok(());
+            };
             let mut engine = engine();
             let mut findings = Findings::new(engine.listed());
-            while let Some(batch) = self.next() {
+            loop {
                 match self.complete(&mut engine, batch, &mut findings, seconds) {
                     Ok(_) => {}
                     Err(Ended::Stopped) => return Ok(()),
                     Err(Ended::Error(error)) => return Err(error),
                     Err(Ended::Failed(message, _)) => return Err(Error::Worker { message }),
                 }
+                match self.next() {
+                    Some(next) => batch = next,
+                    None => return Ok(()),
+                }
             }
-            Ok(())
         });
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::choice::Choice;
 use super::plan::Limits;
-use crate::{Adapter, AdapterKind, Adapters};
+use crate::{Adapter, AdapterKind, Adapters, driver};
 
 /// How long a submission may take before the device is given up. A submission's work is bounded, and takes milliseconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -76,6 +76,7 @@ impl fmt::Debug for Device {
 impl Device {
     /// Opens the adapter that the choice falls on, or says why there is none.
     pub(super) fn open(choice: &Choice<'_>) -> Result<Self, String> {
+        driver::verdict()?;
         let _alone = coming_and_going();
         let (instance, list, adapters) = find(choice);
         let chosen = adapters.chosen.ok_or(adapters.why)?;
@@ -274,6 +275,13 @@ impl Device {
 
 /// All adapters, and the one that the choice falls on.
 pub(super) fn list(choice: &Choice<'_>) -> Adapters {
+    if let Err(why) = driver::verdict() {
+        return Adapters {
+            found: Vec::new(),
+            chosen: None,
+            why,
+        };
+    }
     let _alone = coming_and_going();
     find(choice).2
 }
