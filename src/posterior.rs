@@ -4,9 +4,7 @@ mod axis_order;
 
 pub use axis_order::check_axis_order;
 
-use std::ops::Range;
-
-use ndarray::{ArrayView3, Slice};
+use ndarray::ArrayView3;
 
 use crate::{Element, Error};
 
@@ -92,8 +90,10 @@ impl<'a, T: Element> Posterior<'a, T> {
     }
 
     /// The time bins `bins` alone.
-    pub(crate) fn bins(&self, bins: Range<usize>) -> ArrayView3<'_, T> {
-        self.view.slice_axis(ndarray::Axis(2), Slice::from(bins))
+    #[cfg(feature = "gpu")]
+    pub(crate) fn bins(&self, bins: std::ops::Range<usize>) -> ArrayView3<'_, T> {
+        self.view
+            .slice_axis(ndarray::Axis(2), ndarray::Slice::from(bins))
     }
 }
 
