@@ -74,6 +74,7 @@ class Times:
         coordinates = labels.t if given is None else _times(given)
         self.known = coordinates is not None
         self.words: NDArray[Any] | None = None
+        self.unit: str | None = None
         values: NDArray[Any] = np.arange(n) if coordinates is None else _times(coordinates)
         self.kind = values.dtype.kind
         shown = "time" if name == "t" else name
@@ -81,7 +82,7 @@ class Times:
             if values.shape != (n,):
                 raise _misfit("t", values.shape, n, edges=False)
             self.values, self.edges, self.words = np.arange(n), np.arange(n + 1) - 0.5, values
-            self.label = shown
+            self.label, self.unit = shown, None
             return
         if self.kind == "m":
             values = values / np.timedelta64(1, "s")
@@ -90,17 +91,27 @@ class Times:
         self.unit = unit if self.kind in "iuf" else None
         self.label = f"{shown} ({unit})" if self.unit else shown if self.known else f"{shown} (bins)"
 
+    @property
+    def are_numbers(self) -> bool:
+        """Whether times are numbers that speak for themselves."""
+        return self.kind in "iuf"
+
+    def word(self, bin: int) -> str:
+        """A time that is no number, as people write it."""
+        if self.words is not None:
+            return str(self.words[bin])
+        value = self.values[bin]
+        if self.kind == "M":
+            return str(value.astype("datetime64[ms]")).replace("T", " ").removesuffix(".000")
+        return clock(float(value))
+
     def say(self, bin: int) -> str:
         """What a title says of a time bin."""
         if not self.known:
             return f"bin {bin}"
-        if self.words is not None:
-            return f"bin {bin}, {self.words[bin]}"
+        if not self.are_numbers:
+            return f"bin {bin}, {'t = ' if self.kind == 'm' else ''}{self.word(bin)}"
         value = self.values[bin]
-        if self.kind == "M":
-            return f"bin {bin}, {str(value.astype('datetime64[ms]')).replace('T', ' ').removesuffix('.000')}"
-        if self.kind == "m":
-            return f"bin {bin}, t = {clock(float(value))}"
         return f"bin {bin}, t = {value:.10g}" + (f" {self.unit}" if self.unit else "")
 
     def dress(self, axis: Any) -> None:
@@ -163,15 +174,14 @@ class Scene:
         self.places = (Place(analysis, 0, x, units), Place(analysis, 1, y, units))
         self.times = Times(analysis, t)
         self.marks = Marks(min_height, min_prominence, top)
-        self.path = None if path is None else _path(path, analysis)
+        self.path = None if path is None else places_of_path(path, analysis)
         self.scale = Scale(norm, vmin, vmax)
         self.cmap = cmap
 
     @property
     def along(self) -> int | None:
         """The axis along which a linear track runs, if this is one."""
-        n_x, n_y, _ = self.analysis.shape
-        return None if (n_x == 1) == (n_y == 1) else int(n_x == 1)
+        return along(self.analysis)
 
     def map(self, bin: int) -> NDArray[Any]:
         """P[:, :, bin]."""
@@ -197,6 +207,12 @@ class Scene:
         """Levels in the order in which they are drawn: inner ones on top of outer ones."""
         alpha = self.analysis.alpha
         return sorted(range(len(alpha)), key=lambda i: (np.isnan(alpha[i]), alpha[i]))
+
+
+def along(analysis: Analysis) -> int | None:
+    """The axis along which a linear track runs, if this is one."""
+    n_x, n_y, _ = analysis.shape
+    return None if (n_x == 1) == (n_y == 1) else int(n_x == 1)
 
 
 def maps(p: ArrayLike, analysis: Analysis) -> NDArray[Any]:
@@ -235,7 +251,8 @@ def choose_bins(bins: Any, n_t: int) -> list[int]:
     return [int(bin) % n_t for bin in chosen]
 
 
-def _path(path: ArrayLike, analysis: Analysis) -> NDArray[np.float64]:
+def places_of_path(path: ArrayLike, analysis: Analysis) -> NDArray[np.float64]:
+    """Where the animal was in each time bin: x and y."""
     n_x, n_y, n_t = analysis.shape
     places = _numbers("path", np.asarray(path))
     if places.shape == (n_t,) and 1 in (n_x, n_y):

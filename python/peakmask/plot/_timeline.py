@@ -94,7 +94,7 @@ def timeline(
         positions = gaps(scene.places[axis].centres[analysis.peaks.coords[rows[live], axis]])
         series(place, time, positions, colour, scene.places[axis].name, marker=".")
     series(height, time, gaps(analysis.peaks.heights[rows[live]]), "C2")
-    areas, unit = mask_areas(scene)
+    areas, unit = mask_areas(analysis, scene.places, scene.along)
     for i, alpha in enumerate(analysis.alpha):
         colour = f"C{i}" if len(analysis.alpha) <= len(OUTLINES) else "0.3"
         series(area, time, gaps(areas[i][live]), colour, f"alpha {alpha:g}")
@@ -141,17 +141,15 @@ def envelope(values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[Any], NDAr
     return starts, low, median, high
 
 
-def mask_areas(scene: Scene) -> tuple[NDArray[Any], str | None]:
+def mask_areas(
+    analysis: Analysis, all_places: tuple[Place, Place], along: int | None
+) -> tuple[NDArray[Any], str | None]:
     """Area of each mask in each bin, shape (n_alpha, n_t), and its unit; along a track a length."""
-    analysis, (x, y) = scene.analysis, scene.places
-    if scene.along is not None:
-        places: tuple[Place, ...] = (scene.places[scene.along],)
-    else:
-        places = (x, y)
+    places = all_places if along is None else (all_places[along],)
     if not all(place.known for place in places) or len({place.unit for place in places}) > 1:
         return analysis.areas, "cells"
     unit = places[0].unit and places[0].unit + ("²" if len(places) == 2 else "")
-    weights = [place.widths if place in places else np.ones(len(place.widths)) for place in (x, y)]
+    weights = [place.widths if place in places else np.ones(len(place.widths)) for place in all_places]
     if all(np.allclose(widths, widths[0]) for widths in weights):
         return analysis.areas * (weights[0][0] * weights[1][0]), unit
     areas = np.zeros((len(analysis.masks), analysis.shape[2]))
