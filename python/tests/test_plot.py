@@ -540,13 +540,17 @@ def test_a_film_has_a_frame_for_each_bin(p, analysis, tmp_path):
         peakmask.plot.animate(p, analysis, [])
 
 
+def test_a_film_for_other_players_is_written_by_ffmpeg(p, analysis, tmp_path):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+    with matplotlib.rc_context({"animation.ffmpeg_path": ffmpeg}):
+        peakmask.plot.animate(p, analysis, range(4), save=tmp_path / "film.mp4", dpi=50)
+    assert (tmp_path / "film.mp4").read_bytes()[4:8] == b"ftyp"
+
+
 def test_a_film_without_ffmpeg_says_so(p, analysis, tmp_path):
-    matplotlib.rcParams["animation.ffmpeg_path"] = "no-such-ffmpeg"
-    try:
-        with pytest.raises(RuntimeError, match="needs ffmpeg"):
-            peakmask.plot.animate(p, analysis, [0], save=tmp_path / "film.mp4")
-    finally:
-        matplotlib.rcParams["animation.ffmpeg_path"] = "ffmpeg"
+    context = matplotlib.rc_context({"animation.ffmpeg_path": "no-such-ffmpeg"})
+    with context, pytest.raises(RuntimeError, match="needs ffmpeg"):
+        peakmask.plot.animate(p, analysis, [0], save=tmp_path / "film.mp4")
 
 
 def test_exploring_follows_slider_keys_and_button(p, analysis):
