@@ -120,7 +120,12 @@ pub(crate) fn share(height: f64, highest: f64) -> f64 {
     } else {
         height / highest
     };
-    if share.is_finite() { share } else { 0.0 }
+    // Heights below 0 beside one above it are nothing, and so is what cannot be compared.
+    if share.is_finite() {
+        share.max(0.0)
+    } else {
+        0.0
+    }
 }
 
 fn percent(share: f64) -> f64 {
@@ -181,6 +186,9 @@ mod tests {
         assert_eq!(Marks::default().choose(&logs), [0, 1]);
         assert_eq!(Marks::default().choose(&peaks(&[f64::INFINITY, 1.0])), [0]);
         assert_eq!(Marks::default().choose(&peaks(&[0.0, 0.0])), [0, 1]);
+        let mixed = peaks(&[0.5, -3.0]);
+        assert_eq!(marks(0.0, 0.0, None).choose(&mixed), [0, 1], "0 marks all");
+        assert_eq!(Marks::default().choose(&mixed), [0]);
     }
 
     #[test]

@@ -173,6 +173,15 @@ def test_peaks_below_a_share_of_the_highest_are_not_marked(openfield):
         assert len(marked(ax, "peaks (prominence")) == int(prominent.sum()) - 1
 
 
+def test_zero_marks_all_whatever_the_signs():
+    for values in ([0.5, -3.0, 0.2], [-1.0, -3.0, -2.0], [0.0, -1.0, 0.0], [np.inf, -1.0, 2.0]):
+        p = np.full((7, 3, 1), -9.0)
+        p[[1, 3, 5], 1, 0] = values
+        analysis = peakmask.analyze(p, [])
+        ax = peakmask.plot.posterior(p, analysis, 0, min_height=0)
+        assert len(marked(ax, "peaks (all)")) == len(analysis.peaks[0].heights) - 1 == 2
+
+
 def test_marks_are_scaled_by_height():
     p = np.zeros((9, 3, 1))
     p[1, 1], p[4, 1], p[7, 1] = 0.2, 1.0, 0.6

@@ -181,3 +181,29 @@ fn what_cannot_be_shown_is_refused() {
     );
     folder.fail("page in.npy -o in.npy", 2, &["is the input"]);
 }
+
+/// The other half of this comparison is among the Python package's tests.
+#[test]
+fn python_would_write_the_same() {
+    let folder = Folder::new();
+    let input = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/data/openfield_41x63_f64.npz"
+    );
+    folder.succeed(&format!(
+        "page {input} --alpha 0.5 --alpha 0.9 -o page.html"
+    ));
+    let data = data(&folder, "page.html");
+    let names = ["low", "high", "height", "dominant", "counts", "offsets"];
+    let mut checksum = crc32fast::Hasher::new();
+    for name in names {
+        checksum.update(&bytes(&data[name]));
+    }
+    for areas in data["areas"].as_array().expect("areas") {
+        checksum.update(&bytes(areas));
+    }
+    for block in blocks(&data) {
+        checksum.update(&block);
+    }
+    assert_eq!(checksum.finalize(), 0x0E57_A65A);
+}
