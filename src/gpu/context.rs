@@ -16,7 +16,7 @@ use crate::{Adapter, Adapters, Dtype, Element, Error, Options};
 /// Everything on one device that outlives an analysis.
 #[derive(Debug)]
 pub(crate) struct Context {
-    device: Option<Device>,
+    device: Option<Arc<Device>>,
     /// Compiled, and found to compute what the CPU computes.
     trusted: Mutex<Vec<Arc<Pipelines>>>,
     /// Buffers that no analysis uses now.
@@ -35,7 +35,7 @@ impl Context {
         })?;
         log::debug!("opened {}", device.adapter);
         Ok(Self {
-            device: Some(device),
+            device: Some(Arc::new(device)),
             trusted: Mutex::default(),
             slots: Mutex::default(),
             opening: start.elapsed().as_secs_f64(),
@@ -89,7 +89,7 @@ impl Context {
         lock(&self.slots).push(slot);
     }
 
-    pub(super) fn device(&self) -> &Device {
+    pub(super) fn device(&self) -> &Arc<Device> {
         match &self.device {
             Some(device) => device,
             None => unreachable!("a context without a device is being dropped"),

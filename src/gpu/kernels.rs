@@ -459,6 +459,7 @@ mod tests {
                 n_y: 1,
                 dtype,
                 alphas: 1,
+                mapped: false,
                 peaks: true,
                 lanes: 1,
                 rows: 1,
