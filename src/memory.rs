@@ -2,6 +2,8 @@
 
 mod control_group;
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -188,6 +190,64 @@ impl Budget {
     }
 }
 
+/// What a thread unwinds with when the operating system refuses memory for its scratch.
+///
+/// Scratch is taken deep inside a batch. Whoever runs one notes how it ended, panics included, and makes an error of this.
+#[derive(Debug)]
+struct Refused {
+    bytes: u64,
+}
+
+/// The error of a thread that has unwound: of memory that was refused, or else, with the panic's `message`, of a defect.
+pub(crate) fn error_of(panic: &(dyn Any + Send), message: impl FnOnce() -> String) -> Error {
+    match panic.downcast_ref::<Refused>() {
+        Some(&Refused { bytes }) => Error::OutOfMemory { bytes },
+        None => Error::Worker { message: message() },
+    }
+}
+
+/// Does what takes scratch where nobody else notes how it ends.
+pub(crate) fn taking<R>(scratch: impl FnOnce() -> R) -> Result<R, Error> {
+    catch_unwind(AssertUnwindSafe(scratch)).map_err(|panic| {
+        if panic.is::<Refused>() {
+            error_of(&*panic, String::new)
+        } else {
+            resume_unwind(panic)
+        }
+    })
+}
+
+fn refuse<V>(len: usize) -> ! {
+    let bytes = (len as u64).saturating_mul(size_of::<V>() as u64);
+    // Without a word on the standard error: it is no defect.
+    resume_unwind(Box::new(Refused { bytes }))
+}
+
+/// An empty vector with room, whose memory is touched only when it is written.
+pub(crate) fn room<V>(len: usize) -> Vec<V> {
+    let mut vector = Vec::new();
+    if vector.try_reserve_exact(len).is_err() {
+        refuse::<V>(len);
+    }
+    vector
+}
+
+/// A vector of zeros, whose memory is touched only when it is written.
+pub(crate) fn zeros<V: bytemuck::Zeroable>(len: usize) -> Vec<V> {
+    bytemuck::allocation::try_zeroed_vec(len).unwrap_or_else(|()| refuse::<V>(len))
+}
+
+/// Makes a vector as long as this, with copies of a value where it grows.
+pub(crate) fn resize<V: Clone>(vector: &mut Vec<V>, len: usize, value: V) {
+    if vector
+        .try_reserve_exact(len.saturating_sub(vector.len()))
+        .is_err()
+    {
+        refuse::<V>(len);
+    }
+    vector.resize(len, value);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,6 +263,18 @@ mod tests {
             (limit.bytes, limit.source),
             (u64::MAX, LimitSource::Unknown)
         );
+    }
+
+    #[test]
+    fn refused_scratch_is_an_error_and_other_panics_go_on() {
+        let most = usize::MAX >> 4;
+        let refused = Error::OutOfMemory { bytes: most as u64 };
+        assert_eq!(taking(|| room::<u8>(most)), Err(refused.clone()));
+        assert_eq!(taking(|| zeros::<u8>(most)), Err(refused.clone()));
+        assert_eq!(taking(|| resize(&mut vec![1_u8], most, 0)), Err(refused));
+        assert_eq!(taking(|| zeros::<u32>(3)), Ok(vec![0; 3]));
+        let defect = catch_unwind(|| taking(|| resume_unwind(Box::new("a defect"))));
+        assert!(defect.is_err());
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl CpuPlan {
             lanes,
             batch,
             alphas,
-            listed: LISTED_BYTES / (4 + 2 * dtype.size()) + lanes * cells,
+            listed: LISTED_BYTES / (4 + 2 * dtype.size()) + lanes.min(n_t) * cells,
         }
     }
 

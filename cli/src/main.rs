@@ -7,8 +7,10 @@ mod drivers;
 mod failure;
 mod info;
 mod input;
+mod marks;
 mod npy;
 mod output;
+mod page;
 mod picture;
 mod report;
 mod run;
@@ -45,6 +47,7 @@ fn execute() -> Result<(), Failure> {
     let result = match cli.command {
         Command::Run(args) => run::run(&args, &cancel),
         Command::Picture(args) => picture::picture(&args, &cancel),
+        Command::Page(args) => page::page(&args, &cancel),
         Command::Info(args) => info::info(args, &cancel).and_then(|text| print(&text)),
         Command::TryDrivers(args) => drivers::try_out(&args),
     };
