@@ -116,7 +116,7 @@ fn two_hundred_bins_need_little() {
 #[test]
 fn no_time_bins_need_no_memory() {
     let folder = Folder::new();
-    let header = header("'<f8'", false, "(1000, 4000000, 0)");
+    let header = header("'<f8'", false, "(1000, 4000, 0)");
     folder.write("in.npy", &npy_bytes(1, 0, &header, &[]));
     let words = "run in.npy --alpha 0.5 --memory-limit 1MiB -o out.npz";
     let end = run(folder.shell(&format!("ulimit -v 1000000; exec \"$0\" {words}")));
