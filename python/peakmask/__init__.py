@@ -32,6 +32,7 @@ from ._core import __version__
 
 __all__ = ["Analysis", "BinPeaks", "Peaks", "Report", "__version__", "analyze", "estimate"]
 
+_MODULES = ("compat", "dask", "plot")
 
 atexit.register(_core.at_exit)
 if hasattr(os, "register_at_fork"):
@@ -40,6 +41,11 @@ if hasattr(os, "register_at_fork"):
 
 def __getattr__(name: str) -> Any:
     """Import what needs optional packages when it is first used."""
-    if name in ("compat", "dask", "plot"):
+    if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__dir__())}")
+
+
+def __dir__() -> list[str]:
+    """List what is for callers: names and modules."""
+    return sorted([*__all__, *_MODULES])
