@@ -7,19 +7,42 @@
 // Here a base is the number of the cell that holds it; the order is left to the collection. Every peak finds its highest
 // neighbour that is no peak, and one on its own is done with that. The cells of a group pass the highest cell that they
 // know of on to each other, in sweeps down and up, until all hold the same: a least fixpoint. One invocation a lane; every
-// iteration is one word or one tied cell, and a sweep may end anywhere and go on later.
+// iteration is one word or one cell of a group, and a sweep may end anywhere and go on later.
 
-const DONE: u32 = 1u;
+// Beside DONE: rows are taken from below to above.
 const UPWARD: u32 = 2u;
+// The sweep has moved a cell on.
 const CHANGED: u32 = 4u;
+// A sweep has ended before this one.
 const SECOND: u32 = 8u;
-// The lane has a tied cell.
-const TIED: u32 = 16u;
+// The lane has a group of more than one cell.
+const GROUPED: u32 = 16u;
 
-// Whether the cell at (x, y) is a tied peak; cells outside the map are none, and coordinates below zero wrap.
-fn tied(x: u32, y: u32, t: u32) -> bool {
+// Whether the cell at (x, y) is a peak; cells outside the map are none, and coordinates below zero wrap.
+fn is_peak(x: u32, y: u32, t: u32) -> bool {
     if (x >= p.n_x || y >= p.n_y) { return false; }
-    return ((ties[(x * p.words + y / 32u) * p.lanes + t] >> (y % 32u)) & 1u) == 1u;
+    return ((peaks[(x * p.words + y / 32u) * p.lanes + t] >> (y % 32u)) & 1u) == 1u;
+}
+
+// A word of peaks and, to its right and left, those of its map row; none outside the map.
+fn shifted(x: u32, word: u32, t: u32) -> vec3<u32> {
+    if (x >= p.n_x) { return vec3<u32>(0u, 0u, 0u); }
+    let here = (x * p.words + word) * p.lanes + t;
+    let cells = peaks[here];
+    var right = cells << 1u;
+    var left = cells >> 1u;
+    if (word > 0u) { right |= peaks[here - p.lanes] >> 31u; }
+    if (word + 1u < p.words) { left |= peaks[here + p.lanes] << 31u; }
+    return vec3<u32>(cells, left, right);
+}
+
+// The peaks of a word that have a peak beside them: their group has more than one cell.
+fn grouped(x: u32, word: u32, t: u32) -> u32 {
+    let row = shifted(x, word, t);
+    if (row.x == 0u) { return 0u; }
+    let before = shifted(x - 1u, word, t);
+    let after = shifted(x + 1u, word, t);
+    return row.x & (row.y | row.z | before.x | before.y | before.z | after.x | after.y | after.z);
 }
 
 // Whether cell `a` is higher than cell `b`; nowhere is lowest.
@@ -29,10 +52,9 @@ fn higher_cell(a: u32, b: u32, t: u32) -> bool {
     return exceeds(key(values[a * p.lanes + t]), key(values[b * p.lanes + t]));
 }
 
-// The higher of `best` and the cell at (x, y), if that is on the map and no peak. Where peaks are neighbours they are
-// equal, and so tied.
+// The higher of `best` and the cell at (x, y), if that is on the map and no peak.
 fn rim_with(best: u32, x: u32, y: u32, t: u32) -> u32 {
-    if (x >= p.n_x || y >= p.n_y || tied(x, y, t)) { return best; }
+    if (x >= p.n_x || y >= p.n_y || is_peak(x, y, t)) { return best; }
     let cell = x * p.n_y + y;
     if (higher_cell(cell, best, t)) { return cell; }
     return best;
@@ -62,9 +84,10 @@ fn rim(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) grou
     }
 }
 
-// The higher of `best` and what the cell at (x, y) holds, if that is a tied peak.
+// The higher of `best` and what the cell at (x, y) holds, if that is a peak: where peaks are neighbours they are equal,
+// and of one group.
 fn passed_on(best: u32, x: u32, y: u32, t: u32) -> u32 {
-    if (!tied(x, y, t)) { return best; }
+    if (!is_peak(x, y, t)) { return best; }
     let other = rims[(x * p.n_y + y) * p.lanes + t];
     if (higher_cell(other, best, t)) { return other; }
     return best;
@@ -78,7 +101,7 @@ fn spread(@builtin(global_invocation_id) id: vec3<u32>) {
     var flags = state.y;
     if ((flags & DONE) != 0u) { return; }
     let places = p.n_x * p.words;
-    // Words of this sweep that have been begun, and the tied cells of the last one that are still to come.
+    // Words of this sweep that have been begun, and the cells of groups in the last one that are still to come.
     var begun = state.x;
     var left = state.z;
     for (var i = 0u; i < ITERATIONS; i++) {
@@ -86,13 +109,13 @@ fn spread(@builtin(global_invocation_id) id: vec3<u32>) {
         if (left == 0u) {
             if (begun < places) {
                 let place = select(begun, places - 1u - begun, upward);
-                left = ties[place * p.lanes + t];
+                left = grouped(place / p.words, place % p.words, t);
                 begun += 1u;
-                if (left != 0u) { flags |= TIED; }
+                if (left != 0u) { flags |= GROUPED; }
                 continue;
             }
             let settled = (flags & (SECOND | CHANGED)) == SECOND;
-            if (settled || (flags & TIED) == 0u) {
+            if (settled || (flags & GROUPED) == 0u) {
                 flags |= DONE;
                 break;
             }

@@ -1,9 +1,6 @@
 // Collect: the peaks of every lane, one lane after the other, in row-major order of their cells. Layout kernels: they
 // count, add up and move; what a peak is, and its base, has been decided.
 
-const FLOOD_DONE: u32 = 1u;
-const PLATEAU_DONE: u32 = 1u;
-
 // Peaks of each block of words.
 @compute @workgroup_size(GROUP)
 fn count(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
@@ -31,9 +28,9 @@ fn sum(@builtin(global_invocation_id) id: vec3<u32>) {
             n += here;
         }
         for (var a = 0u; a < p.alphas; a++) {
-            pending = pending || (floods[a * p.lanes + t].y & FLOOD_DONE) == 0u;
+            pending = pending || (floods[a * p.lanes + t].y & DONE) == 0u;
         }
-        if (p.list_blocks > 0u) { pending = pending || (plateaus[t].y & PLATEAU_DONE) == 0u; }
+        if (p.list_blocks > 0u) { pending = pending || (plateaus[t].y & DONE) == 0u; }
     }
     tally[t] = n;
     tally[p.lanes + t] = select(0u, 1u, pending);

@@ -9,8 +9,7 @@
 // over reversed words. Two sweeps in turn that change nothing are the fixpoint. Every iteration of the loop is one word,
 // and all that it needs to go on later is kept, so that a sweep may end anywhere.
 
-const DONE: u32 = 1u;
-// Rows are taken from below to above.
+// Beside DONE: rows are taken from below to above.
 const UPWARD: u32 = 2u;
 // Within a row, words are taken from right to left.
 const LEFTWARD: u32 = 4u;

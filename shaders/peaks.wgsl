@@ -3,9 +3,6 @@
 // Reads: Values, Live, Floor. Writes: Peaks.
 // Peaks: set where a live lane's value exceeds its Floor and is `>=` all of the eight neighbours that exist. A per-cell
 // map, so no order matters.
-//
-// Peaks that equal a neighbour, ties, are cells of plateaus or beside shoulders, and their bases need a look at the
-// plateau.
 
 // The highest of a column of up to three cells, around map row `row`, without the row's own cell if `hollow`.
 fn column(row: u32, y: u32, t: u32, hollow: bool) -> Key {
@@ -36,7 +33,6 @@ fn find(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) gro
     let word = place % p.words;
     let found = surveys[t];
     var is_peak = 0u;
-    var is_tie = 0u;
     if (found.live == 1u) {
         let first = word * 32u;
         let n = cells_of_word(word);
@@ -58,7 +54,6 @@ fn find(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) gro
             let around = higher(higher(left, middle), right);
             if (reaches(own, around) && exceeds(own, found.floor)) {
                 is_peak |= 1u << i;
-                if (reaches(around, own)) { is_tie |= 1u << i; }
             }
             left = higher(middle, own);
             middle = next_middle;
@@ -66,5 +61,4 @@ fn find(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) gro
         }
     }
     peaks[place * p.lanes + t] = is_peak;
-    ties[place * p.lanes + t] = is_tie;
 }

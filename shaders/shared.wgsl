@@ -1,5 +1,5 @@
 // What all kernels share: sizes, and the arrays of a batch, each under the number of its row in the table of
-// `src/plan/gpu.rs`. A lane is one time bin; neighbouring invocations are neighbouring lanes, so that they read
+// `src/gpu/arrays.rs`. A lane is one time bin; neighbouring invocations are neighbouring lanes, so that they read
 // neighbouring words.
 
 // Invocations of a workgroup.
@@ -68,22 +68,22 @@ struct Survey {
 @group(0) @binding(9) var<storage, read_write> masks: array<u32>;
 // [map row][word][lane]: bits by cell of the row
 @group(0) @binding(10) var<storage, read_write> peaks: array<u32>;
-// [map row][word][lane]: those peaks that have an equal neighbour
-@group(0) @binding(11) var<storage, read_write> ties: array<u32>;
 // [cell][lane]: for a peak, the highest cell found on the rim of its plateau
-@group(0) @binding(12) var<storage, read_write> rims: array<u32>;
+@group(0) @binding(11) var<storage, read_write> rims: array<u32>;
 // [lane]
-@group(0) @binding(13) var<storage, read_write> plateaus: array<vec4<u32>>;
+@group(0) @binding(12) var<storage, read_write> plateaus: array<vec4<u32>>;
 // [list block][lane]: peaks before this block
-@group(0) @binding(14) var<storage, read_write> before: array<u32>;
+@group(0) @binding(13) var<storage, read_write> before: array<u32>;
 // [lane] thrice: number of peaks; whether something is pending; peaks of the lanes before
-@group(0) @binding(15) var<storage, read_write> tally: array<u32>;
+@group(0) @binding(14) var<storage, read_write> tally: array<u32>;
 // [row]: cell of each peak
-@group(0) @binding(16) var<storage, read_write> row_cells: array<u32>;
+@group(0) @binding(15) var<storage, read_write> row_cells: array<u32>;
 // [row] twice: heights, bases
-@group(0) @binding(17) var<storage, read_write> row_values: array<Value>;
+@group(0) @binding(16) var<storage, read_write> row_values: array<Value>;
 
 const NOWHERE: u32 = 0xffffffffu;
+// In the flags of a flood, or of a lane's plateaus: it has come to its end.
+const DONE: u32 = 1u;
 
 // The number of this workgroup among those that share its lanes.
 fn task(group: vec3<u32>) -> u32 {

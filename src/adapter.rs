@@ -94,7 +94,7 @@ pub struct Adapters {
 /// [`Error::Environment`] when `PEAKMASK_GPU` has a value that means nothing.
 pub fn adapters(options: &Options) -> Result<Adapters, Error> {
     let (gpu_use, who) = options.wanted_gpu()?;
-    let mut adapters = list(options.wanted_adapter().as_deref());
+    let mut adapters = crate::gpu::adapters(options.wanted_adapter().as_deref(), false);
     if gpu_use == crate::GpuUse::Off {
         adapters.chosen = None;
         adapters.why = switched_off(who);
@@ -105,25 +105,6 @@ pub fn adapters(options: &Options) -> Result<Adapters, Error> {
 /// The sentence about a GPU that may not be used.
 pub(crate) fn switched_off(who: &str) -> String {
     format!("GPUs are switched off by {who}")
-}
-
-#[cfg(feature = "gpu")]
-fn list(name: Option<&str>) -> Adapters {
-    crate::gpu::adapters(name, false)
-}
-
-/// The sentence about a build without the GPU engine.
-#[cfg(not(feature = "gpu"))]
-pub(crate) const ABSENT: &str =
-    "this build of peakmask has no GPU engine (the crate's feature gpu is off)";
-
-#[cfg(not(feature = "gpu"))]
-fn list(_: Option<&str>) -> Adapters {
-    Adapters {
-        found: Vec::new(),
-        chosen: None,
-        why: ABSENT.to_owned(),
-    }
 }
 
 /// An open GPU with its compiled kernels and its buffers, to be used for many analyses.
@@ -150,10 +131,7 @@ fn list(_: Option<&str>) -> Adapters {
 /// ```
 #[derive(Debug, Clone)]
 pub struct GpuContext {
-    #[cfg(feature = "gpu")]
     pub(crate) context: std::sync::Arc<crate::gpu::Context>,
-    #[cfg(not(feature = "gpu"))]
-    context: std::convert::Infallible,
 }
 
 impl GpuContext {
@@ -169,11 +147,6 @@ impl GpuContext {
                 reason: switched_off(who),
             });
         }
-        Self::open_wanted(options)
-    }
-
-    #[cfg(feature = "gpu")]
-    fn open_wanted(options: &Options) -> Result<Self, Error> {
         let context = crate::gpu::Context::open(options.wanted_adapter().as_deref(), true)
             .map_err(|reason| Error::NoGpu { reason })?;
         Ok(Self {
@@ -181,18 +154,8 @@ impl GpuContext {
         })
     }
 
-    #[cfg(not(feature = "gpu"))]
-    fn open_wanted(_: &Options) -> Result<Self, Error> {
-        Err(Error::NoGpu {
-            reason: ABSENT.to_owned(),
-        })
-    }
-
     /// What has been opened.
     pub fn adapter(&self) -> &Adapter {
-        #[cfg(feature = "gpu")]
-        return self.context.adapter();
-        #[cfg(not(feature = "gpu"))]
-        match self.context {}
+        self.context.adapter()
     }
 }

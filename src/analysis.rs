@@ -267,7 +267,6 @@ fn by_name<S: serde::Serializer>(
 
 /// What the engine of one slot has done.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-#[cfg(feature = "gpu")]
 pub(crate) struct GpuTally {
     pub(crate) batches: usize,
     pub(crate) continued_bins: usize,
@@ -275,7 +274,6 @@ pub(crate) struct GpuTally {
     pub(crate) seconds: GpuSeconds,
 }
 
-#[cfg(feature = "gpu")]
 impl GpuTally {
     /// Adds another slot's.
     pub(crate) fn add(&mut self, other: &Self) {

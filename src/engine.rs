@@ -63,7 +63,6 @@ pub(crate) trait Engine<T> {
 
 /// Makes the engine that finishes what another leaves undone, and knows the right answers that another is probed with:
 /// for an input of this shape, so many alphas at a time, and this instruction set.
-#[cfg(feature = "gpu")]
 pub(crate) type Finisher<T> =
     fn([usize; 3], usize, crate::InstructionSet) -> Box<dyn Engine<T> + Send>;
 
@@ -91,7 +90,7 @@ pub(crate) enum Halt {
     Stopped,
     /// It cannot go on, for this reason.
     #[cfg_attr(
-        not(feature = "gpu"),
+        not(any(feature = "gpu", test)),
         expect(dead_code, reason = "the CPU engine does not fail")
     )]
     Failed(String),

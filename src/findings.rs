@@ -88,9 +88,12 @@ impl<T> Findings<T> {
         let plane = cells * self.row_bytes;
         self.filled[alpha * plane..(alpha + 1) * plane].chunks_exact_mut(self.row_bytes)
     }
+}
 
+/// What the GPU engine needs: findings that come as they lie, are completed by another engine, and are compared with its.
+#[cfg(feature = "gpu")]
+impl<T> Findings<T> {
     /// Takes over all filled bits at once, as they lie.
-    #[cfg(feature = "gpu")]
     pub(crate) fn fill(&mut self, bits: &[u8]) {
         let bytes = self.filled.len();
         self.filled.copy_from_slice(&bits[..bytes]);
@@ -98,7 +101,6 @@ impl<T> Findings<T> {
 
     /// Puts the findings of another engine, which begin at its first lane, in place of those of `lanes`; there are
     /// `planes` rows of bits. The peaks are the same; their bases may not have been known.
-    #[cfg(feature = "gpu")]
     pub(crate) fn replace(&mut self, lanes: std::ops::Range<usize>, found: &Self, planes: usize)
     where
         T: Copy,
@@ -118,7 +120,6 @@ impl<T> Findings<T> {
     }
 
     /// What differs from another engine's findings on the first `lanes` lanes, `planes` rows of bits each.
-    #[cfg(feature = "gpu")]
     pub(crate) fn differs(&self, other: &Self, lanes: usize, planes: usize) -> Option<&'static str>
     where
         T: crate::Element,

@@ -107,7 +107,7 @@ mod engine;
 mod error;
 mod expand;
 mod findings;
-#[cfg(feature = "gpu")]
+#[cfg_attr(not(feature = "gpu"), path = "gpu_absent.rs")]
 mod gpu;
 mod memory;
 mod names;
@@ -116,6 +116,7 @@ mod outputs;
 mod plan;
 mod posterior;
 mod schedule;
+mod tuning;
 
 pub use adapter::{Adapter, AdapterKind, Adapters, GpuContext, adapters};
 pub use analysis::{Analysis, BinPeaks, Engines, GpuReport, GpuSeconds, Peaks, Report, Seconds};
@@ -124,10 +125,11 @@ pub use element::{Dtype, Element};
 pub use error::Error;
 pub use memory::{LimitSource, MemoryLimit};
 pub use options::{Backend, CancelToken, Connectivity, GpuUse, MemoryGuard, Options, Progress};
-#[doc(hidden)]
-pub use options::{GpuFault, GpuTuning};
 pub use plan::{Estimate, estimate};
 pub use posterior::check_axis_order;
+#[cfg(feature = "gpu-tuning")]
+#[doc(hidden)]
+pub use tuning::{GpuFault, GpuTuning};
 
 use std::time::Instant;
 
@@ -137,7 +139,6 @@ use cpu::Cpu;
 use memory::Budget;
 use plan::Plan;
 use posterior::Posterior;
-#[cfg(feature = "gpu")]
 use schedule::Gpus;
 
 /// Finds all peaks of every time bin and, for each alpha, the mask of the region around the dominant peak.
@@ -328,10 +329,7 @@ impl<'a, T: Element> Job<'a, T> {
         peaks: &mut Peaks<T>,
     ) -> Result<Report, Error> {
         let start = Instant::now();
-        #[cfg(feature = "gpu")]
         let (gpus, no_gpu) = self.gpus(options)?;
-        #[cfg(not(feature = "gpu"))]
-        let no_gpu = without_gpu(options)?;
         peaks.clear();
         let [n_x, n_y, _] = self.p.shape();
         let engine = || Cpu::new(&self.plan.cpu, n_x, n_y, self.instruction_set);
@@ -341,7 +339,6 @@ impl<'a, T: Element> Job<'a, T> {
             plan: &self.plan,
             instruction_set: self.instruction_set,
             budget,
-            #[cfg(feature = "gpu")]
             gpus,
             no_gpu,
         };
@@ -355,7 +352,6 @@ impl<'a, T: Element> Job<'a, T> {
     }
 }
 
-#[cfg(feature = "gpu")]
 impl<T: Element> Job<'_, T> {
     /// The GPU that is to take part, open or being opened, or why there is none.
     fn gpus(&self, options: &Options) -> Result<(Gpus, Option<String>), Error> {
@@ -364,8 +360,11 @@ impl<T: Element> Job<'_, T> {
         }
         let (gpu_use, who) = options.wanted_gpu()?;
         let required = options.backend == Backend::Gpu || gpu_use == GpuUse::Require;
-        if gpu_use == GpuUse::Off {
-            let reason = adapter::switched_off(who);
+        let none = match gpu_use {
+            GpuUse::Off => Some(adapter::switched_off(who)),
+            _ => gpu::ABSENT.map(str::to_owned),
+        };
+        if let Some(reason) = none {
             return if required {
                 Err(Error::NoGpu { reason })
             } else {
@@ -376,7 +375,7 @@ impl<T: Element> Job<'_, T> {
         let alone = options.backend == Backend::Gpu;
         // Software helps nobody, unless it is what was asked for.
         let software = alone || adapter.is_some();
-        let variant = gpu::Variant::of::<T>(options);
+        let variant = gpu::Variant::of(T::DTYPE, options);
         let kept = options
             .gpu_context
             .as_ref()
@@ -423,20 +422,7 @@ impl<T: Element> Job<'_, T> {
 }
 
 /// Work on the CPU for which it does not pay to open a GPU.
-#[cfg(feature = "gpu")]
 const LEAST_SECONDS: f64 = 0.3;
-
-/// Why no GPU takes part in a build without any.
-#[cfg(not(feature = "gpu"))]
-fn without_gpu(options: &Options) -> Result<Option<String>, Error> {
-    let reason = adapter::ABSENT.to_owned();
-    match options.backend {
-        Backend::Cpu => Ok(None),
-        Backend::Gpu => Err(Error::NoGpu { reason }),
-        Backend::Auto if options.wanted_gpu()?.0 == GpuUse::Require => Err(Error::NoGpu { reason }),
-        Backend::Auto => Ok(Some(reason)),
-    }
-}
 
 /// The README's example, run as a test.
 #[cfg(doctest)]

@@ -114,7 +114,6 @@ impl Budget {
     }
 
     /// Bytes that are left when everything that is planned has been taken; none, if nobody counts.
-    #[cfg(feature = "gpu")]
     pub(crate) fn left(&self) -> Option<u64> {
         let peaks = self.peaks.max(self.estimate.assumed_peaks);
         let taken = self.estimate.total_with(peaks);
@@ -122,7 +121,6 @@ impl Budget {
     }
 
     /// Counts bytes beyond the estimate, which [`left`](Self::left) had room for.
-    #[cfg(feature = "gpu")]
     pub(crate) fn take_bytes(&mut self, bytes: u64) {
         self.estimate.fixed_bytes = self.estimate.fixed_bytes.saturating_add(bytes);
     }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use crate::names::names;
+use crate::tuning::GpuTuning;
 use crate::{Error, GpuContext, InstructionSet};
 
 /// Which neighbours connect cells of a mask.
@@ -53,50 +53,6 @@ pub enum GpuUse {
 }
 
 names!(GpuUse as "the use of a GPU" { WhereUseful => "where-useful", Off => "off", Require => "require" });
-
-/// Knobs of the GPU engine for tests and measurements.
-#[doc(hidden)]
-#[derive(Debug, Clone, Default)]
-pub struct GpuTuning {
-    /// The most bins of a batch.
-    pub batch: Option<usize>,
-    /// Batches in flight.
-    pub slots: Option<usize>,
-    /// Invocations of a workgroup.
-    pub group: Option<u32>,
-    /// Loop iterations of an invocation in one dispatch.
-    pub iterations: Option<u32>,
-    /// Dispatches of a resumable kernel in one submission.
-    pub dispatches: Option<u32>,
-    /// Continuations before the CPU takes over.
-    pub rounds: Option<u32>,
-    /// Room for peaks.
-    pub rows: Option<usize>,
-    /// Bytes of one buffer, if less than what the device allows.
-    pub binding: Option<u64>,
-    /// How long a submission may take before the device is given up.
-    pub patience: Option<Duration>,
-    /// Each slot loses the device before its batch of this number.
-    pub lose_after: Option<usize>,
-    /// Fills arrays with a pattern before each batch.
-    pub poison: bool,
-    /// Compiles loops without a bound of the compiler's own.
-    pub unbounded_loops: bool,
-    /// A planted fault.
-    pub fault: Option<GpuFault>,
-}
-
-/// A fault to be planted in a shader: a piece of its text, and another in its place.
-#[doc(hidden)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GpuFault {
-    /// Stem of the shader's file.
-    pub file: &'static str,
-    /// The piece of text.
-    pub from: &'static str,
-    /// What replaces it.
-    pub to: &'static str,
-}
 
 /// What happens when an analysis needs more memory than the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -172,6 +128,10 @@ pub struct Options {
     pub(crate) gpu_use: Option<GpuUse>,
     pub(crate) gpu_context: Option<GpuContext>,
     pub(crate) gpu_memory_limit: Option<u64>,
+    #[cfg_attr(
+        not(any(feature = "gpu", feature = "gpu-tuning")),
+        expect(dead_code, reason = "there is no GPU engine to tune")
+    )]
     pub(crate) gpu_tuning: GpuTuning,
     pub(crate) memory_guard: MemoryGuard,
     pub(crate) memory_limit: Option<u64>,
@@ -265,6 +225,7 @@ impl Options {
     }
 
     /// Knobs of the GPU engine for tests and measurements.
+    #[cfg(feature = "gpu-tuning")]
     #[doc(hidden)]
     #[must_use]
     pub fn gpu_tuning(mut self, tuning: GpuTuning) -> Self {

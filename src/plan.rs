@@ -1,8 +1,5 @@
 //! Sizes and budgets: pure arithmetic over the table of arrays.
 
-#[cfg(feature = "gpu")]
-pub(crate) mod gpu;
-
 use crate::posterior::check_map;
 use crate::{Dtype, Error, Options};
 
@@ -133,7 +130,6 @@ impl Plan {
     }
 }
 
-#[cfg(feature = "gpu")]
 impl Plan {
     /// About how long the CPU will take, in seconds: a guess from the speed of common processors.
     pub(crate) fn seconds(&self, [n_x, n_y, n_t]: [usize; 3]) -> f64 {

@@ -18,15 +18,11 @@ use crate::posterior::Posterior;
 use crate::{
     Element, Engines, Error, GpuReport, InstructionSet, Options, Peaks, Progress, Report, Seconds,
 };
-#[cfg(feature = "gpu")]
 use crate::{cpu::Cpu, plan::CpuPlan};
 use ndarray::{ArrayViewMut3, Axis};
 
-#[cfg(feature = "gpu")]
 mod second;
-#[cfg(feature = "gpu")]
 pub(crate) use second::Gpus;
-#[cfg(feature = "gpu")]
 use second::Second;
 
 /// How often the calling thread looks up.
@@ -39,7 +35,6 @@ pub(crate) struct Job<'a, 'p, T> {
     pub(crate) plan: &'a Plan,
     pub(crate) instruction_set: InstructionSet,
     pub(crate) budget: Budget,
-    #[cfg(feature = "gpu")]
     pub(crate) gpus: Gpus,
     /// Why no GPU takes part, if none was looked for.
     pub(crate) no_gpu: Option<String>,
@@ -66,23 +61,16 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
             threads: plan.threads,
             reason: reason.to_string(),
         })?;
-    #[cfg(feature = "gpu")]
     let cpu_serves = job.gpus.leave_work_to_the_cpu();
-    #[cfg(not(feature = "gpu"))]
-    let cpu_serves = true;
     let workers = if cpu_serves { plan.threads } else { 0 };
     let run = Run::new(p, options, plan, job.budget, masks, peaks, workers);
-    #[cfg(feature = "gpu")]
     let second = Second::new(job.gpus, job.no_gpu, job.instruction_set, &pool);
     std::thread::scope(|threads| {
-        #[cfg(not(feature = "gpu"))]
-        let _ = threads;
         pool.in_place_scope(|scope| {
             for _ in 0..workers {
                 scope.spawn(|_| run.work(&engine));
             }
             run.watch(options.progress.as_ref(), n_t, || {
-                #[cfg(feature = "gpu")]
                 second.look(&run, threads);
             });
         });
@@ -101,10 +89,7 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
         return Err(Error::Cancelled { done, total: n_t });
     }
     gathered?;
-    #[cfg(feature = "gpu")]
     let (gpu, no_gpu) = second.report();
-    #[cfg(not(feature = "gpu"))]
-    let (gpu, no_gpu) = (None, job.no_gpu);
     let by_gpu = gpu.as_ref().map_or(0, GpuReport::host_bytes);
     Ok(Report {
         engine: match (done_by_second, n_t - done_by_second) {
@@ -130,7 +115,6 @@ pub(crate) fn run<T: Element, E: Engine<T>>(
 }
 
 /// Makes a CPU engine for what a GPU leaves undone, and for the answers that it is probed with.
-#[cfg(feature = "gpu")]
 pub(crate) fn finisher<T: Element>(
     [n_x, n_y, n_t]: [usize; 3],
     alphas: usize,
@@ -234,10 +218,6 @@ enum Ended<'a> {
     /// It was an error.
     Error(Error),
     /// The engine failed, and gives back what it had.
-    #[cfg_attr(
-        not(feature = "gpu"),
-        expect(dead_code, reason = "there is nobody to take it")
-    )]
     Failed(String, Vec<Batch<'a>>),
 }
 
@@ -645,7 +625,6 @@ mod tests {
             plan: &plan,
             instruction_set: InstructionSet::Baseline,
             budget,
-            #[cfg(feature = "gpu")]
             gpus: Gpus::None,
             no_gpu: None,
         };
@@ -686,12 +665,10 @@ mod tests {
     }
 
     /// Finds one peak of height t in every bin t, and every cell in every mask; fails when it has no call left.
-    #[cfg(feature = "gpu")]
     struct Failing {
         calls_left: usize,
     }
 
-    #[cfg(feature = "gpu")]
     impl Engine<f64> for Failing {
         fn run(
             &mut self,
@@ -706,7 +683,7 @@ mod tests {
             let bins = call.bins.clone();
             let done = bins.len().min(30);
             findings.start(bins.len(), 6);
-            findings.fill(&vec![0xff; 6 * bins.len().div_ceil(8)]);
+            findings.rows_mut(0, 6).for_each(|row| row.fill(0xff));
             if call.task.peaks {
                 one_peak_each(bins.start..bins.start + done, findings);
             }
@@ -720,7 +697,6 @@ mod tests {
 
     /// The far end's engine fails in any call, also between two alphas of a part: what it had is given back, done by the
     /// CPU, and nothing is done twice.
-    #[cfg(feature = "gpu")]
     #[test]
     fn what_a_failing_engine_gives_back_is_done_once_and_in_order() {
         let zeros = Array3::zeros((2, 3, 1_000));

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::input::Input;
 use crate::npy::tuple;
 use crate::picture::DEFAULT_ALPHAS;
+use crate::terminal;
 
 pub(crate) fn info(args: InfoArgs, cancel: &CancelToken) -> Result<String, Failure> {
     let limit = budget::limit(args.memory_limit);
@@ -103,10 +104,10 @@ fn describe(text: &mut String, input: &Input) {
         .key
         .as_ref()
         .map_or(String::new(), |key| format!(", array '{key}'"));
+    let name = terminal::clean(format_args!("{}{key}", input.array.path.display()));
     let _ = write!(
         text,
-        "\ninput             {}{key}\nshape             {n_x} x {n_y} cells, {n_t} time bins; {} as {axes} in the file\ntype and order    {}, {order} order\nsize              {}, {access}\n",
-        input.array.path.display(),
+        "\ninput             {name}\nshape             {n_x} x {n_y} cells, {n_t} time bins; {} as {axes} in the file\ntype and order    {}, {order} order\nsize              {}, {access}\n",
         tuple(&input.stored_shape()),
         header.descr.name(),
         size(header.data_bytes().unwrap_or(usize::MAX) as u64),

@@ -1,6 +1,5 @@
 //! The posterior: a 3-D array of floats in a file, seen as P[x, y, t].
 
-use std::io::{self, BufRead};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +9,7 @@ use peakmask::{CancelToken, Dtype, Element};
 
 use crate::args::{InputArgs, Layout};
 use crate::failure::Failure;
-use crate::npy::{ArrayFile, Descr, StoredArray, skip, tuple};
+use crate::npy::{ArrayFile, Descr, StoredArray, tuple};
 
 /// The name that a posterior has when nobody says which array to read.
 const USUAL_KEY: &str = "p_x_given_n";
@@ -194,24 +193,27 @@ impl Input {
             return Ok(values);
         }
         let swapped = self.array.header.descr.swapped();
-        let damaged = |error: io::Error| self.array.damaged(&error);
         self.array.read(|reader| {
             let run_bytes = bins.len() * cells * size;
             for run in bytemuck::cast_slice_mut::<T, u8>(&mut values)
                 .chunks_exact_mut(run_bytes)
                 .take(runs)
             {
-                skip(reader, (bins.start * cells * size) as u64).map_err(damaged)?;
+                self.array
+                    .skip(reader, (bins.start * cells * size) as u64, &go_on)?;
                 for piece in run.chunks_mut(1 << 20) {
                     go_on()?;
-                    reader.read_exact(piece).map_err(damaged)?;
+                    reader
+                        .read_exact(piece)
+                        .map_err(|error| self.array.damaged(&error))?;
                     if swapped {
                         piece.chunks_exact_mut(size).for_each(<[u8]>::reverse);
                     }
                 }
-                skip(reader, ((n_t - bins.end) * cells * size) as u64).map_err(damaged)?;
+                self.array
+                    .skip(reader, ((n_t - bins.end) * cells * size) as u64, &go_on)?;
             }
-            read_to_end(reader).map_err(damaged)
+            self.array.finish(reader, &go_on)
         })?;
         Ok(values)
     }
@@ -222,17 +224,6 @@ fn go_on(cancel: &CancelToken) -> Result<(), Failure> {
         Err(Failure::Interrupted)
     } else {
         Ok(())
-    }
-}
-
-/// Reads what is left, so that a compressed member's checksum is compared.
-fn read_to_end(reader: &mut dyn BufRead) -> io::Result<()> {
-    loop {
-        let there = reader.fill_buf()?.len();
-        if there == 0 {
-            return Ok(());
-        }
-        reader.consume(there);
     }
 }
 

@@ -11,6 +11,7 @@ mod picture;
 mod report;
 mod run;
 mod sheet;
+mod signals;
 mod terminal;
 
 use std::io::{self, Write as _};
@@ -36,9 +37,7 @@ fn main() -> ExitCode {
 
 fn execute(cli: Cli) -> Result<(), Failure> {
     let cancel = CancelToken::new();
-    let switch = cancel.clone();
-    ctrlc::set_handler(move || switch.cancel())
-        .map_err(|error| Failure::Other(format!("Ctrl-C cannot be handled: {error}")))?;
+    signals::listen(&cancel).map_err(Failure::Other)?;
     match cli.command {
         Command::Run(args) => run::run(&args, &cancel),
         Command::Picture(args) => picture::picture(&args, &cancel),

@@ -12,6 +12,8 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use crate::failure::Failure;
+#[cfg(unix)]
+use crate::signals;
 
 /// The element type of an array, as its header gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,17 +63,32 @@ impl Descr {
     fn parse(value: &Value) -> Option<Self> {
         match value {
             Value::String(text) => {
+                if text.contains(',') {
+                    return Some(Self::Record);
+                }
                 let mut letters = text.chars();
                 let (order, kind) = (letters.next()?, letters.next()?);
-                let number: String = letters.take_while(char::is_ascii_digit).collect();
+                let rest = letters.as_str();
+                let digits = rest
+                    .find(|c: char| !c.is_ascii_digit())
+                    .unwrap_or(rest.len());
+                let (number, unit) = rest.split_at(digits);
+                // Times alone have a unit behind their size, as in `M8[ns]`.
+                let is_unit = unit.starts_with('[') && unit.ends_with(']');
+                let expected = unit.is_empty() || is_unit && "mM".contains(kind);
+                if !expected {
+                    return None;
+                }
                 let size = if number.is_empty() {
                     0
                 } else {
                     number.parse().ok()?
                 };
-                "<>|="
-                    .contains(order)
-                    .then_some(Self::Plain { order, kind, size })
+                ("<>|=".contains(order) && kind.is_ascii_alphabetic()).then_some(Self::Plain {
+                    order,
+                    kind,
+                    size,
+                })
             }
             Value::List(_) | Value::Tuple(_) => Some(Self::Record),
             _ => None,
@@ -113,20 +130,20 @@ impl Header {
         };
         let mut start = [0; 8];
         take(&mut start)?;
-        let [magic @ .., major, _minor] = start;
+        let [magic @ .., major, minor] = start;
         if magic != *MAGIC {
             return Err(
                 "is not an array in NumPy's .npy format; save it with numpy.save or numpy.savez"
                     .to_owned(),
             );
         }
-        let (width, utf8) = match major {
-            1 => (2, false),
-            2 => (4, false),
-            3 => (4, true),
-            other => {
+        let (width, utf8) = match (major, minor) {
+            (1, 0) => (2, false),
+            (2, 0) => (4, false),
+            (3, 0) => (4, true),
+            _ => {
                 return Err(format!(
-                    "has .npy format version {other}, but peakmask knows versions 1 to 3; save it with numpy.save"
+                    "has .npy format version {major}.{minor}, but peakmask knows versions 1.0, 2.0 and 3.0; save it with numpy.save"
                 ));
             }
         };
@@ -165,13 +182,17 @@ impl Header {
         }
         let dictionary = text.trim_end().parse::<Value>().ok()?;
         let entries = dictionary.as_dict()?;
+        // Three keys, each of them once: of two with one name, readers of the file would take different ones.
+        let [_, _, _] = entries.as_slice() else {
+            return None;
+        };
         let entry = |name: &str| {
             let found = entries
                 .iter()
                 .find(|(key, _)| key.as_string().is_some_and(|key| key == name));
             found.map(|(_, value)| value)
         };
-        let (Value::Tuple(shape) | Value::List(shape)) = entry("shape")? else {
+        let Value::Tuple(shape) = entry("shape")? else {
             return None;
         };
         Some(Self {
@@ -239,7 +260,15 @@ pub(crate) struct ArrayFile {
 impl ArrayFile {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let unusable = |sentence: &str| Failure::input(path, sentence);
-        let file = File::open(path).map_err(|error| match error.kind() {
+        let mut reading = File::options();
+        reading.read(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            // A pipe without a writer is found out to be none of ours, not waited for.
+            reading.custom_flags(libc::O_NONBLOCK);
+        }
+        let file = reading.open(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => unusable("no such file; check the path"),
             _ => unusable(&format!("cannot be opened ({error})")),
         })?;
@@ -258,8 +287,15 @@ impl ArrayFile {
         )]
         // SAFETY: the map is read-only and private to this process. That nobody changes the file meanwhile is asked of
         // the user in the help text; every byte of it is a valid value of every type that it is read as.
-        let map = unsafe { Mmap::map(&file) }
-            .map_err(|error| unusable(&format!("cannot be mapped into memory ({error})")))?;
+        let map = unsafe { Mmap::map(&file) }.map_err(|error| match error.kind() {
+            io::ErrorKind::OutOfMemory => Failure::Memory(format!(
+                "{}: cannot be mapped into memory ({error}); allow the process a larger address space (ulimit -v)",
+                path.display()
+            )),
+            _ => unusable(&format!("cannot be mapped into memory ({error})")),
+        })?;
+        #[cfg(unix)]
+        signals::watch_mapping(&map, path);
         let map = Map(Arc::new(map));
         let archive = match map.as_ref() {
             bytes if bytes.starts_with(MAGIC) || MAGIC.starts_with(bytes) => None,
@@ -467,9 +503,51 @@ impl StoredArray {
         f: impl FnOnce(&mut dyn BufRead) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
         self.read_from_start(|reader| {
-            skip(reader, self.header.length as u64).map_err(|error| self.damaged(&error))?;
+            self.skip(reader, self.header.length as u64, || Ok(()))?;
             f(reader)
         })
+    }
+
+    /// Passes over `bytes` bytes, which costs nothing where they lie in memory, and asks in `between` whether to go on.
+    pub(crate) fn skip(
+        &self,
+        reader: &mut dyn BufRead,
+        mut bytes: u64,
+        between: impl Fn() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        while bytes > 0 {
+            between()?;
+            let there = reader
+                .fill_buf()
+                .map_err(|error| self.damaged(&error))?
+                .len();
+            if there == 0 {
+                return Err(self.damaged(&io::ErrorKind::UnexpectedEof.into()));
+            }
+            let step = usize::try_from(bytes).map_or(there, |bytes| bytes.min(there));
+            reader.consume(step);
+            bytes -= step as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads what is left, so that a compressed member's checksum is compared.
+    pub(crate) fn finish(
+        &self,
+        reader: &mut dyn BufRead,
+        between: impl Fn() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        loop {
+            between()?;
+            let there = reader
+                .fill_buf()
+                .map_err(|error| self.damaged(&error))?
+                .len();
+            if there == 0 {
+                return Ok(());
+            }
+            reader.consume(there);
+        }
     }
 
     /// What to say when reading fails in the middle.
@@ -520,20 +598,6 @@ impl StoredArray {
     }
 }
 
-/// Passes over `bytes` bytes: at no cost where they lie in memory.
-pub(crate) fn skip(reader: &mut dyn BufRead, mut bytes: u64) -> io::Result<()> {
-    while bytes > 0 {
-        let there = reader.fill_buf()?.len();
-        if there == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let step = usize::try_from(bytes).map_or(there, |bytes| bytes.min(there));
-        reader.consume(step);
-        bytes -= step as u64;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -562,6 +626,8 @@ mod tests {
             header("{'descr': '|O', 'fortran_order': True, 'shape': ()}").map(|h| h.descr.name()),
             Some("object".to_owned())
         );
+        let record = header("{'descr': '<f8,<f8', 'fortran_order': True, 'shape': (2,)}");
+        assert_eq!(record.map(|h| h.descr), Some(Descr::Record));
     }
 
     #[test]
@@ -577,6 +643,14 @@ mod tests {
             "{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}",
             "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999999999999,)}",
             "{'descr': '<f99999999999999999999', 'fortran_order': False, 'shape': (1,)}",
+            "{'descr': '<f8x', 'fortran_order': False, 'shape': (1,)}",
+            "{'descr': '<f8[ns]', 'fortran_order': False, 'shape': (1,)}",
+            "{'descr': '<f8 ', 'fortran_order': False, 'shape': (1,)}",
+            "{'descr': '<\u{1b}8', 'fortran_order': False, 'shape': (1,)}",
+            "{'descr': '<f8', 'fortran_order': False, 'shape': [1]}",
+            "{'descr': '<f8', 'descr': '<f4', 'fortran_order': False, 'shape': (1,)}",
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), 'shape': (1,)}",
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), 'order': 'C'}",
             &deep,
         ] {
             assert_eq!(header(text), None, "{text:.60}");

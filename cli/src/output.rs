@@ -1,8 +1,10 @@
 //! Files that appear complete or not at all, and the `.npz` of a result.
 
+use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, BufWriter, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, is_separator};
 
 use bytemuck::NoUninit;
 use ndarray::ArrayView3;
@@ -13,34 +15,52 @@ use zip::write::SimpleFileOptions;
 
 use crate::failure::Failure;
 use crate::npy::tuple;
+use crate::signals::{self, Unfinished};
 
-/// A file under a temporary name in its final folder; dropped without [`Pending::persist`] it vanishes.
+/// A file under a temporary name in its final folder; dropped without [`Pending::persist`], or when the program is killed,
+/// it vanishes.
 pub(crate) struct Pending {
     path: PathBuf,
-    file: NamedTempFile,
+    file: NamedTempFile<Partial>,
+}
+
+struct Partial {
+    file: fs::File,
+    _unfinished: Unfinished,
 }
 
 impl Pending {
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
-        let target = target(path)?;
+        let (target, before) = target(path)?;
         let folder = folder(&target);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".peakmask-").suffix(".partial");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // What any new file gets, less the user's umask; temporary files are otherwise the owner's alone.
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        let file = builder.tempfile_in(&folder).map_err(|error| {
-            Failure::output(
-                path,
-                format!(
-                    "cannot be written, since the folder {} takes no new file ({error})",
-                    folder.display()
-                ),
-            )
-        })?;
+        let file = tempfile::Builder::new()
+            .prefix(".peakmask-")
+            .suffix(".partial")
+            .make_in(&folder, |path| {
+                // Before the file is there, so that it never is without being known.
+                let unfinished = Unfinished::new(path);
+                // With the mode of any new file, less the user's umask, or that of the file which it replaces.
+                let file = fs::File::create_new(path)?;
+                Ok(Partial {
+                    file,
+                    _unfinished: unfinished,
+                })
+            })
+            .and_then(|file| {
+                if let Some(before) = before {
+                    file.as_file().file.set_permissions(before)?;
+                }
+                Ok(file)
+            })
+            .map_err(|error| {
+                Failure::output(
+                    path,
+                    format!(
+                        "cannot be written, since the folder {} takes no new file ({error})",
+                        folder.display()
+                    ),
+                )
+            })?;
         Ok(Self { path: target, file })
     }
 
@@ -49,12 +69,15 @@ impl Pending {
         &mut self,
         f: impl FnOnce(&mut (dyn WriteSeek + '_)) -> io::Result<()>,
     ) -> Result<(), Failure> {
-        let mut writer = Fused::new(BufWriter::with_capacity(1 << 20, self.file.as_file_mut()));
+        let mut writer = Fused::new(BufWriter::with_capacity(
+            1 << 20,
+            &mut self.file.as_file_mut().file,
+        ));
         let written = f(&mut writer).and_then(|()| writer.flush());
         drop(writer);
         // Some file systems tell that they are full only when asked to store what they took.
         written
-            .and_then(|()| self.file.as_file().sync_data())
+            .and_then(|()| self.file.as_file().file.sync_data())
             .map_err(|error| {
                 if interrupted(&error) {
                     Failure::Interrupted
@@ -67,19 +90,60 @@ impl Pending {
             })
     }
 
-    /// Gives the file its name.
+    /// Gives the file its name, unless the user wants to stop.
     pub(crate) fn persist(self) -> Result<(), Failure> {
-        let path = self.path;
-        self.file.persist(&path).map(drop).map_err(|error| {
-            Failure::output(
-                &path,
-                format!(
-                    "cannot be put in place ({}); nothing was left behind",
-                    error.error
-                ),
-            )
-        })
+        persist_all([self])
     }
+}
+
+/// Gives all files their names: every one or, as far as that can be known before, none. Where it cannot, the sentence says
+/// which have theirs. When it begins it is too late to stop.
+pub(crate) fn persist_all(files: impl IntoIterator<Item = Pending>) -> Result<(), Failure> {
+    let files: Vec<_> = files.into_iter().collect();
+    let refused = |path: &Path, error: &dyn Display, done: &[PathBuf], left: &[PathBuf]| {
+        let names = |paths: &[PathBuf]| {
+            let names: Vec<_> = paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            names.join(", ")
+        };
+        let rest = match (done, left) {
+            ([], _) => "nothing was written".to_owned(),
+            (done, []) => format!("{} was written before", names(done)),
+            (done, left) => format!(
+                "{} was written before, {} was not",
+                names(done),
+                names(left)
+            ),
+        };
+        Failure::output(path, format!("cannot be put in place ({error}); {rest}"))
+    };
+    for file in &files {
+        // A long analysis may have seen the place change.
+        if file.path.is_dir() {
+            return Err(refused(&file.path, &"there is a folder now", &[], &[]));
+        }
+    }
+    if !signals::commit() {
+        return Err(Failure::Interrupted);
+    }
+    let mut left: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
+    let mut done = Vec::new();
+    for file in files {
+        let path = left.remove(0);
+        if let Err(error) = file.file.persist(&path) {
+            return Err(refused(&path, &error.error, &done, &left));
+        }
+        done.push(path);
+    }
+    let folders: BTreeSet<_> = done.iter().map(|path| folder(path)).collect();
+    for folder in folders {
+        // A name outlives a crash of the machine when its folder is stored. Not every system can be asked for that.
+        let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
+    }
+    signals::done();
+    Ok(())
 }
 
 /// Something to write an archive to.
@@ -143,19 +207,40 @@ impl<W: Seek> Seek for Fused<W> {
     }
 }
 
-/// The file behind `path`: where a link leads, not the link, is replaced.
-fn target(path: &Path) -> Result<PathBuf, Failure> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let replaceable = target
-        .metadata()
-        .map_or(true, |metadata| metadata.is_file());
-    if replaceable && target.file_name().is_some() {
-        Ok(target)
-    } else {
-        Err(Failure::output(
+/// The file behind `path`, with its permissions if it is there: where a link leads, not the link, is replaced.
+fn target(path: &Path) -> Result<(PathBuf, Option<fs::Permissions>), Failure> {
+    let refused = |sentence: &str| Err(Failure::output(path, sentence));
+    let unwritable = |error: io::Error| {
+        Failure::output(
             path,
-            "is not a regular file; give the name of a file to write",
-        ))
+            format!("cannot be written ({error}); choose another name"),
+        )
+    };
+    let named_as_folder = path.as_os_str().as_encoded_bytes().last().copied();
+    let named_as_folder = named_as_folder.is_some_and(|last| is_separator(char::from(last)));
+    let link = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.is_symlink(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return if named_as_folder || path.file_name().is_none() {
+                refused("is not the name of a file; give one")
+            } else {
+                Ok((path.to_owned(), None))
+            };
+        }
+        Err(error) => return Err(unwritable(error)),
+    };
+    let target = match fs::canonicalize(path) {
+        Ok(target) => target,
+        Err(_) if link => {
+            return refused("is a link that leads to no file; remove it, or choose another name");
+        }
+        Err(error) => return Err(unwritable(error)),
+    };
+    let metadata = target.metadata().map_err(unwritable)?;
+    if metadata.is_file() {
+        Ok((target, Some(metadata.permissions())))
+    } else {
+        refused("is not a regular file; give the name of a file to write")
     }
 }
 
@@ -206,7 +291,7 @@ fn interrupted(error: &io::Error) -> bool {
 #[derive(Debug)]
 struct Stopped;
 
-impl std::fmt::Display for Stopped {
+impl Display for Stopped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("interrupted")
     }
@@ -323,6 +408,31 @@ pub(crate) fn write_npz<T: Element + NoUninit>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_put_in_place_is_said() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files: Vec<_> = ["a", "b", "c"]
+            .map(|name| Pending::create(&folder.path().join(name)).expect("a file"))
+            .into();
+        fs::remove_file(files[1].file.path()).expect("it is there");
+        let failure = persist_all(files).expect_err("one is gone").to_string();
+        let place = |name| folder.path().join(name).display().to_string();
+        assert!(
+            failure.starts_with(&format!("{}: cannot be put in place", place("b"))),
+            "{failure}"
+        );
+        assert!(
+            failure.ends_with(&format!(
+                "{} was written before, {} was not",
+                place("a"),
+                place("c")
+            )),
+            "{failure}"
+        );
+        let names = fs::read_dir(folder.path()).expect("the folder").flatten();
+        assert!(names.map(|entry| entry.file_name()).eq(["a"]));
+    }
 
     #[test]
     fn headers_end_at_a_multiple_of_64() {

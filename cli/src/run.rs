@@ -11,7 +11,7 @@ use crate::args::{BinRange, RunArgs};
 use crate::budget::{self, Budget};
 use crate::failure::Failure;
 use crate::input::{Input, Posterior};
-use crate::output::{Pending, check_distinct, npz_bytes, write_npz};
+use crate::output::{Pending, check_distinct, npz_bytes, persist_all, write_npz};
 use crate::report::{self, Summary};
 use crate::{picture, terminal};
 
@@ -95,13 +95,7 @@ fn run_as<T: Element + Pod + Into<f64>>(
         let report = report::json(args, input, &bins, &plan, budget.limit, &summary);
         file.write(|writer| Ok(writeln!(writer, "{report:#}")?))?;
     }
-    if cancel.is_cancelled() {
-        return Err(Failure::Interrupted);
-    }
-    [Some(result), sheet, file]
-        .into_iter()
-        .flatten()
-        .try_for_each(Pending::persist)?;
+    persist_all([Some(result), sheet, file].into_iter().flatten())?;
     if !args.quiet {
         terminal::say(&summary.line());
     }

@@ -1,5 +1,6 @@
 //! What the user sees while the program works: progress bars, warnings and sentences, all on the standard error.
 
+use std::fmt;
 use std::io::{self, Write as _};
 use std::sync::OnceLock;
 
@@ -34,8 +35,22 @@ pub(crate) fn show_warnings() {
     }
 }
 
+/// One line in which nothing moves the cursor or changes colours: names of files and arrays may hold anything.
+pub(crate) fn clean(line: impl fmt::Display) -> String {
+    let mut clean = String::new();
+    for letter in line.to_string().chars() {
+        if letter.is_control() {
+            clean.extend(letter.escape_default());
+        } else {
+            clean.push(letter);
+        }
+    }
+    clean
+}
+
 /// Prints a line, above a progress bar if there is one.
 pub(crate) fn say(line: &str) {
+    let line = clean(line);
     let print = || {
         // A closed standard error is no reason to lose the result.
         let _ = writeln!(io::stderr(), "{line}");

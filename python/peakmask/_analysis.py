@@ -6,6 +6,7 @@ import functools
 import html
 import importlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -434,6 +435,63 @@ class Analysis:
             },
         )
         return dataset
+
+    def page(
+        self,
+        P: ArrayLike,
+        file: str | os.PathLike[str],
+        *,
+        bins: Any = None,
+        title: str = "posterior",
+        x: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        t: ArrayLike | None = None,
+        units: str | None = None,
+        path: ArrayLike | None = None,
+        min_height: float = 0.05,
+        min_prominence: float = 0.0,
+        top: int | None = None,
+    ) -> None:
+        """Write one file that shows P, masks and peaks in any browser, without a network.
+
+        It has a time slider that plays, the map (of a linear track: the curve) with outlines and peaks, timelines of height,
+        areas and number of marked peaks on which a click moves the time, and the value under the pointer. For display,
+        values are rounded to 255 steps between the lowest and the highest of their bin, or to 64 or 16 where the file would
+        exceed 60 MB; the page says to how many.
+
+        Parameters
+        ----------
+        P : array_like
+            The posterior that was analysed, with the same axes.
+        file : path
+            Where to write; an existing file is replaced.
+        bins : slice, sequence of int, or boolean array, optional
+            Which time bins; without it all. Some 20,000 of 41 x 63 cells fit.
+        title : str
+            At the top.
+        x, y, t, units, path, min_height, min_prominence, top
+            As for all pictures: see `peakmask.plot`. (matplotlib is not needed.)
+
+        Raises
+        ------
+        ValueError
+            When P is not what was analysed, coordinates do not fit, there are no bins or too many for 60 MB.
+
+        Examples
+        --------
+        >>> import numpy as np, peakmask, tempfile, os
+        >>> P = np.random.default_rng(0).random((8, 9, 30))
+        >>> file = os.path.join(tempfile.mkdtemp(), "page.html")
+        >>> peakmask.analyze(P, alpha=[0.5, 0.9]).page(P, file, t=np.arange(30) * 0.25)
+        >>> os.path.getsize(file) < 200_000
+        True
+        """
+        from ._page import page
+
+        page(
+            self, P, file, bins=bins, title=title, x=x, y=y, t=t, units=units, path=path,
+            min_height=min_height, min_prominence=min_prominence, top=top,
+        )  # fmt: skip
 
     def _rows(self) -> Iterator[tuple[str, str]]:
         n_x, n_y, n_t = self.shape

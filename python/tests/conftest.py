@@ -1,5 +1,7 @@
 """Inputs and the reference, for all tests."""
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,10 +16,13 @@ sys.path.insert(0, str(ROOT / "benches/peers"))
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out slow tests and timings, unless they are asked for."""
+    """Leave out slow tests and timings, unless they are asked for, and what needs a browser where there is none."""
     if config.getoption("-m"):
         return
-    left_out = [item for item in items if item.get_closest_marker("slow") or item.get_closest_marker("timing")]
+    leave_out = {"slow", "timing"}
+    if shutil.which("chromedriver") is None and os.environ.get("PEAKMASK_TEST_BROWSER") != "require":
+        leave_out.add("browser")
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in leave_out)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 

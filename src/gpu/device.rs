@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::choice::Choice;
-use crate::plan::gpu::Limits;
+use super::plan::Limits;
 use crate::{Adapter, AdapterKind, Adapters};
 
 /// How long a submission may take before the device is given up. A submission's work is bounded, and takes milliseconds.
@@ -336,4 +336,13 @@ fn with_sources(error: &dyn std::error::Error) -> String {
 /// A message without line breaks.
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A refusal of this stage.
+pub(super) fn rejected<E: fmt::Display>(stage: &'static str) -> impl Fn(E) -> Failure {
+    move |error| Failure {
+        kind: FailureKind::Rejected,
+        stage,
+        message: one_line(&error.to_string()),
+    }
 }

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 
 use bytemuck::{Pod, Zeroable};
 
+use super::arrays::{Array, Sizes};
 use super::device::{Device, Failure};
-use crate::plan::gpu::{Array, GpuPlan, Sizes};
-use crate::{Connectivity, Dtype, Element, GpuFault, Options};
+use super::plan::GpuPlan;
+use crate::tuning::GpuFault;
+use crate::{Connectivity, Dtype, Options};
 
 /// A part of a submission whose time is taken: an index into [`GpuSeconds::STAGES`](crate::GpuSeconds::STAGES).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,36 +22,100 @@ pub(crate) enum Stage {
     Collect,
 }
 
+/// What a submission does: the whole of a batch, more of what was left pending, or more of its peaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    Rest,
+    Rows,
+}
+
+/// Runs in the first submission of a batch alone.
+const ONCE: &[Part] = &[Part::Whole];
+/// Runs again when something was left pending.
+const AGAIN: &[Part] = &[Part::Whole, Part::Rest];
+/// Runs in every submission.
+const ALWAYS: &[Part] = &[Part::Whole, Part::Rest, Part::Rows];
+
+/// The result for which a kernel is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    Masks,
+    Peaks,
+    Both,
+}
+
+impl For {
+    /// Whether it is among the results that are wanted.
+    fn is_wanted(self, masks: bool, peaks: bool) -> bool {
+        match self {
+            Self::Masks => masks,
+            Self::Peaks => peaks,
+            Self::Both => true,
+        }
+    }
+}
+
+/// How often a kernel is dispatched in a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Times {
+    One,
+    /// It can end anywhere and go on in the next dispatch: as often as the plan says.
+    Resumed,
+}
+
 /// One entry point of a shader.
 pub(crate) struct Kernel {
+    pub(crate) stage: Stage,
     /// Stem of its file.
     pub(crate) file: &'static str,
     pub(crate) entry: &'static str,
+    needed_for: For,
+    parts: &'static [Part],
+    times: Times,
     /// The arrays that it touches.
     pub(crate) arrays: &'static [Array],
     /// Invocations for each lane; 0: one workgroup for all.
     pub(crate) tasks: fn(&Sizes) -> u64,
 }
 
-/// Declares the kernels: a position in the table for each name.
-macro_rules! kernels {
-    ($($name:ident = $file:literal, $entry:literal, [$($array:ident),*], $tasks:expr;)*) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Step { $($name),* }
+impl Kernel {
+    /// How often it is dispatched in this part of a batch of this size.
+    pub(super) fn dispatches(&self, part: Part, sizes: &Sizes, plan: &GpuPlan) -> u32 {
+        if !self.parts.contains(&part) || !self.needed_for.is_wanted(sizes.alphas > 0, sizes.peaks)
+        {
+            return 0;
+        }
+        match self.times {
+            Times::One => 1,
+            Times::Resumed => plan.dispatches,
+        }
+    }
 
-        impl Step {
-            /// All of them, in the order of the table.
-            pub(crate) const ALL: &'static [Self] = &[$(Self::$name),*];
-
-            pub(crate) fn kernel(self) -> &'static Kernel {
-                &KERNELS[self as usize]
+    /// Workgroups in each dimension.
+    pub(super) fn groups(&self, sizes: &Sizes, plan: &GpuPlan, most: u64) -> [u32; 3] {
+        match (self.tasks)(sizes) {
+            0 => [1, 1, 1],
+            tasks => {
+                let across = sizes.lanes.div_ceil(u64::from(plan.group));
+                [across, tasks.min(most), tasks.div_ceil(most)].map(|n| n as u32)
             }
         }
+    }
+}
 
-        /// All kernels.
+/// Declares the kernels, in the order in which they run.
+macro_rules! kernels {
+    ($($stage:ident: $file:literal $entry:literal, $for:ident, $parts:ident, $times:ident,
+        [$($array:ident),*], $tasks:expr;)*) => {
+        /// All kernels, in the order in which they run.
         pub(crate) const KERNELS: &[Kernel] = &[$(Kernel {
+            stage: Stage::$stage,
             file: $file,
             entry: $entry,
+            needed_for: For::$for,
+            parts: $parts,
+            times: Times::$times,
             arrays: &[$(Array::$array),*],
             tasks: $tasks,
         }),*];
@@ -57,19 +123,20 @@ macro_rules! kernels {
 }
 
 kernels! {
-    Survey = "survey", "survey", [Values, Partials], Sizes::survey_blocks;
-    Join = "survey", "join", [Values, Alphas, Partials, Surveys, Levels], |_| 1;
-    Threshold = "threshold", "threshold", [Values, Levels, Above], Sizes::places;
-    Seed = "flood", "seed", [Surveys, Above, Filled, Floods], |sizes| sizes.alphas;
-    Flood = "flood", "flood", [Above, Filled, Floods], |sizes| sizes.alphas;
-    Find = "peaks", "find", [Values, Surveys, Peaks, Ties], Sizes::places;
-    Rim = "bases", "rim", [Values, Peaks, Ties, Rims], Sizes::places;
-    Spread = "bases", "spread", [Values, Ties, Rims, Plateaus], |_| 1;
-    Pack = "pack", "pack", [Filled, Masks], |sizes| sizes.alphas * sizes.places();
-    Count = "collect", "count", [Peaks, Before], Sizes::list_blocks;
-    Sum = "collect", "sum", [Floods, Plateaus, Before, Tally], |_| 1;
-    Order = "collect", "order", [Tally], |_| 0;
-    Collect = "collect", "collect",
+    Survey: "survey" "survey", Both, ONCE, One, [Values, Partials], Sizes::survey_blocks;
+    Survey: "survey" "join", Both, ONCE, One, [Values, Alphas, Partials, Surveys, Levels], |_| 1;
+    Threshold: "threshold" "threshold", Masks, ONCE, One, [Values, Levels, Above], Sizes::places;
+    Flood: "flood" "seed", Masks, ONCE, One, [Surveys, Above, Filled, Floods], |sizes| sizes.alphas;
+    Flood: "flood" "flood", Masks, AGAIN, Resumed, [Above, Filled, Floods], |sizes| sizes.alphas;
+    Peaks: "peaks" "find", Peaks, ONCE, One, [Values, Surveys, Peaks], Sizes::places;
+    Bases: "bases" "rim", Peaks, ONCE, One, [Values, Peaks, Rims], Sizes::places;
+    Bases: "bases" "spread", Peaks, AGAIN, Resumed, [Values, Peaks, Rims, Plateaus], |_| 1;
+    Pack: "pack" "pack", Masks, AGAIN, One, [Filled, Masks], |sizes| sizes.alphas * sizes.places();
+    // Counts become sums in place: a continuation counts again.
+    Collect: "collect" "count", Peaks, AGAIN, One, [Peaks, Before], Sizes::list_blocks;
+    Collect: "collect" "sum", Both, AGAIN, One, [Floods, Plateaus, Before, Tally], |_| 1;
+    Collect: "collect" "order", Peaks, AGAIN, One, [Tally], |_| 0;
+    Collect: "collect" "collect", Peaks, ALWAYS, One,
         [Values, Peaks, Rims, Before, Tally, RowCells, RowValues], Sizes::list_blocks;
 }
 
@@ -160,10 +227,10 @@ pub(crate) struct Variant {
 
 impl Variant {
     /// What an analysis with these options needs.
-    pub(crate) fn of<T: Element>(options: &Options) -> Self {
+    pub(crate) fn of(dtype: Dtype, options: &Options) -> Self {
         let tuning = &options.gpu_tuning;
         Self {
-            dtype: T::DTYPE,
+            dtype,
             connectivity: options.connectivity,
             masks: !options.alphas.is_empty(),
             peaks: !options.no_peaks,
@@ -171,16 +238,6 @@ impl Variant {
             iterations: GpuPlan::iterations(tuning),
             unbounded_loops: tuning.unbounded_loops,
             fault: tuning.fault,
-        }
-    }
-
-    /// Whether this variant runs a kernel at all.
-    fn uses(&self, kernel: &Kernel) -> bool {
-        match kernel.file {
-            "threshold" | "flood" | "pack" => self.masks,
-            "peaks" | "bases" => self.peaks,
-            "collect" => self.peaks || kernel.entry == "sum",
-            _ => true,
         }
     }
 }
@@ -206,7 +263,7 @@ impl Pipelines {
         let list = KERNELS
             .iter()
             .map(|kernel| {
-                if !variant.uses(kernel) {
+                if !kernel.needed_for.is_wanted(variant.masks, variant.peaks) {
                     return Ok(None);
                 }
                 let mut source = source(kernel.file, variant.dtype);
@@ -219,7 +276,9 @@ impl Pipelines {
                 }
                 device
                     .checked("compiling kernels", || {
-                        let module = module(device, kernel.file, source, variant.unbounded_loops);
+                        // What a fault does to a loop has not been looked at.
+                        let unbounded = variant.unbounded_loops && variant.fault.is_none();
+                        let module = module(device, kernel.file, source, unbounded);
                         device
                             .device
                             .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -241,16 +300,9 @@ impl Pipelines {
         Ok(Self { variant, list })
     }
 
-    pub(super) fn get(&self, step: Step) -> Option<&wgpu::ComputePipeline> {
-        self.list[step as usize].as_ref()
-    }
-
-    /// All kernels that the variant uses.
-    pub(super) fn used(&self) -> impl Iterator<Item = (Step, &wgpu::ComputePipeline)> {
-        Step::ALL
-            .iter()
-            .zip(&self.list)
-            .filter_map(|(&step, pipeline)| Some((step, pipeline.as_ref()?)))
+    /// The kernels of the table, in its order; none in the places of those that the variant does not need.
+    pub(super) fn list(&self) -> &[Option<wgpu::ComputePipeline>] {
+        &self.list
     }
 }
 
@@ -284,17 +336,6 @@ fn trusted(device: &Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgp
         device
             .device
             .create_shader_module_trusted(descriptor, checks)
-    }
-}
-
-/// Workgroups of a kernel in each dimension.
-pub(super) fn groups(step: Step, sizes: &Sizes, plan: &GpuPlan, most: u64) -> [u32; 3] {
-    match (step.kernel().tasks)(sizes) {
-        0 => [1, 1, 1],
-        tasks => {
-            let across = sizes.lanes.div_ceil(u64::from(plan.group));
-            [across, tasks.min(most), tasks.div_ceil(most)].map(|n| n as u32)
-        }
     }
 }
 
@@ -376,7 +417,7 @@ mod tests {
                 .collect();
             assert_eq!(here[..], there[..], "{file}");
             assert_eq!(size_of::<Params>(), 4 * here.len());
-            assert!(*span as usize <= crate::plan::gpu::PARAMS_BYTES as usize);
+            assert!(*span as usize <= crate::gpu::arrays::PARAMS_BYTES as usize);
             assert_eq!(
                 (*span as usize).next_multiple_of(16),
                 size_of::<Params>().next_multiple_of(16)

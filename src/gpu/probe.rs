@@ -3,11 +3,14 @@
 
 use ndarray::Array3;
 
+use super::context::Context;
+use super::device::{Failure, FailureKind};
+use super::engine::{Gpu, Host};
 use super::kernels::Pipelines;
-use super::{Common, Context, Failure, FailureKind, Gpu};
+use super::plan::GpuPlan;
+use super::slot::Slot;
 use crate::engine::{Call, Engine, Finisher, Halt, Stop, Task};
 use crate::findings::Findings;
-use crate::plan::gpu::GpuPlan;
 use crate::posterior::Posterior;
 use crate::{Element, InstructionSet, Options, Seconds};
 
@@ -43,18 +46,14 @@ pub(super) fn probe<T: Element>(
     options.gpu_tuning.iterations = Some(variant.iterations);
     options.gpu_tuning.dispatches = Some(DISPATCHES);
     options.gpu_tuning.rounds = Some(u32::MAX);
-    let gpu_plan = GpuPlan::new(SHAPE, T::DTYPE, &options, &context.limits())
+    let gpu_plan = GpuPlan::new(SHAPE, T::DTYPE, &options, &context.device().limits())
         .map_err(|too_large| failure(format!("a small map does not fit: {too_large:?}")))?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(1)
         .build()
         .map_err(|error| failure(error.to_string()))?;
     let instruction_set = InstructionSet::detect();
-    let common = Common {
-        pool: &pool,
-        finisher,
-        instruction_set,
-    };
+    let host = Host::new(&pool, finisher, instruction_set);
 
     let [n_x, n_y, n_t] = SHAPE;
     let known = Array3::from_shape_fn((n_x, n_y, n_t), |(x, y, t)| T::from(known(x, y, t)));
@@ -72,15 +71,8 @@ pub(super) fn probe<T: Element>(
         stop: &stop,
     };
     let (mut expected, mut found) = (Findings::new(0), Findings::new(0));
-    let slot = super::Slot::new(context.device(), &gpu_plan.sizes)?;
-    let mut gpu = Gpu::new(
-        context,
-        pipelines,
-        slot,
-        gpu_plan,
-        common,
-        Default::default(),
-    )?;
+    let slot = Slot::new(context.device(), &gpu_plan.sizes)?;
+    let mut gpu = Gpu::new(context, pipelines, slot, gpu_plan, host, Default::default())?;
     match gpu.run(&call, &mut found, &mut Seconds::default()) {
         Ok(_) => {}
         Err(Halt::Failed(reason)) => return Err(failure(reason)),

@@ -2,10 +2,11 @@
 
 use wgpu::BufferUsages as Usage;
 
+use super::arrays::{Array, PARAMS_BYTES, Sizes, TIMES_BYTES};
 use super::device::{Device, Failure, FailureKind};
-use super::kernels::{Pipelines, Step};
+use super::kernels::{KERNELS, Kernel, Pipelines};
+use super::plan::GpuPlan;
 use crate::GpuSeconds;
-use crate::plan::gpu::{Array, GpuPlan, PARAMS_BYTES, Sizes, TIMES_BYTES};
 
 /// What a binding must be at least: the largest element of any array.
 const LEAST_BYTES: u64 = 32;
@@ -141,7 +142,7 @@ impl Slot {
     }
 
     pub(super) fn array(&self, array: Array) -> &wgpu::Buffer {
-        &self.arrays[array as usize - 1]
+        &self.arrays[array.position()]
     }
 
     pub(super) fn params(&self) -> &wgpu::Buffer {
@@ -174,34 +175,39 @@ impl Slot {
         }
     }
 
-    /// What each kernel is given, by position in the table.
+    /// What each kernel is given, by position in the table; none for those that have not been compiled.
     pub(super) fn bind(
         &self,
         device: &Device,
         pipelines: &Pipelines,
-    ) -> Result<Vec<(Step, wgpu::BindGroup)>, Failure> {
-        pipelines
-            .used()
-            .map(|(step, pipeline)| {
-                let kernel = step.kernel();
-                let params = std::iter::once(wgpu::BindGroupEntry {
-                    binding: 0,
-                    resource: self.params.as_entire_binding(),
-                });
-                let entries: Vec<_> = params
-                    .chain(kernel.arrays.iter().map(|&array| wgpu::BindGroupEntry {
-                        binding: array as u32,
-                        resource: self.array(array).as_entire_binding(),
-                    }))
-                    .collect();
-                let group = device.checked("binding buffers", || {
-                    device.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                        label: Some(kernel.entry),
-                        layout: &pipeline.get_bind_group_layout(0),
-                        entries: &entries,
-                    })
-                })?;
-                Ok((step, group))
+    ) -> Result<Vec<Option<wgpu::BindGroup>>, Failure> {
+        let bind = |kernel: &Kernel, pipeline: &wgpu::ComputePipeline| {
+            let params = std::iter::once(wgpu::BindGroupEntry {
+                binding: 0,
+                resource: self.params.as_entire_binding(),
+            });
+            let entries: Vec<_> = params
+                .chain(kernel.arrays.iter().map(|&array| wgpu::BindGroupEntry {
+                    binding: array as u32,
+                    resource: self.array(array).as_entire_binding(),
+                }))
+                .collect();
+            device.checked("binding buffers", || {
+                device.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                    label: Some(kernel.entry),
+                    layout: &pipeline.get_bind_group_layout(0),
+                    entries: &entries,
+                })
+            })
+        };
+        KERNELS
+            .iter()
+            .zip(pipelines.list())
+            .map(|(kernel, pipeline)| {
+                pipeline
+                    .as_ref()
+                    .map(|pipeline| bind(kernel, pipeline))
+                    .transpose()
             })
             .collect()
     }

@@ -10,8 +10,7 @@ use rayon::ThreadPool;
 use super::{Batch, Ended, Run, lock};
 use crate::analysis::GpuTally;
 use crate::findings::Findings;
-use crate::gpu::{Common, Context, Gpu, Opener};
-use crate::plan::gpu::{GpuPlan, Limits};
+use crate::gpu::{Context, Gpu, GpuPlan, Host, Opener};
 use crate::{Element, Error, GpuReport, InstructionSet, Seconds};
 
 /// The most bins of a GPU's first batches beside the CPU, by which its speed becomes known.
@@ -157,53 +156,19 @@ impl<'r> Second<'r> {
         run: &'s Run<'_, '_, T>,
         context: &'s Context,
     ) -> Result<(Vec<Gpu<'s, T>>, usize), Error> {
-        let [n_x, n_y, _] = run.p.shape();
         let options = run.options;
-        let limits = context.limits();
-        let limits = Limits {
-            binding: limits
-                .binding
-                .min(options.gpu_tuning.binding.unwrap_or(u64::MAX)),
-            device: options.gpu_memory_limit,
-            host: lock(&run.gathering).budget.left(),
-            ..limits
-        };
-        let adapter = || context.adapter().name.clone();
-        let plan =
-            GpuPlan::new(run.p.shape(), T::DTYPE, options, &limits).map_err(|too_large| {
-                Error::GpuTooSmall {
-                    adapter: adapter(),
-                    n_x,
-                    n_y,
-                    needed: too_large.needed,
-                    limit: too_large.limit,
-                    what: too_large.what,
-                }
-            })?;
+        let left = lock(&run.gathering).budget.left();
+        let plan = context.plan(run.p.shape(), T::DTYPE, options, left)?;
         if !self.alone && lock(&run.queue).rest.bins.is_empty() {
             // Nothing is left for it: buffers are not worth allocating.
             return Ok((Vec::new(), 0));
         }
-        let common = Common {
-            pool: self.pool(run.plan.threads)?,
-            finisher: super::finisher,
-            instruction_set: self.instruction_set,
-        };
-        let (engines, plan, halvings) =
-            context
-                .engines(plan, options, common)
-                .map_err(|failure| Error::GpuFailed {
-                    adapter: adapter(),
-                    reason: failure.to_string(),
-                })?;
-        let shared = if limits.shared {
-            plan.device_bytes()
-        } else {
-            0
-        };
+        let pool = self.pool(run.plan.threads)?;
+        let host = Host::new(pool, super::finisher, self.instruction_set);
+        let (engines, plan, halvings) = context.engines(plan, options, host)?;
         lock(&run.gathering)
             .budget
-            .take_bytes(plan.staging_bytes() + shared);
+            .take_bytes(context.host_bytes(&plan));
         self.plan.get_or_init(|| plan);
         Ok((engines, halvings))
     }
@@ -272,7 +237,7 @@ impl<'r> Second<'r> {
             return None;
         }
         let plan = self.plan.get()?;
-        let most = plan.sizes.lanes as usize;
+        let most = plan.lanes();
         let mut queue = lock(&run.queue);
         let batch = if self.alone {
             queue.rest.take(most)
@@ -348,7 +313,7 @@ impl<'r> Second<'r> {
             GpuReport {
                 adapter: context.adapter().clone(),
                 batches: tally.batches,
-                batch_bins: plan.map_or(0, |plan| plan.sizes.lanes as usize),
+                batch_bins: plan.map_or(0, |plan| plan.lanes()),
                 halvings,
                 continued_bins: tally.continued_bins,
                 handed_over_bins: tally.handed_over_bins,

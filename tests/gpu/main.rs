@@ -19,6 +19,7 @@ mod memory;
 mod processes;
 mod shapes;
 mod stops;
+mod times;
 
 use ndarray::{Array3, ArrayView3};
 use peakmask::{Analysis, Backend, Connectivity, GpuContext, GpuTuning, Options, Report, analyze};

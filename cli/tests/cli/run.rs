@@ -361,6 +361,7 @@ fn results_get_the_permissions_of_any_new_file() {
             .expect("the result")
             .permissions();
         assert_eq!(permissions.mode() & 0o777, mode);
+        std::fs::remove_file(folder.path("out.npz")).expect("the result");
     }
 }
 

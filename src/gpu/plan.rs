@@ -1,6 +1,9 @@
-//! The GPU engine's arrays, and how large a batch of them a device and the host can hold.
+//! How large a batch a device and the host can hold, and how often its kernels may run: pure arithmetic over the table
+//! of arrays.
 
-use crate::{Dtype, GpuTuning, Options};
+use super::arrays::{Array, Sizes};
+use crate::tuning::GpuTuning;
+use crate::{Dtype, Options};
 
 /// Loop iterations that an invocation may run in one dispatch. Some drivers stop a kernel silently after twice as many,
 /// others reset a device that takes too long.
@@ -29,173 +32,6 @@ const CELLS_PER_ROW: usize = 8;
 const ROUNDS: u32 = 4;
 /// Sweeps over a whole map that a batch has in its first submission, at least.
 const SWEEPS: u64 = 4;
-
-/// Declares the arrays of a batch under their binding numbers, with their bytes.
-macro_rules! arrays {
-    ($($(#[doc = $doc:literal])+ $name:ident = $binding:literal: |$b:ident| $bytes:expr;)*) => {
-        /// The arrays of a batch; the numbers are those of `shaders/shared.wgsl`.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Array {
-            $($(#[doc = $doc])+ $name = $binding,)*
-        }
-
-        impl Array {
-            /// All arrays, in the order of their numbers.
-            pub(crate) const ALL: &'static [Self] = &[$(Self::$name),*];
-
-            /// Bytes in a batch of this size.
-            pub(crate) fn bytes(self, batch: &Sizes) -> u64 {
-                match self {
-                    $(Self::$name => { let $b = batch; $bytes })*
-                }
-            }
-        }
-    };
-}
-
-arrays! {
-    /// Values by cell and lane.
-    Values = 1: |b| b.cells() * b.lanes * b.value();
-    /// Bits of each alpha.
-    Alphas = 2: |b| b.alphas * 8;
-    /// What each block of the survey has found.
-    Partials = 3: |b| b.survey_blocks() * b.lanes * (2 * b.value() + 8);
-    /// Live, floor and dominant cell of each lane.
-    Surveys = 4: |b| b.lanes * (b.value() + 8);
-    /// Thresholds.
-    Levels = 5: |b| b.alphas * b.lanes * b.value();
-    /// Bits by cell: what reaches its threshold.
-    Above = 6: |b| b.alphas * b.places() * b.lanes * 4;
-    /// Bits by cell: the masks.
-    Filled = 7: |b| b.alphas * b.places() * b.lanes * 4;
-    /// Where each flood stands.
-    Floods = 8: |b| b.alphas * b.lanes * 16;
-    /// Bits by lane: the masks.
-    Masks = 9: |b| b.alphas * b.cells() * b.lane_words() * 4;
-    /// Bits by cell: the peaks.
-    Peaks = 10: |b| b.listed(b.places() * b.lanes * 4);
-    /// Bits by cell: the peaks that equal a neighbour.
-    Ties = 11: |b| b.listed(b.places() * b.lanes * 4);
-    /// The highest cell known of the rim of each peak's plateau.
-    Rims = 12: |b| b.listed(b.cells() * b.lanes * 4);
-    /// Where the sweeps over each lane's plateaus stand.
-    Plateaus = 13: |b| b.listed(b.lanes * 16);
-    /// Peaks before each block of the list.
-    Before = 14: |b| b.listed(b.list_blocks() * b.lanes * 4);
-    /// Peaks of each lane, whether it is pending, and peaks before it.
-    Tally = 15: |b| 3 * b.lanes * 4;
-    /// Cells of the listed peaks.
-    RowCells = 16: |b| b.listed(b.rows * 4);
-    /// Heights and bases of the listed peaks.
-    RowValues = 17: |b| b.listed(2 * b.rows * b.value());
-}
-
-/// The sizes of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    pub(crate) n_x: u64,
-    pub(crate) n_y: u64,
-    pub(crate) dtype: Dtype,
-    /// Alphas of one pass.
-    pub(crate) alphas: u64,
-    /// Whether peaks are listed.
-    pub(crate) peaks: bool,
-    /// Time bins side by side, padding included.
-    pub(crate) lanes: u64,
-    /// Room for this many peaks.
-    pub(crate) rows: u64,
-}
-
-impl Sizes {
-    pub(crate) fn cells(&self) -> u64 {
-        self.n_x * self.n_y
-    }
-
-    /// Words of 32 cells in a map row.
-    pub(crate) fn words(&self) -> u64 {
-        self.n_y.div_ceil(32)
-    }
-
-    /// Words of 32 cells in a map.
-    pub(crate) fn places(&self) -> u64 {
-        self.n_x * self.words()
-    }
-
-    /// Words of 32 lanes in a row of bits by lane.
-    pub(crate) fn lane_words(&self) -> u64 {
-        self.lanes.div_ceil(32)
-    }
-
-    fn value(&self) -> u64 {
-        self.dtype.size() as u64
-    }
-
-    fn listed(&self, bytes: u64) -> u64 {
-        if self.peaks { bytes } else { 0 }
-    }
-
-    /// Cells that one invocation surveys: about as many as there are blocks.
-    pub(crate) fn survey_cells(&self) -> u64 {
-        self.cells()
-            .isqrt()
-            .clamp(32, 4096)
-            .max(self.cells().div_ceil(4096))
-    }
-
-    pub(crate) fn survey_blocks(&self) -> u64 {
-        self.cells().div_ceil(self.survey_cells())
-    }
-
-    /// Words of 32 cells in which one invocation lists the peaks.
-    pub(crate) fn list_words(&self) -> u64 {
-        self.places()
-            .isqrt()
-            .clamp(4, 64)
-            .max(self.places().div_ceil(16_384))
-    }
-
-    pub(crate) fn list_blocks(&self) -> u64 {
-        if self.peaks {
-            self.places().div_ceil(self.list_words())
-        } else {
-            0
-        }
-    }
-
-    /// Bytes of all arrays on the device.
-    pub(crate) fn device_bytes(&self) -> u64 {
-        Array::ALL.iter().map(|array| array.bytes(self)).sum()
-    }
-
-    /// Bytes that are mapped into the host's memory: values in, results out.
-    pub(crate) fn staging_bytes(&self) -> u64 {
-        self.upload_bytes() + self.readback_bytes()
-    }
-
-    /// Bytes of the staging buffer of what goes to the device: values, alphas, parameters.
-    pub(crate) fn upload_bytes(&self) -> u64 {
-        Array::Values.bytes(self).next_multiple_of(8) + Array::Alphas.bytes(self) + PARAMS_BYTES
-    }
-
-    /// Bytes of the staging buffer of what comes back: tallies, mask bits by lane, listed peaks, timestamps.
-    pub(crate) fn readback_bytes(&self) -> u64 {
-        self.tally_bytes()
-            + Array::Masks.bytes(self).next_multiple_of(8)
-            + Array::RowCells.bytes(self).next_multiple_of(8)
-            + 2 * (Array::RowValues.bytes(self) / 2).next_multiple_of(8)
-            + TIMES_BYTES
-    }
-
-    /// Bytes of the tallies that come back: peaks of each lane, and whether it is pending.
-    pub(crate) fn tally_bytes(&self) -> u64 {
-        2 * self.lanes * 4
-    }
-}
-
-/// Bytes set aside for the parameters of a submission.
-pub(crate) const PARAMS_BYTES: u64 = 64;
-/// Bytes set aside for timestamps.
-pub(crate) const TIMES_BYTES: u64 = 256;
 
 /// What a device, the host and the caller allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -386,6 +222,11 @@ impl GpuPlan {
         })
     }
 
+    /// Time bins of the largest batch.
+    pub(crate) fn lanes(&self) -> usize {
+        self.sizes.lanes as usize
+    }
+
     /// Bytes of device memory of all batches in flight.
     pub(crate) fn device_bytes(&self) -> u64 {
         self.sizes.device_bytes() * self.slots as u64
@@ -425,7 +266,7 @@ mod tests {
     use naga::{Block, Function, Module, Statement};
 
     use super::*;
-    use crate::gpu::{KERNELS, source};
+    use crate::gpu::kernels::{KERNELS, source};
 
     const NO_LIMITS: Limits = Limits {
         binding: u64::MAX,

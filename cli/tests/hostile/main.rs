@@ -1,0 +1,13 @@
+//! What a hostile day brings: signals, disks that fill up, links that lead nowhere, inputs that lie, memory that ends, drivers
+//! that hang. The program ends in time, with one sentence and the right exit code, and leaves nothing half done.
+
+mod inputs;
+#[cfg(unix)]
+mod outputs;
+#[cfg(unix)]
+mod signals;
+#[path = "../cli/support.rs"]
+#[expect(dead_code, reason = "the other tests of the program use more of it")]
+mod support;
+#[cfg(unix)]
+mod watch;

@@ -1,0 +1,255 @@
+//! The engine of one slot: a batch is copied in, submitted, continued where budgets have ended, and read back; what the
+//! device leaves pending is finished by the host.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::arrays::Sizes;
+use super::context::Context;
+use super::device::Failure;
+use super::kernels::{Params, Part, Pipelines};
+use super::plan::{GpuPlan, lanes_for};
+use super::slot::Slot;
+use crate::analysis::GpuTally;
+use crate::engine::{Call, Engine, Finisher, Halt};
+use crate::findings::Findings;
+use crate::tuning::GpuTuning;
+use crate::{Adapter, Element, InstructionSet, Seconds};
+
+/// What the host does for the engines of one analysis.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Host<'c, T> {
+    /// Threads that copy values in and expand masks.
+    pub(super) pool: &'c rayon::ThreadPool,
+    /// Who does what the device left pending.
+    pub(super) finisher: Finisher<T>,
+    instruction_set: InstructionSet,
+}
+
+impl<'c, T> Host<'c, T> {
+    pub(crate) fn new(
+        pool: &'c rayon::ThreadPool,
+        finisher: Finisher<T>,
+        instruction_set: InstructionSet,
+    ) -> Self {
+        Self {
+            pool,
+            finisher,
+            instruction_set,
+        }
+    }
+}
+
+/// The GPU engine of one slot.
+pub(crate) struct Gpu<'c, T> {
+    pub(super) context: &'c Context,
+    pub(super) pipelines: Arc<Pipelines>,
+    pub(super) slot: Slot,
+    /// By position in the table of kernels.
+    pub(super) bindings: Vec<Option<wgpu::BindGroup>>,
+    pub(super) plan: GpuPlan,
+    pub(super) host: Host<'c, T>,
+    pub(super) tuning: GpuTuning,
+    finisher: Option<(Box<dyn Engine<T> + Send>, Findings<T>)>,
+    /// Most peaks of a bin so far, on the average of a batch.
+    rows_per_bin: f64,
+    /// Whether the slot is as it should be between batches.
+    sound: bool,
+    pub(crate) tally: GpuTally,
+}
+
+impl<T: Element> Engine<T> for Gpu<'_, T> {
+    fn run(
+        &mut self,
+        call: &Call<'_, '_, T>,
+        findings: &mut Findings<T>,
+        _: &mut Seconds,
+    ) -> Result<usize, Halt> {
+        self.sound = false;
+        let done = self.batch(call, findings)?;
+        self.sound = true;
+        Ok(done)
+    }
+
+    fn alphas(&self) -> usize {
+        (self.plan.sizes.alphas as usize).max(1)
+    }
+
+    fn pool(&self) -> Option<&rayon::ThreadPool> {
+        Some(self.host.pool)
+    }
+}
+
+impl<'c, T: Element> Gpu<'c, T> {
+    pub(super) fn new(
+        context: &'c Context,
+        pipelines: &Arc<Pipelines>,
+        slot: Slot,
+        plan: GpuPlan,
+        host: Host<'c, T>,
+        tuning: GpuTuning,
+    ) -> Result<Self, Failure> {
+        let bindings = slot.bind(context.device(), pipelines)?;
+        Ok(Self {
+            context,
+            pipelines: Arc::clone(pipelines),
+            slot,
+            bindings,
+            plan,
+            host,
+            tuning,
+            finisher: None,
+            rows_per_bin: plan.sizes.cells() as f64 / 32.0,
+            sound: true,
+            tally: GpuTally::default(),
+        })
+    }
+
+    pub(crate) fn adapter(&self) -> &Adapter {
+        self.context.adapter()
+    }
+
+    /// Ends the engine's work: its tally. Its buffers are kept for the next analysis.
+    pub(crate) fn finish(self) -> GpuTally {
+        if self.sound {
+            self.context.keep(self.slot);
+        }
+        self.tally
+    }
+
+    /// Computes a whole batch: a submission, and further ones for what that left undone.
+    fn batch(&mut self, call: &Call<'_, '_, T>, findings: &mut Findings<T>) -> Result<usize, Halt> {
+        let Call {
+            p,
+            ref bins,
+            task,
+            stop,
+        } = *call;
+        if self.tuning.lose_after == Some(self.tally.batches) {
+            self.context.device().device.destroy();
+        }
+        let mut sizes = Sizes {
+            alphas: task.alphas.len() as u64,
+            peaks: task.peaks,
+            lanes: lanes_for(bins.len() as u64),
+            ..self.plan.sizes
+        };
+        let room = sizes.rows;
+        sizes.rows = ((self.rows_per_bin * bins.len() as f64 * 1.125) as u64).clamp(1, room);
+        let mut params = Params::new(&sizes, bins.len(), room, self.fold());
+        params.rows = sizes.rows as u32;
+
+        let start = Instant::now();
+        self.upload(p, bins.clone(), task, &sizes)?;
+        self.tally.seconds.upload += start.elapsed().as_secs_f64();
+
+        self.submit("analysing a batch", Part::Whole, &sizes, &params)?;
+        let mut tally = self.read_tally(&sizes)?;
+        let lanes = sizes.lanes as usize;
+        let pending = |tally: &[u32]| {
+            tally[lanes..]
+                .iter()
+                .filter(|&&pending| pending != 0)
+                .count()
+        };
+        self.tally.batches += 1;
+        self.tally.continued_bins += pending(&tally);
+        for _ in 0..self.plan.rounds {
+            if pending(&tally) == 0 {
+                break;
+            }
+            if stop.requested() {
+                return self.leave();
+            }
+            self.slot.readback.unmap();
+            self.submit("continuing a batch", Part::Rest, &sizes, &params)?;
+            tally = self.read_tally(&sizes)?;
+        }
+
+        let start = Instant::now();
+        findings.start(
+            sizes.lane_words() as usize * 32,
+            (sizes.alphas * sizes.cells()) as usize,
+        );
+        findings
+            .peaks
+            .counts
+            .extend_from_slice(&tally[..bins.len()]);
+        let rows: u64 = findings
+            .peaks
+            .counts
+            .iter()
+            .map(|&count| u64::from(count))
+            .sum();
+        self.read_masks(&sizes, findings)?;
+        self.read_rows(&sizes, rows, findings)?;
+        self.slot.readback.unmap();
+        self.tally.seconds.readback += start.elapsed().as_secs_f64();
+        self.rows_per_bin = self.rows_per_bin.max(rows as f64 / bins.len() as f64);
+
+        // Peaks for which there was no room, in further rounds.
+        while (findings.peaks.cells.len() as u64) < rows {
+            if stop.requested() {
+                return Err(Halt::Stopped);
+            }
+            let first = findings.peaks.cells.len() as u64;
+            sizes.rows = (rows - first).min(room);
+            params.first_row = first as u32;
+            params.rows = sizes.rows as u32;
+            self.submit("collecting further peaks", Part::Rows, &sizes, &params)?;
+            self.read_rows(&sizes, rows - first, findings)?;
+            self.slot.readback.unmap();
+        }
+        let left: Vec<bool> = tally[lanes..].iter().map(|&pending| pending != 0).collect();
+        self.hand_over(call, &left, findings)?;
+        Ok(bins.len())
+    }
+
+    /// Stops between two submissions.
+    fn leave<R>(&mut self) -> Result<R, Halt> {
+        self.slot.readback.unmap();
+        self.sound = true;
+        Err(Halt::Stopped)
+    }
+
+    /// Has the finisher analyse the bins that are still pending, and puts its findings in place of the device's.
+    fn hand_over(
+        &mut self,
+        call: &Call<'_, '_, T>,
+        left: &[bool],
+        findings: &mut Findings<T>,
+    ) -> Result<(), Halt> {
+        if !left.contains(&true) {
+            return Ok(());
+        }
+        let [n_x, n_y, n_t] = call.p.shape();
+        let Host {
+            finisher,
+            instruction_set,
+            ..
+        } = self.host;
+        let (engine, found) = self.finisher.get_or_insert_with(|| {
+            let engine = finisher([n_x, n_y, n_t], call.task.alphas.len(), instruction_set);
+            (engine, Findings::new(0))
+        });
+        let mut lane = 0;
+        for run in left.chunk_by(|a, b| a == b) {
+            let end = lane + run.len();
+            while run[0] && lane < end {
+                let bins = call.bins.start + lane..call.bins.start + end;
+                let done = engine.run(&Call { bins, ..*call }, found, &mut Seconds::default())?;
+                self.tally.handed_over_bins += done;
+                findings.replace(lane..lane + done, found, call.task.alphas.len() * n_x * n_y);
+                lane += done;
+            }
+            lane = end;
+        }
+        Ok(())
+    }
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure.to_string())
+    }
+}

@@ -1,0 +1,137 @@
+//! Staging: what goes to the device and what comes back, in memory that the host and the device both see.
+
+use std::ops::Range;
+
+use bytemuck::{cast_slice, pod_collect_to_vec};
+
+use super::arrays::{Array, Sizes, TIMES_BYTES};
+use super::device::{Failure, rejected};
+use super::engine::Gpu;
+use super::load;
+use crate::Element;
+use crate::engine::Task;
+use crate::findings::Findings;
+use crate::posterior::Posterior;
+
+/// Where results lie in the readback buffer.
+pub(super) struct Layout {
+    pub(super) masks: u64,
+    pub(super) cells: u64,
+    pub(super) heights: u64,
+    pub(super) bases: u64,
+    pub(super) times: u64,
+    pub(super) end: u64,
+}
+
+impl Layout {
+    pub(super) fn new(sizes: &Sizes) -> Self {
+        let masks = sizes.tally_bytes().next_multiple_of(8);
+        let cells = masks + Array::Masks.bytes(sizes).next_multiple_of(8);
+        let heights = cells + Array::RowCells.bytes(sizes).next_multiple_of(8);
+        let half = (Array::RowValues.bytes(sizes) / 2).next_multiple_of(8);
+        let (bases, times) = (heights + half, heights + 2 * half);
+        Self {
+            masks,
+            cells,
+            heights,
+            bases,
+            times,
+            end: times + TIMES_BYTES,
+        }
+    }
+}
+
+impl<T: Element> Gpu<'_, T> {
+    pub(super) fn upload(
+        &self,
+        p: &Posterior<'_, T>,
+        bins: Range<usize>,
+        task: Task<'_>,
+        sizes: &Sizes,
+    ) -> Result<(), Failure> {
+        const STAGE: &str = "copying values in";
+        let device = self.context.device();
+        if self.tuning.poison {
+            self.slot.poison(device);
+        }
+        device.alive(STAGE)?;
+        let lanes = sizes.lanes as usize;
+        load::values(p, bins, lanes, &self.slot.upload, self.host.pool).map_err(rejected(STAGE))?;
+        if !task.alphas.is_empty() {
+            let at = Array::Values.bytes(sizes).next_multiple_of(8);
+            let bits: Vec<u64> = task.alphas.iter().map(|alpha| alpha.to_bits()).collect();
+            self.slot
+                .upload
+                .get_mapped_range_mut(at..at + Array::Alphas.bytes(sizes))
+                .map_err(rejected(STAGE))?
+                .copy_from_slice(cast_slice(&bits));
+        }
+        Ok(())
+    }
+
+    pub(super) fn read<R>(
+        &self,
+        at: u64,
+        bytes: u64,
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, Failure> {
+        if bytes == 0 {
+            return Ok(take(&[]));
+        }
+        let view = self
+            .slot
+            .readback
+            .get_mapped_range(at..at + bytes)
+            .map_err(rejected("reading results"))?;
+        Ok(take(&view))
+    }
+
+    /// The number of peaks of each lane, then whether each is pending; padding has none, and is not.
+    pub(super) fn read_tally(&self, sizes: &Sizes) -> Result<Vec<u32>, Failure> {
+        self.read(0, sizes.tally_bytes(), pod_collect_to_vec::<u8, u32>)
+    }
+
+    pub(super) fn read_masks(
+        &self,
+        sizes: &Sizes,
+        findings: &mut Findings<T>,
+    ) -> Result<(), Failure> {
+        self.read(
+            Layout::new(sizes).masks,
+            Array::Masks.bytes(sizes),
+            |bytes| findings.fill(bytes),
+        )
+    }
+
+    /// Appends the peaks of the window that has been collected; `rows` are left in all.
+    pub(super) fn read_rows(
+        &self,
+        sizes: &Sizes,
+        rows: u64,
+        findings: &mut Findings<T>,
+    ) -> Result<(), Failure> {
+        let rows = if sizes.peaks { rows.min(sizes.rows) } else { 0 };
+        let (layout, value) = (Layout::new(sizes), size_of::<T>() as u64);
+        self.read(layout.cells, rows * 4, |bytes| {
+            append(&mut findings.peaks.cells, bytes);
+        })?;
+        self.read(layout.heights, rows * value, |bytes| {
+            append(&mut findings.peaks.heights, bytes);
+        })?;
+        self.read(layout.bases, rows * value, |bytes| {
+            append(&mut findings.peaks.bases, bytes);
+        })
+    }
+}
+
+/// Appends what the bytes hold, which may lie anywhere in memory.
+fn append<P: bytemuck::Pod>(column: &mut Vec<P>, bytes: &[u8]) {
+    match bytemuck::try_cast_slice(bytes) {
+        Ok(values) => column.extend_from_slice(values),
+        Err(_) => column.extend(
+            bytes
+                .chunks_exact(size_of::<P>())
+                .map(bytemuck::pod_read_unaligned::<P>),
+        ),
+    }
+}

@@ -1,0 +1,58 @@
+//! Knobs of the GPU engine for tests and measurements. They are part of the crate's face only with the feature
+//! `gpu-tuning`, which is no part of its promises: one of them loses a device, another replaces the text of a shader.
+
+use std::time::Duration;
+
+/// Knobs of the GPU engine; what is not set is as the plan has it.
+#[cfg_attr(
+    not(any(feature = "gpu", feature = "gpu-tuning")),
+    expect(dead_code, reason = "there is no GPU engine to tune")
+)]
+#[derive(Debug, Clone, Default)]
+#[cfg_attr(
+    not(feature = "gpu-tuning"),
+    expect(unreachable_pub, reason = "its own tests see it")
+)]
+pub struct GpuTuning {
+    /// The most bins of a batch.
+    pub batch: Option<usize>,
+    /// Batches in flight.
+    pub slots: Option<usize>,
+    /// Invocations of a workgroup.
+    pub group: Option<u32>,
+    /// Loop iterations of an invocation in one dispatch.
+    pub iterations: Option<u32>,
+    /// Dispatches of a resumable kernel in one submission.
+    pub dispatches: Option<u32>,
+    /// Continuations before the CPU takes over.
+    pub rounds: Option<u32>,
+    /// Room for peaks.
+    pub rows: Option<usize>,
+    /// Bytes of one buffer, if less than what the device allows.
+    pub binding: Option<u64>,
+    /// How long a submission may take before the device is given up.
+    pub patience: Option<Duration>,
+    /// Each slot loses the device before its batch of this number.
+    pub lose_after: Option<usize>,
+    /// Fills arrays with a pattern before each batch.
+    pub poison: bool,
+    /// Compiles loops without a bound of the compiler's own. A shader with a planted fault keeps it.
+    pub unbounded_loops: bool,
+    /// A planted fault.
+    pub fault: Option<GpuFault>,
+}
+
+/// A fault to be planted in a shader: a piece of its text, and another in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "gpu-tuning"),
+    expect(unreachable_pub, reason = "its own tests see it")
+)]
+pub struct GpuFault {
+    /// Stem of the shader's file.
+    pub file: &'static str,
+    /// The piece of text.
+    pub from: &'static str,
+    /// What replaces it.
+    pub to: &'static str,
+}
