@@ -34,6 +34,11 @@ __all__ = ["Analysis", "BinPeaks", "Peaks", "Report", "__version__", "analyze", 
 
 _MODULES = ("compat", "dask", "plot")
 
+# A layer of Mesa's that picks the GPU of the desktop prints to standard error where there is no desktop, whatever program
+# loads a driver. There it has nothing to pick, and this variable, which is its own, leaves it out.
+if not {"DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR"} & os.environ.keys():
+    os.environ.setdefault("NODEVICE_SELECT", "1")
+
 atexit.register(_core.at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_core.forked)

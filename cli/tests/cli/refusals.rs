@@ -248,7 +248,9 @@ fn time_first_declared_as_position_first() {
     folder.fail("picture in.npy -o out.png", 2, words);
     folder.fail("info in.npy", 2, words);
     for layout in ["txy", "xyt"] {
-        folder.succeed(&format!("run in.npy --layout {layout} --alpha 0.5 -o {layout}.npz"));
+        folder.succeed(&format!(
+            "run in.npy --layout {layout} --alpha 0.5 -o {layout}.npz"
+        ));
     }
     let long = Array3::<f32>::from_shape_fn((1025, 2, 3), |(x, y, t)| (x * y + t) as f32);
     folder.write("long.npy", &npy(long.view(), PLAIN));
