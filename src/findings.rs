@@ -113,30 +113,48 @@ impl<T> Findings<T> {
                 to[lane / 8] = to[lane / 8] & !(1 << (lane % 8)) | bit << (lane % 8);
             }
         }
-        let rows = |lanes: &[u32]| lanes.iter().map(|&count| count as usize).sum::<usize>();
-        let first = rows(&self.peaks.counts[..lanes.start]);
-        let last = first + rows(&self.peaks.counts[lanes]);
-        self.peaks.bases[first..last].copy_from_slice(&found.peaks.bases);
+        let rows = self.peak_rows(lanes);
+        self.peaks.bases[rows].copy_from_slice(&found.peaks.bases);
     }
 
-    /// What differs from another engine's findings on the first `lanes` lanes, `planes` rows of bits each.
-    pub(crate) fn differs(&self, other: &Self, lanes: usize, planes: usize) -> Option<&'static str>
+    /// What differs, in these lanes, from another engine's findings, which begin at its first lane and end with the last of
+    /// these; there are `planes` rows of bits.
+    pub(crate) fn differs(
+        &self,
+        lanes: std::ops::Range<usize>,
+        other: &Self,
+        planes: usize,
+    ) -> Option<&'static str>
     where
         T: crate::Element,
     {
         let bit = |findings: &Self, plane: usize, lane: usize| {
             findings.filled[plane * findings.row_bytes + lane / 8] >> (lane % 8) & 1
         };
-        let masks = (0..planes)
-            .all(|plane| (0..lanes).all(|lane| bit(self, plane, lane) == bit(other, plane, lane)));
+        let masks = (0..planes).all(|plane| {
+            let mut lanes = lanes.clone().enumerate();
+            lanes.all(|(there, here)| bit(self, plane, here) == bit(other, plane, there))
+        });
         if !masks {
             return Some("the masks");
         }
-        let (a, b) = (&self.peaks, &other.peaks);
-        // By value, and there is no NaN among them: the sign of a zero base is nobody's.
-        if a.counts != b.counts || a.cells != b.cells || a.heights != b.heights {
+        let (here, there) = (&self.peaks, &other.peaks);
+        let rows = self.peak_rows(lanes.clone());
+        let bits = bytemuck::cast_slice::<T, u8>;
+        if here.counts[lanes] != there.counts[..]
+            || here.cells[rows.clone()] != there.cells[..]
+            || bits(&here.heights[rows.clone()]) != bits(&there.heights)
+        {
             return Some("the peaks");
         }
-        (a.bases != b.bases).then_some("the prominences")
+        // By value, and there is no NaN among them: the sign of a zero base is nobody's.
+        (here.bases[rows] != there.bases[..]).then_some("the prominences")
+    }
+
+    /// The rows of the peaks of these lanes.
+    fn peak_rows(&self, lanes: std::ops::Range<usize>) -> std::ops::Range<usize> {
+        let rows = |lanes: &[u32]| lanes.iter().map(|&count| count as usize).sum::<usize>();
+        let first = rows(&self.peaks.counts[..lanes.start]);
+        first..first + rows(&self.peaks.counts[lanes])
     }
 }

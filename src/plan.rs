@@ -5,10 +5,10 @@ use crate::{Dtype, Error, Options};
 
 /// Values of one tile: it should about fit a core's second-level cache.
 const TILE_BYTES: usize = 3 << 19;
-/// Values of one row of a strip: the loader reads at least this much in a piece, if the tiles fit.
-const ROW_BYTES: usize = 1 << 10;
-/// Values of one strip.
-const STRIP_BYTES: usize = 8 << 20;
+/// Values that the CPU engine compares in one go: a cache line of them.
+pub(crate) const VECTOR_BYTES: usize = 64;
+/// Cells of a map row whose highest values the CPU engine keeps, so that most cells need not be compared with a level.
+pub(crate) const BLOCK: usize = 16;
 /// Filled bits of one batch.
 const FILLED_BYTES: usize = 1 << 20;
 /// Peaks that a worker lists before it hands them over; one more tile may come on top.
@@ -84,11 +84,9 @@ pub(crate) struct Plan {
 /// How the CPU engine cuts up a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CpuPlan {
-    /// Time bins of a tile: 64, 32, 8 or 1.
+    /// The most time bins of a tile: 64, 32, 16, 8 (of `f64`), or 1.
     pub(crate) lanes: usize,
-    /// Tiles loaded together: a strip.
-    pub(crate) tiles: usize,
-    /// Time bins of a batch, a multiple of those of a strip.
+    /// Time bins of a batch, a multiple of those of a tile.
     pub(crate) batch: usize,
     /// Alphas of a pass over a batch.
     pub(crate) alphas: usize,
@@ -147,27 +145,20 @@ impl CpuPlan {
         threads: usize,
     ) -> Self {
         let lane = cells * dtype.size();
-        let lanes = [64, 32, 8]
+        let lanes = [64, 32, 16, 8]
             .into_iter()
-            .find(|&lanes| lanes * lane <= TILE_BYTES)
+            .find(|&lanes| lanes * lane <= TILE_BYTES && lanes * dtype.size() >= VECTOR_BYTES)
             .unwrap_or(1);
-        let tiles = (ROW_BYTES / (lanes * dtype.size()))
-            .min(STRIP_BYTES / (lanes * lane))
-            .max(1);
-        // A short input is cut up more finely, so that every core has some of it.
-        let tiles = tiles.min(n_t.div_ceil(lanes)).max(1);
-        let strip = lanes * tiles;
         let filled = |bins: usize, alphas: usize| (bins.div_ceil(8) * cells).saturating_mul(alphas);
         let share = BATCH_BINS.min(n_t / threads.saturating_mul(BATCHES));
-        let batch = (1..=(share / strip).max(1))
+        let batch = (1..=(share / lanes).max(1))
             .rev()
-            .map(|strips| strips * strip)
+            .map(|tiles| tiles * lanes)
             .find(|&bins| filled(bins, n_alpha) <= FILLED_BYTES)
-            .unwrap_or(strip);
+            .unwrap_or(lanes);
         let alphas = (FILLED_BYTES / filled(batch, 1)).clamp(1, n_alpha.max(1));
         Self {
             lanes,
-            tiles,
             batch,
             alphas,
             listed: LISTED_BYTES / (4 + 2 * dtype.size()) + lanes * cells,
@@ -177,15 +168,17 @@ impl CpuPlan {
     /// What one worker keeps: tiles, planes, the findings of a batch, and the peaks of another that waits.
     fn scratch_bytes(&self, n_x: usize, n_y: usize, dtype: Dtype) -> u64 {
         let cells = n_x * n_y;
-        let word = (self.lanes / 8).max(1);
-        let tiles = self.tiles * self.lanes * cells * dtype.size();
-        let planes = (4 + self.alphas) * (n_x + 2) * (n_y + 1) * word;
-        let rows = 2 * n_y * (self.lanes * dtype.size() + word);
+        let tile = n_x * (n_y + 2) * self.lanes * dtype.size();
+        // Highest values of blocks, and rows of lines.
+        let blocks = tile / BLOCK + 3 * n_y * VECTOR_BYTES;
+        // Above of each alpha, and Filled; ties, and those pending.
+        let planes = (1 + self.alphas) * n_x * n_y.div_ceil(64) * self.lanes * 8;
+        let ties = 2 * 8 * cells;
         let filled = self.batch.div_ceil(8) * cells * self.alphas;
         // Peaks in the order in which they are met, in order of bins, and those of another batch that waits. A tile may
         // list a peak in every cell; memory that is never touched counts for little: a quarter.
-        let tile = self.lanes * cells / 4;
-        let listed = tile * (4 + dtype.size()) + 2 * (LISTED_BYTES + tile * (4 + 2 * dtype.size()));
-        (tiles + planes + rows + filled + listed + 8 * cells) as u64
+        let lists = self.lanes * cells / 4;
+        let listed = 3 * lists * (4 + 2 * dtype.size()) + 2 * LISTED_BYTES;
+        (tile + blocks + planes + ties + filled + listed + 8 * cells) as u64
     }
 }

@@ -4,9 +4,7 @@ mod axis_order;
 
 pub use axis_order::check_axis_order;
 
-use std::ops::Range;
-
-use ndarray::{ArrayView3, Slice};
+use ndarray::ArrayView3;
 
 use crate::{Element, Error};
 
@@ -57,9 +55,45 @@ impl<'a, T: Element> Posterior<'a, T> {
         self.fastest
     }
 
+    /// `len` values from `[x, y, t]` on along an axis, if they lie side by side in memory.
+    ///
+    /// An array view of them would do, but to make one for each cell takes longer than to copy the values of 16 bins.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "rows of the caller's array")]
+    pub(crate) fn line(&self, from: [usize; 3], axis: usize, len: usize) -> Option<&[T]> {
+        let (shape, strides) = (self.view.shape(), self.view.strides());
+        let mut last = from;
+        last[axis] += len.checked_sub(1)?;
+        assert!(
+            (0..3).all(|axis| last[axis] < shape[axis]),
+            "inside the array"
+        );
+        if len > 1 && strides[axis] != 1 {
+            return None;
+        }
+        let offset = (0..3).map(|axis| from[axis] as isize * strides[axis]).sum();
+        // SAFETY: the first and the last value are elements of the view, which the assertion holds, and so are those
+        // between, which lie side by side along the axis. The view is borrowed for as long as they are.
+        Some(unsafe { std::slice::from_raw_parts(self.view.as_ptr().offset(offset), len) })
+    }
+
+    /// The value at `[x, y, t]`.
+    #[inline(always)]
+    pub(crate) fn at(&self, at: [usize; 3]) -> T {
+        self.view[at]
+    }
+
+    /// Values in memory from one map cell to the next along an axis.
+    #[inline(always)]
+    pub(crate) fn stride(&self, axis: usize) -> isize {
+        self.view.strides()[axis]
+    }
+
     /// The time bins `bins` alone.
-    pub(crate) fn bins(&self, bins: Range<usize>) -> ArrayView3<'_, T> {
-        self.view.slice_axis(ndarray::Axis(2), Slice::from(bins))
+    #[cfg(feature = "gpu")]
+    pub(crate) fn bins(&self, bins: std::ops::Range<usize>) -> ArrayView3<'_, T> {
+        self.view
+            .slice_axis(ndarray::Axis(2), ndarray::Slice::from(bins))
     }
 }
 

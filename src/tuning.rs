@@ -40,6 +40,8 @@ pub struct GpuTuning {
     pub unbounded_loops: bool,
     /// A planted fault.
     pub fault: Option<GpuFault>,
+    /// Has the probe look at kernels with a planted fault too, as it does at all others.
+    pub probed: bool,
 }
 
 /// A fault to be planted in a shader: a piece of its text, and another in its place.

@@ -4,144 +4,159 @@
 //! Bases: for each peak its cell, its value, and the highest value among the non-peak neighbours of the eight-connected
 //! group of peak cells to which it belongs. A group is a set and its rim's maximum a comparison, so no order matters.
 
-use super::lanes::{Word, set_lanes};
-use super::peaks::Row;
-use super::planes::Frame;
+use super::lanes::set_lanes;
+use super::tile::Lane;
 use crate::Element;
 use crate::findings::FoundPeaks;
 
-/// The peaks of a tile in the order in which they are met: cell by cell, and lane by lane within a cell.
-pub(super) struct Listing<T, W> {
-    /// `cell * L + lane`.
-    places: Vec<u32>,
-    /// The highest neighbour: for a peak on its own, its base; for a cell of a plateau, its own value.
+/// The peaks of a tile, lane by lane, each with its highest neighbour: for a peak on its own its base, for a cell of a
+/// plateau its own value.
+pub(super) struct Lists<T> {
+    cells: Vec<u32>,
+    heights: Vec<T>,
     around: Vec<T>,
-    counts: Vec<u32>,
-    /// Cells of plateaus and shoulders, in a framed bit plane, and the lanes that have any.
-    ties: Vec<W>,
+    /// Room for each lane, in the lists above.
+    room: usize,
+    counts: [usize; 64],
+    /// Cells of plateaus and shoulders: a word for each cell, and the lanes that have any.
+    ties: Vec<u64>,
+    tied: u64,
     /// Those of `ties` whose group has not been walked yet.
-    pending: Vec<W>,
-    tied: W,
-    /// Row of a tied peak within its lane's rows, by cell; read only where `ties` is set.
+    pending: Vec<u64>,
+    /// Row of a tied peak within its lane's list, by cell; read only where `ties` is set.
     rows: Vec<u32>,
     group: Vec<u32>,
 }
 
-impl<T: Element, W: Word> Listing<T, W> {
-    pub(super) fn new(frame: Frame, lanes: usize) -> Self {
+impl<T: Element> Lists<T> {
+    pub(super) fn new() -> Self {
         Self {
-            places: Vec::with_capacity(frame.cells() * lanes),
-            around: Vec::with_capacity(frame.cells() * lanes),
-            counts: vec![0; lanes],
-            ties: vec![W::default(); frame.len()],
-            pending: vec![W::default(); frame.len()],
-            tied: W::default(),
-            rows: vec![0; frame.cells()],
+            cells: Vec::new(),
+            heights: Vec::new(),
+            around: Vec::new(),
+            room: 0,
+            counts: [0; 64],
+            ties: Vec::new(),
+            tied: 0,
+            pending: Vec::new(),
+            rows: Vec::new(),
             group: Vec::new(),
         }
     }
 
-    /// Forgets the previous tile.
-    pub(super) fn clear(&mut self) {
-        self.places.clear();
-        self.around.clear();
-        self.counts.fill(0);
-        self.tied = W::default();
+    /// Forgets the previous tile; room for all `cells` of `lanes` lanes, whose memory is touched only when it is written.
+    pub(super) fn start(&mut self, cells: usize, lanes: usize) {
+        if self.cells.len() < cells * lanes {
+            *self = Self {
+                cells: vec![0; cells * lanes],
+                heights: vec![T::default(); cells * lanes],
+                around: vec![T::default(); cells * lanes],
+                room: cells,
+                ties: vec![0; cells],
+                pending: vec![0; cells],
+                rows: vec![0; cells],
+                group: Vec::with_capacity(cells),
+                ..Self::new()
+            };
+        }
+        self.clear(u64::MAX);
     }
 
-    /// Lists the peaks of map row `x`.
-    #[inline(always)]
-    pub(super) fn add<const L: usize>(&mut self, frame: Frame, x: usize, row: &Row<T, W, L>) {
-        let cells = frame.row(x);
-        self.ties[cells.clone()].copy_from_slice(&row.ties);
-        self.pending[cells].copy_from_slice(&row.ties);
-        for y in 0..frame.n_y {
-            self.tied |= row.ties[y];
-            let cell = (x * frame.n_y + y) * L;
-            for lane in set_lanes(row.peaks[y]) {
-                self.places.push((cell + lane) as u32);
-                self.around.push(row.around[y * L + lane]);
-                self.counts[lane] += 1;
+    /// Forgets the peaks of these lanes.
+    pub(super) fn clear(&mut self, lanes: u64) {
+        for lane in set_lanes(lanes) {
+            self.counts[lane] = 0;
+        }
+        if self.tied & lanes != 0 {
+            for ties in &mut self.ties {
+                *ties &= !lanes;
             }
+            self.tied &= !lanes;
         }
     }
 
-    /// Appends the listed peaks to `findings`, bin by bin, for the first `bins` lanes of the tile.
+    /// Appends a peak to the list of a lane.
     #[inline(always)]
-    pub(super) fn close<const L: usize>(
+    pub(super) fn add(&mut self, lane: usize, cell: usize, height: T, around: T) {
+        let at = lane * self.room + self.counts[lane];
+        self.counts[lane] += 1;
+        self.cells[at] = cell as u32;
+        self.heights[at] = height;
+        self.around[at] = around;
+        let tie = u64::from(height == around) << lane;
+        self.ties[cell] |= tie;
+        self.tied |= tie;
+    }
+
+    /// Appends the lists of the live lanes among the first `bins` to `findings`.
+    #[inline(always)]
+    pub(super) fn close<'t>(
         &mut self,
-        tile: &[[T; L]],
-        frame: Frame,
+        n_y: usize,
+        live: u64,
         bins: usize,
+        values: impl Fn(usize) -> Lane<'t, T>,
         findings: &mut FoundPeaks<T>,
     ) {
-        let start = findings.cells.len();
-        let end = start + self.places.len();
-        findings.cells.resize(end, 0);
-        findings.heights.resize(end, T::default());
-        findings.bases.resize(end, T::default());
-        let mut next = [0; L];
-        let mut sum = start;
-        for lane in 0..L {
-            next[lane] = sum;
-            sum += self.counts[lane] as usize;
+        if self.tied & live != 0 {
+            self.pending.copy_from_slice(&self.ties);
         }
-        findings.counts.extend_from_slice(&self.counts[..bins]);
-        for (&place, &around) in self.places.iter().zip(&self.around) {
-            let (cell, lane) = (place as usize / L, place as usize % L);
-            let row = next[lane];
-            next[lane] += 1;
-            findings.cells[row] = cell as u32;
-            findings.heights[row] = tile[cell][lane];
-            findings.bases[row] = around;
-        }
-        for lane in set_lanes(self.tied) {
-            let rows = next[lane] - self.counts[lane] as usize..next[lane];
-            self.plateaus(
-                tile,
-                frame,
-                lane,
-                &findings.cells[rows.clone()],
-                &mut findings.bases[rows],
-            );
+        for lane in 0..bins {
+            if live >> lane & 1 == 0 {
+                findings.counts.push(0);
+                continue;
+            }
+            let list = lane * self.room..lane * self.room + self.counts[lane];
+            let start = findings.cells.len();
+            findings.cells.extend_from_slice(&self.cells[list.clone()]);
+            findings
+                .heights
+                .extend_from_slice(&self.heights[list.clone()]);
+            findings.bases.extend_from_slice(&self.around[list]);
+            findings.counts.push(self.counts[lane] as u32);
+            if self.tied >> lane & 1 != 0 {
+                let (cells, bases) = (&findings.cells[start..], &mut findings.bases[start..]);
+                self.plateaus(n_y, lane, values(lane), cells, bases);
+            }
         }
     }
 
     /// Replaces the bases of the tied peaks of one lane by those of their groups.
     #[inline(always)]
-    fn plateaus<const L: usize>(
+    fn plateaus(
         &mut self,
-        tile: &[[T; L]],
-        frame: Frame,
+        n_y: usize,
         lane: usize,
+        values: Lane<'_, T>,
         cells: &[u32],
         bases: &mut [T],
     ) {
+        let n_x = self.ties.len() / n_y;
         for (row, &cell) in cells.iter().enumerate() {
             self.rows[cell as usize] = row as u32;
         }
         for &seed in cells {
-            if !take(&mut self.pending[frame.word(seed as usize)], lane) {
+            if !take(&mut self.pending[seed as usize], lane) {
                 continue;
             }
             self.group.clear();
             self.group.push(seed);
-            let height = tile[seed as usize][lane];
+            let height = values.at(seed as usize / n_y, seed as usize % n_y);
             let mut base = T::LOWEST;
             let mut walked = 0;
             while let Some(&cell) = self.group.get(walked) {
                 walked += 1;
-                let (x, y) = (cell as usize / frame.n_y, cell as usize % frame.n_y);
-                for near_x in x.saturating_sub(1)..(x + 2).min(frame.n_x) {
-                    for near_y in y.saturating_sub(1)..(y + 2).min(frame.n_y) {
-                        let near = near_x * frame.n_y + near_y;
-                        let value = tile[near][lane];
+                let (x, y) = (cell as usize / n_y, cell as usize % n_y);
+                for near_x in x.saturating_sub(1)..(x + 2).min(n_x) {
+                    for near_y in y.saturating_sub(1)..(y + 2).min(n_y) {
+                        let near = near_x * n_y + near_y;
+                        let value = values.at(near_x, near_y);
                         if value < height {
                             base = if value > base { value } else { base };
-                        } else if !self.ties[frame.word(near)].has(lane) {
+                        } else if self.ties[near] >> lane & 1 == 0 {
                             // As high as the peak, but no peak itself: a shoulder.
                             base = height;
-                        } else if take(&mut self.pending[frame.word(near)], lane) {
+                        } else if take(&mut self.pending[near], lane) {
                             self.group.push(near as u32);
                         }
                     }
@@ -156,8 +171,8 @@ impl<T: Element, W: Word> Listing<T, W> {
 
 /// Clears `lane` in `word`; whether it was set.
 #[inline(always)]
-fn take<W: Word>(word: &mut W, lane: usize) -> bool {
-    let set = word.has(lane);
-    *word = *word & !W::bit(set, lane);
+fn take(word: &mut u64, lane: usize) -> bool {
+    let set = *word >> lane & 1 != 0;
+    *word &= !(1 << lane);
     set
 }

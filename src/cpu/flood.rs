@@ -4,160 +4,123 @@
 //! Filled: in a live lane, the least set that holds the dominant cell and every cell of Above that touches a cell of the
 //! set, by four or eight neighbours. The least fixpoint of a monotone update, so no order matters.
 
-use super::lanes::Word;
-use super::planes::Frame;
+use super::planes::Planes;
 use crate::Connectivity;
 use crate::engine::Stop;
 
-/// The rows that have to be looked at again, each with the interval of cells that may gain a lane.
-///
-/// A row is taken up only when a neighbouring row has gained lanes, and only where it has: a front, not a sweep.
-pub(super) struct Front {
-    /// Half-open intervals; empty where nothing is pending.
-    pending: Vec<(u32, u32)>,
-    first: usize,
-    end: usize,
-}
-
-impl Front {
-    pub(super) fn new(n_x: usize) -> Self {
-        Self {
-            pending: vec![(u32::MAX, 0); n_x],
-            first: usize::MAX,
-            end: 0,
-        }
-    }
-
-    #[inline(always)]
-    fn add(&mut self, x: usize, from: usize, to: usize) {
-        let interval = &mut self.pending[x];
-        interval.0 = interval.0.min(from as u32);
-        interval.1 = interval.1.max(to as u32);
-        self.first = self.first.min(x);
-        self.end = self.end.max(x + 1);
-    }
-
-    #[inline(always)]
-    fn take(&mut self, x: usize) -> Option<(usize, usize)> {
-        let (from, to) = std::mem::replace(&mut self.pending[x], (u32::MAX, 0));
-        (from < to).then_some((from as usize, to as usize))
-    }
-}
-
-/// Grows `filled`, which holds the dominant cells `seeds` alone, to the fixpoint.
-///
-/// Returns false when it was stopped before.
+/// Grows the dominant cell of one lane, in planes `above` and `filled`, to the fixpoint: row after row down and up from
+/// it, each taking what touches the row before and running along its words. False when it was stopped before.
 #[inline(always)]
-pub(super) fn flood<W: Word>(
-    above: &[W],
-    filled: &mut [W],
-    seeds: impl Iterator<Item = u32>,
+pub(super) fn flood(
+    planes: Planes,
+    above: &[u64],
+    filled: &mut [u64],
+    lane: usize,
+    dominant: usize,
     connectivity: Connectivity,
-    frame: Frame,
-    front: &mut Front,
     stop: &Stop,
 ) -> bool {
-    let reach = usize::from(connectivity == Connectivity::Eight);
-    for cell in seeds {
-        let (x, y) = (cell as usize / frame.n_y, cell as usize % frame.n_y);
-        // The dominant cell spreads from its own row, and, as if that row had just gained it, to the rows beside.
-        front.add(x, y.saturating_sub(1), (y + 2).min(frame.n_y));
-        notify(front, frame, x, y, y + 1, reach);
-    }
-    while front.first < front.end {
-        let (first, end) = (front.first, front.end);
-        (front.first, front.end) = (usize::MAX, 0);
-        // Downwards first; a row that gains lanes takes the next one along in the same pass.
-        let mut x = first;
-        while x < end.max(front.end) {
-            step(above, filled, frame, front, x, reach);
+    let eight = connectivity == Connectivity::Eight;
+    let (x, y) = (dominant / planes.n_y, dominant % planes.n_y);
+    let n_x = planes.n_x;
+    filled[planes.word(x, y / 64, lane)] = 1 << (y % 64);
+    run(planes, above, filled, lane, x);
+    // The rows that hold anything, and the one that the next pass starts from.
+    let (mut low, mut high, mut from) = (x, x, x);
+    loop {
+        let mut gained = false;
+        let mut x = from + 1;
+        while x < n_x {
+            if take(planes, above, filled, lane, x - 1, x, eight) {
+                run(planes, above, filled, lane, x);
+                gained = true;
+            } else if x > high {
+                break;
+            }
             x += 1;
         }
-        let (low, mut x) = (front.first, front.end);
-        (front.first, front.end) = (usize::MAX, 0);
-        while x > low.min(front.first) {
+        high = high.max(x - 1);
+        let mut x = high;
+        while x > 0 {
             x -= 1;
-            step(above, filled, frame, front, x, reach);
+            if take(planes, above, filled, lane, x + 1, x, eight) {
+                run(planes, above, filled, lane, x);
+                low = low.min(x);
+                gained = true;
+            } else if x < low {
+                break;
+            }
+        }
+        if !gained {
+            return true;
         }
         if stop.requested() {
             return false;
         }
-    }
-    true
-}
-
-/// Lets the rows beside `x` know that its cells `from..to` have gained lanes.
-#[inline(always)]
-fn notify(front: &mut Front, frame: Frame, x: usize, from: usize, to: usize, reach: usize) {
-    let (from, to) = (from.saturating_sub(reach), (to + reach).min(frame.n_y));
-    if x > 0 {
-        front.add(x - 1, from, to);
-    }
-    if x + 1 < frame.n_x {
-        front.add(x + 1, from, to);
+        from = low;
     }
 }
 
-/// Takes up what is pending in row `x`: lanes come in from the rows beside, then run along the row both ways.
+/// Lets row `x` take the cells that touch row `beside`; whether there were any.
 #[inline(always)]
-fn step<W: Word>(
-    above: &[W],
-    filled: &mut [W],
-    frame: Frame,
-    front: &mut Front,
+fn take(
+    planes: Planes,
+    above: &[u64],
+    filled: &mut [u64],
+    lane: usize,
+    beside: usize,
     x: usize,
-    reach: usize,
-) {
-    let Some((from, to)) = front.take(x) else {
-        return;
-    };
-    let (stride, start) = (frame.stride(), frame.row(x).start);
-    let (mut gained_from, mut gained_to) = (usize::MAX, 0);
-    // Left to right; past the interval only as long as something is carried.
-    let mut carry = filled[start + from - 1];
-    let mut y = from;
-    while y < frame.n_y {
-        let w = start + y;
-        let mut near = carry;
-        if y < to {
-            near |= filled[w - stride] | filled[w + stride];
-            if reach == 1 {
-                near |= filled[w - stride - 1]
-                    | filled[w - stride + 1]
-                    | filled[w + stride - 1]
-                    | filled[w + stride + 1];
-            }
-        }
-        let old = filled[w];
-        let new = near & above[w] & !old;
-        if !new.is_empty() {
-            filled[w] = old | new;
-            gained_from = gained_from.min(y);
-            gained_to = y + 1;
-        } else if y >= to {
-            break;
-        }
-        carry = filled[w];
-        y += 1;
+    eight: bool,
+) -> bool {
+    let mut taken = false;
+    for w in 0..planes.words {
+        let near = filled[planes.word(beside, w, lane)];
+        let near = if eight {
+            let before = if w == 0 {
+                0
+            } else {
+                filled[planes.word(beside, w - 1, lane)] >> 63
+            };
+            let after = if w + 1 == planes.words {
+                0
+            } else {
+                filled[planes.word(beside, w + 1, lane)] << 63
+            };
+            near | near << 1 | near >> 1 | before | after
+        } else {
+            near
+        };
+        let at = planes.word(x, w, lane);
+        let new = near & above[at] & !filled[at];
+        filled[at] |= new;
+        taken |= new != 0;
     }
-    // Right to left.
-    let mut y = y.min(frame.n_y);
-    let mut carry = filled[start + y];
-    while y > 0 {
-        y -= 1;
-        let w = start + y;
-        let old = filled[w];
-        let new = carry & above[w] & !old;
-        if !new.is_empty() {
-            filled[w] = old | new;
-            gained_from = gained_from.min(y);
-            gained_to = gained_to.max(y + 1);
-        } else if y < from {
-            break;
-        }
-        carry = filled[w];
+    taken
+}
+
+/// Fills the runs of open cells of row `x` that hold a filled cell: by a carry upwards, then by steps downwards.
+#[inline(always)]
+fn run(planes: Planes, above: &[u64], filled: &mut [u64], lane: usize, x: usize) {
+    let mut carry = 0;
+    for w in 0..planes.words {
+        let at = planes.word(x, w, lane);
+        let open = above[at];
+        let seeds = (filled[at] | carry) & open;
+        // Adding a seed to the run above it clears the run, and sets the cell after it.
+        let up = (open.wrapping_add(seeds) ^ open) & open | seeds;
+        carry = up >> 63;
+        filled[at] |= up;
     }
-    if gained_from < gained_to {
-        notify(front, frame, x, gained_from, gained_to, reach);
+    let mut carry = 0;
+    for w in (0..planes.words).rev() {
+        let at = planes.word(x, w, lane);
+        let mut open = above[at];
+        let mut down = (filled[at] | carry) & open;
+        for step in [1, 2, 4, 8, 16, 32] {
+            down |= open & down >> step;
+            open &= open >> step;
+        }
+        carry = down << 63;
+        filled[at] |= down;
     }
 }

@@ -1,88 +1,8 @@
 //! Lanes: one time bin each, side by side, so that one instruction serves many bins.
 
-use std::ops::{BitAnd, BitOr, BitOrAssign, Not};
-
-use crate::Element;
-
-/// Values that are compared at a time, whatever the number of lanes: a cell of 64 lanes, two of 32, and so on.
-///
-/// Over so many values the compiler keeps the loop and vectorises it; over fewer it unrolls the loop first, and then
-/// vectorises across cells, with gathers.
-pub(super) const WIDTH: usize = 64;
-
-/// One bit for each lane of a tile.
-pub(crate) trait Word:
-    Copy
-    + Eq
-    + Default
-    + BitAnd<Output = Self>
-    + BitOr<Output = Self>
-    + BitOrAssign
-    + Not<Output = Self>
-    + Send
-{
-    /// The word of the low bits.
-    fn from_bits(bits: u64) -> Self;
-
-    /// The word in which lane `lane` alone is set, if `set`.
-    fn bit(set: bool, lane: usize) -> Self;
-
-    /// The lanes that are set, as the low bits of a 64-bit word.
-    fn bits(self) -> u64;
-
-    /// Writes the word into a row of bits, from bit `first` on, which is a multiple of the number of lanes in use.
-    fn write(self, row: &mut [u8], first: usize);
-
-    /// Whether no lane is set.
-    #[inline(always)]
-    fn is_empty(self) -> bool {
-        self == Self::default()
-    }
-
-    /// Whether `lane` is set.
-    #[inline(always)]
-    fn has(self, lane: usize) -> bool {
-        self.bits() >> lane & 1 != 0
-    }
-}
-
-macro_rules! words {
-    ($($word:ty),*) => {$(
-        impl Word for $word {
-            #[inline(always)]
-            fn from_bits(bits: u64) -> Self {
-                bits as Self
-            }
-
-            #[inline(always)]
-            fn bit(set: bool, lane: usize) -> Self {
-                Self::from(set) << lane
-            }
-
-            #[inline(always)]
-            fn bits(self) -> u64 {
-                u64::from(self)
-            }
-
-            #[inline(always)]
-            fn write(self, row: &mut [u8], first: usize) {
-                let bytes = &mut row[first / 8..first / 8 + size_of::<Self>()];
-                if first % 8 == 0 {
-                    bytes.copy_from_slice(&self.to_le_bytes());
-                } else {
-                    // Fewer than eight lanes: the word is a byte, shared with the tiles before.
-                    bytes[0] |= (self.bits() << (first % 8)) as u8;
-                }
-            }
-        }
-    )*};
-}
-words!(u8, u32, u64);
-
 /// The lanes that are set, lowest first.
 #[inline(always)]
-pub(crate) fn set_lanes(word: impl Word) -> impl Iterator<Item = usize> {
-    let mut bits = word.bits();
+pub(super) fn set_lanes(mut bits: u64) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let lane = bits.trailing_zeros() as usize;
         let found = bits != 0;
@@ -91,41 +11,51 @@ pub(crate) fn set_lanes(word: impl Word) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The lower of two values; the first, if they do not compare.
+/// Eight bytes as the rows of an 8 x 8 matrix of bits: bit j of byte i becomes bit i of byte j.
 #[inline(always)]
-pub(super) fn lower<T: Element>(a: T, b: T) -> T {
-    if b < a { b } else { a }
+pub(super) fn transpose_8(mut bits: u64) -> u64 {
+    let mut swap = |shift: u32, mask: u64| {
+        let moved = (bits >> shift ^ bits) & mask;
+        bits ^= moved ^ moved << shift;
+    };
+    swap(7, 0x00aa_00aa_00aa_00aa);
+    swap(14, 0x0000_cccc_0000_cccc);
+    swap(28, 0x0000_0000_f0f0_f0f0);
+    bits
 }
 
-/// The higher of two values; the first, if they do not compare.
+/// A 64 x 64 matrix of bits turned: bit j of word i becomes bit i of the word at `[j % 8][j / 8]`, where what was one row
+/// of eight words has become a column, so that every step works on eight words side by side.
 #[inline(always)]
-pub(super) fn higher<T: Element>(a: T, b: T) -> T {
-    if b > a { b } else { a }
-}
-
-/// [`WIDTH`] values, in place if there are as many; at the end of a row `room` takes them, and the rest is never read.
-#[inline(always)]
-pub(super) fn full<'a, T: Element>(values: &'a [T], room: &'a mut [T; WIDTH]) -> &'a [T; WIDTH] {
-    match <&[T; WIDTH]>::try_from(values) {
-        Ok(values) => values,
-        Err(_) => {
-            room[..values.len()].copy_from_slice(values);
-            room
+pub(super) fn transpose_64(words: &[u64; 64]) -> [[u64; 8]; 8] {
+    let mut rows: [[u64; 8]; 8] = bytemuck::must_cast(*words);
+    swap::<4>(&mut rows, 32, 0x0000_0000_ffff_ffff);
+    swap::<2>(&mut rows, 16, 0x0000_ffff_0000_ffff);
+    swap::<1>(&mut rows, 8, 0x00ff_00ff_00ff_00ff);
+    let mut columns = [[0; 8]; 8];
+    for i in 0..8 {
+        for j in 0..8 {
+            columns[j][i] = rows[i][j];
         }
     }
+    swap::<4>(&mut columns, 4, 0x0f0f_0f0f_0f0f_0f0f);
+    swap::<2>(&mut columns, 2, 0x3333_3333_3333_3333);
+    swap::<1>(&mut columns, 1, 0x5555_5555_5555_5555);
+    columns
 }
 
-/// The values of `L` lanes, repeated for as many cells as are compared at a time.
+/// Swaps the high parts of rows with the low parts of the rows `DISTANCE` after them.
 #[inline(always)]
-pub(super) fn repeated<T: Element, const L: usize>(lanes: &[T; L]) -> [T; WIDTH] {
-    std::array::from_fn(|i| lanes[i % L])
-}
-
-/// Deals the bits of consecutive cells out to their words.
-#[inline(always)]
-pub(super) fn deal<W: Word, const L: usize>(bits: u64, words: &mut [W]) {
-    for (k, word) in words.iter_mut().enumerate() {
-        *word = W::from_bits(bits >> (k * L) & (u64::MAX >> (WIDTH - L)));
+fn swap<const DISTANCE: usize>(rows: &mut [[u64; 8]; 8], shift: u32, mask: u64) {
+    for block in rows.chunks_exact_mut(2 * DISTANCE) {
+        let (low, high) = block.split_at_mut(DISTANCE);
+        for (low, high) in low.iter_mut().zip(high) {
+            for i in 0..8 {
+                let moved = (low[i] >> shift ^ high[i]) & mask;
+                low[i] ^= moved << shift;
+                high[i] ^= moved;
+            }
+        }
     }
 }
 
@@ -145,3 +75,24 @@ pub(super) fn prefetch<T>(start: *const T, values: usize) {
 #[inline(always)]
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) fn prefetch<T>(_start: *const T, _values: usize) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_change_places() {
+        let mut rng = fastrand::Rng::with_seed(5);
+        let words: [u64; 64] = std::array::from_fn(|_| rng.u64(..));
+        let turned = transpose_64(&words);
+        let small = transpose_8(words[0]);
+        for i in 0..64 {
+            for j in 0..64 {
+                assert_eq!(turned[j % 8][j / 8] >> i & 1, words[i] >> j & 1);
+            }
+        }
+        for (i, j) in (0..64).map(|k| (k / 8, k % 8)) {
+            assert_eq!(small >> (8 * j + i) & 1, words[0] >> (8 * i + j) & 1);
+        }
+    }
+}

@@ -1,161 +1,132 @@
 //! Load: time bins from the caller's array, in whatever memory order, into tiles.
 //!
 //! Reads: the caller's array. Writes: Values.
-//! Values: `[cell][lane]`; lanes beyond the last bin hold zeros, and so are not live.
+//! Values: of a map row and a group, a line a cell, a value a lane; lanes beyond the last bin hold zeros, and so are not
+//! live.
 
 use std::ops::Range;
 
-use ndarray::{ArrayView2, ArrayView3, Axis};
+use bytemuck::Zeroable;
 
-use super::lanes::{Word, prefetch};
-use super::survey::{BLOCK, Survey};
+use super::lanes::prefetch;
+use super::tile::Shape;
+use super::vector::{Line, width};
 use crate::Element;
-use crate::engine::Stop;
 use crate::posterior::{Fastest, Posterior};
 
 /// Cells between the one that is copied and the one that is asked for.
-const AHEAD: isize = 8;
+const AHEAD: isize = 16;
 
-/// Copies the bins `bins` into as many of `tiles` as they fill, and surveys each block of cells as soon as it is
-/// complete, if it can while the block is still in the first-level cache. False when it was stopped before the end: an
-/// input may be a file that has yet to come from a slow disk.
+/// Bins that are turned at a time, and map rows where these lie side by side in memory.
+const SQUARE: usize = 8;
+
+/// Copies map row `x` of the bins `bins` into the tile, and where map rows lie side by side in memory some more of them:
+/// the first row that is not there yet.
 #[inline(always)]
-pub(super) fn load<T: Element, W: Word, const L: usize>(
+pub(super) fn load<T: Element>(
     p: &Posterior<'_, T>,
     bins: Range<usize>,
-    tiles: &mut [Vec<[T; L]>],
-    surveys: &mut [Survey<T, W, L>],
-    stop: &Stop,
-) -> bool {
-    let view = p.bins(bins);
-    let tiles = &mut tiles[..view.dim().2.div_ceil(L)];
+    shape: Shape,
+    tile: &mut [Line],
+    x: usize,
+) -> usize {
+    let end = match p.fastest() {
+        Fastest::X => (x + SQUARE).min(shape.n_x),
+        _ => x + 1,
+    };
+    if !bins.len().is_multiple_of(width::<T>()) {
+        for x in x..end {
+            tile[shape.start(x, shape.groups - 1)..][..shape.n_y].fill(Line::zeroed());
+        }
+    }
+    let eights = bins.clone().step_by(SQUARE);
+    let eights = eights.map(|t| (t - bins.start, t..bins.end.min(t + SQUARE)));
     match p.fastest() {
-        Fastest::T => by_cell(view, tiles, surveys, stop),
-        Fastest::Y => by_bin(view, tiles, Axis(0), stop) && survey_all(tiles, surveys),
-        Fastest::X => by_bin(view, tiles, Axis(1), stop) && survey_all(tiles, surveys),
-    }
-}
-
-/// Cell after cell, all bins of a cell at once: a row of the array is a row of the tiles.
-#[inline(always)]
-fn by_cell<T: Element, W: Word, const L: usize>(
-    view: ArrayView3<'_, T>,
-    tiles: &mut [Vec<[T; L]>],
-    surveys: &mut [Survey<T, W, L>],
-    stop: &Stop,
-) -> bool {
-    let cells = view.dim().0 * view.dim().1;
-    let ahead = view.strides()[1].wrapping_mul(AHEAD);
-    let mut rows = view.lanes(Axis(2)).into_iter();
-    for (block, start) in (0..cells).step_by(BLOCK).enumerate() {
-        if stop.requested() {
-            return false;
+        Fastest::T => by_cell(p, bins, shape, tile, x),
+        Fastest::Y => {
+            for (lane, bins) in eights {
+                let first = shape.start(x, lane / width::<T>());
+                turn(p, [x, 0], 1, bins, shape.n_y, (&mut tile[first..], lane, 1));
+            }
         }
-        let end = (start + BLOCK).min(cells);
-        for (cell, row) in (start..end).zip(rows.by_ref()) {
-            if let Some(row) = row.to_slice() {
-                prefetch(row.as_ptr().wrapping_offset(ahead), row.len());
-                for (tile, values) in tiles.iter_mut().zip(row.chunks(L)) {
-                    if let Ok(values) = <&[T; L]>::try_from(values) {
-                        tile[cell] = *values;
-                    } else {
-                        tile[cell][..values.len()].copy_from_slice(values);
-                        tile[cell][values.len()..].fill(T::default());
-                    }
-                }
-            } else {
-                let mut values = row.iter().copied().chain(std::iter::repeat(T::default()));
-                for tile in tiles.iter_mut() {
-                    for (to, value) in tile[cell].iter_mut().zip(&mut values) {
-                        *to = value;
-                    }
+        Fastest::X => {
+            let step = shape.groups * shape.stride();
+            for (lane, bins) in eights {
+                for y in 0..shape.n_y {
+                    let first = shape.start(x, lane / width::<T>()) + y;
+                    let to = (&mut tile[first..], lane, step);
+                    turn(p, [x, y], 0, bins.clone(), end - x, to);
                 }
             }
         }
-        for (k, tile) in tiles.iter().enumerate() {
-            surveys[k].add(block as u32, &tile[start..end]);
-        }
     }
-    true
+    end
 }
 
-/// Bin after bin within each slice along `outer`: the other map axis lies in order in memory, and the part of the tile
-/// that a slice fills stays in the first-level cache while the lanes are filled one by one.
+/// Cell after cell, all bins of a cell at once.
 #[inline(always)]
-fn by_bin<T: Element, const L: usize>(
-    view: ArrayView3<'_, T>,
-    tiles: &mut [Vec<[T; L]>],
-    outer: Axis,
-    stop: &Stop,
-) -> bool {
-    let (_, n_y, n_t) = view.dim();
-    let (outer_step, inner_step) = if outer == Axis(0) { (n_y, 1) } else { (1, n_y) };
-    for (k, tile) in tiles.iter_mut().enumerate() {
-        for (o, slice) in view.axis_iter(outer).enumerate() {
-            if stop.requested() {
-                return false;
-            }
-            transpose(
-                slice,
-                k * L..((k + 1) * L).min(n_t),
-                &mut tile[o * outer_step..],
-                inner_step,
-            );
-        }
-    }
-    true
-}
-
-/// Bins whose values are put side by side at a time: a cache line of `f64` is then written in one piece.
-const GROUP: usize = 8;
-
-/// Fills every `step`-th cell of `tile` from a row of `slice`, of which the bins `bins` are the columns; lanes beyond
-/// them with zeros.
-#[inline(always)]
-fn transpose<T: Element, const L: usize>(
-    slice: ArrayView2<'_, T>,
+fn by_cell<T: Element>(
+    p: &Posterior<'_, T>,
     bins: Range<usize>,
-    tile: &mut [[T; L]],
-    step: usize,
+    shape: Shape,
+    tile: &mut [Line],
+    x: usize,
 ) {
-    let n = slice.dim().0;
-    let mut lane = 0;
-    while lane < L {
-        let t = bins.start + lane;
-        if lane + GROUP <= L && t + GROUP <= bins.end {
-            let columns: [_; GROUP] = std::array::from_fn(|j| slice.index_axis(Axis(1), t + j));
-            let columns: [&[T]; GROUP] =
-                std::array::from_fn(|j| columns[j].to_slice().unwrap_or_default());
-            if columns.iter().all(|column| column.len() == n) {
-                let columns = columns.map(|column| &column[..n]);
-                for i in 0..n {
-                    let values: [T; GROUP] = std::array::from_fn(|j| columns[j][i]);
-                    tile[i * step][lane..lane + GROUP].copy_from_slice(&values);
-                }
-                lane += GROUP;
-                continue;
+    let ahead = p.stride(1).wrapping_mul(AHEAD);
+    let tile = &mut tile[shape.start(x, 0)..][..shape.groups * shape.stride()];
+    for y in 0..shape.n_y {
+        if let Some(values) = p.line([x, y, bins.start], 2, bins.len()) {
+            prefetch(values.as_ptr().wrapping_offset(ahead), values.len());
+            let full = values.len() / width::<T>();
+            for g in 0..full {
+                tile[g * shape.stride() + y]
+                    .values_mut()
+                    .copy_from_slice(&values[g * width::<T>()..][..width::<T>()]);
+            }
+            // Not a copy of some bytes: that is a call for each cell.
+            for (lane, &value) in values.iter().enumerate().skip(full * width::<T>()) {
+                tile[full * shape.stride() + y].values_mut()[lane % width::<T>()] = value;
+            }
+        } else {
+            for (lane, t) in bins.clone().enumerate() {
+                let line = &mut tile[lane / width::<T>() * shape.stride() + y];
+                line.values_mut()[lane % width::<T>()] = p.at([x, y, t]);
             }
         }
-        for i in 0..n {
-            tile[i * step][lane] = if t < bins.end {
-                slice[[i, t]]
-            } else {
-                T::default()
-            };
-        }
-        lane += 1;
     }
 }
 
+/// Bin after bin: `n` values of each of up to eight bins, from a cell on along a map axis, side by side into every
+/// `step`-th line, from lane `lane` on.
 #[inline(always)]
-fn survey_all<T: Element, W: Word, const L: usize>(
-    tiles: &[Vec<[T; L]>],
-    surveys: &mut [Survey<T, W, L>],
-) -> bool {
-    for (k, tile) in tiles.iter().enumerate() {
-        for (block, cells) in tile.chunks(BLOCK).enumerate() {
-            surveys[k].add(block as u32, cells);
+fn turn<T: Element>(
+    p: &Posterior<'_, T>,
+    [x, y]: [usize; 2],
+    axis: usize,
+    bins: Range<usize>,
+    n: usize,
+    (lines, lane, step): (&mut [Line], usize, usize),
+) {
+    let within = lane % width::<T>();
+    if bins.len() == SQUARE {
+        let columns: [&[T]; SQUARE] =
+            std::array::from_fn(|j| p.line([x, y, bins.start + j], axis, n).unwrap_or_default());
+        if columns.iter().all(|column| column.len() == n) {
+            for i in 0..n {
+                let values: [T; SQUARE] = std::array::from_fn(|j| columns[j][i]);
+                lines[i * step].values_mut()[within..within + SQUARE].copy_from_slice(&values);
+            }
+            return;
         }
     }
-    true
+    for (j, t) in bins.enumerate() {
+        for i in 0..n {
+            let at = if axis == 1 {
+                [x, y + i, t]
+            } else {
+                [x + i, y, t]
+            };
+            lines[i * step].values_mut()[within + j] = p.at(at);
+        }
+    }
 }

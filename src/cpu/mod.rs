@@ -1,31 +1,46 @@
-//! The CPU engine: a batch of time bins in, its findings out, by plain loops over tiles in which every cell holds one value,
-//! or one bit, for each lane.
+//! The CPU engine: a batch of time bins in, its findings out.
+//!
+//! One pass over the caller's array, a few map rows at a time, finds extremes and local maxima while the rows are in the
+//! first-level cache. Lanes follow the call: as many groups of them as there are bins for, up to the plan's, and a bin
+//! alone is analysed along its map.
 
 mod bases;
 mod flood;
 mod instruction_set;
 mod lanes;
 mod load;
+mod map;
 mod peaks;
 mod planes;
 mod survey;
 mod threshold;
+mod tile;
+pub mod vector;
 
 pub use instruction_set::InstructionSet;
 
+use std::ops::Range;
 use std::time::Instant;
 
-use crate::engine::{Call, Engine, Halt, Stop, Task};
+use bytemuck::Zeroable;
+
+use crate::engine::{Call, Engine, Halt, Task};
 use crate::findings::Findings;
 use crate::plan::{CpuPlan, LISTED_BYTES};
-use crate::{Connectivity, Element, Seconds};
-use lanes::{WIDTH, Word};
-use planes::Frame;
+use crate::{Element, Seconds};
+use bases::Lists;
+use map::Map;
+use planes::Planes;
 use survey::Survey;
+use tile::Shape;
+use vector::{Line, Set, width};
+
+/// Map rows whose peaks are found in a go, group by group: three rows of a group stay in the first-level cache meanwhile.
+const BAND: usize = 4;
 
 /// The CPU engine of one worker thread, with its scratch.
 pub(crate) struct Cpu<T> {
-    scratch: Box<dyn Run<T>>,
+    scratch: Scratch<T>,
     instruction_set: InstructionSet,
     alphas: usize,
     listed: usize,
@@ -33,6 +48,8 @@ pub(crate) struct Cpu<T> {
 
 impl<T: Element> Cpu<T> {
     /// An engine for maps of this shape. The processor must offer `instruction_set`.
+    ///
+    /// It may be called with any number of bins; scratch is taken when a width is first used, and then kept.
     pub(crate) fn new(
         plan: &CpuPlan,
         n_x: usize,
@@ -43,15 +60,8 @@ impl<T: Element> Cpu<T> {
             instruction_set <= InstructionSet::detect(),
             "the processor offers no {instruction_set}"
         );
-        let frame = Frame { n_x, n_y };
-        let scratch: Box<dyn Run<T>> = match plan.lanes {
-            64 => Box::new(Scratch::<T, u64, 64>::new(frame, plan.tiles)),
-            32 => Box::new(Scratch::<T, u32, 32>::new(frame, plan.tiles)),
-            8 => Box::new(Scratch::<T, u8, 8>::new(frame, plan.tiles)),
-            _ => Box::new(Scratch::<T, u8, 1>::new(frame, plan.tiles)),
-        };
         Self {
-            scratch,
+            scratch: Scratch::new(n_x, n_y, plan.lanes),
             instruction_set,
             alphas: plan.alphas,
             listed: plan.listed,
@@ -60,15 +70,30 @@ impl<T: Element> Cpu<T> {
 }
 
 impl<T: Element> Engine<T> for Cpu<T> {
+    #[cfg_attr(
+        target_arch = "x86_64",
+        expect(
+            unsafe_code,
+            reason = "calls of functions compiled for instruction sets beyond the baseline"
+        )
+    )]
     fn run(
         &mut self,
         call: &Call<'_, '_, T>,
         findings: &mut Findings<T>,
         seconds: &mut Seconds,
     ) -> Result<usize, Halt> {
-        self.scratch
-            .run(self.instruction_set, call, findings, seconds)
-            .ok_or(Halt::Stopped)
+        let scratch = &mut self.scratch;
+        let done = match self.instruction_set {
+            // SAFETY: `Cpu::new` has checked that the processor offers this instruction set.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => unsafe { avx512(scratch, call, findings, seconds) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => unsafe { avx2(scratch, call, findings, seconds) },
+            _ => baseline(scratch, call, findings, seconds),
+        };
+        done.ok_or(Halt::Stopped)
     }
 
     fn alphas(&self) -> usize {
@@ -80,153 +105,400 @@ impl<T: Element> Engine<T> for Cpu<T> {
     }
 }
 
-/// The tiles and planes of one worker thread.
-struct Scratch<T, W, const L: usize> {
-    frame: Frame,
-    tiles: Vec<Vec<[T; L]>>,
-    surveys: Vec<Survey<T, W, L>>,
-    /// Levels of each alpha.
-    levels: Vec<[T; WIDTH]>,
-    /// A framed plane for each alpha.
-    above: Vec<W>,
-    filled: Vec<W>,
-    front: flood::Front,
-    row: peaks::Row<T, W, L>,
-    listing: bases::Listing<T, W>,
+macro_rules! instruction_sets {
+    ($($(#[$feature:meta])? $name:ident: $set:ty),*) => {$(
+        $(#[$feature])?
+        fn $name<T: Element>(
+            scratch: &mut Scratch<T>,
+            call: &Call<'_, '_, T>,
+            findings: &mut Findings<T>,
+            seconds: &mut Seconds,
+        ) -> Option<usize> {
+            scratch.batch::<$set>(call, findings, seconds)
+        }
+    )*};
+}
+instruction_sets!(baseline: T::Plain);
+#[cfg(target_arch = "x86_64")]
+instruction_sets!(
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    avx2: T::Avx2,
+    #[target_feature(
+        enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt"
+    )]
+    avx512: T::Avx512
+);
+
+/// What one worker thread keeps from tile to tile.
+struct Scratch<T> {
+    n_x: usize,
+    n_y: usize,
+    /// The most lanes of a tile; one, if bins are always analysed alone.
+    lanes: usize,
+    tile: Vec<Line>,
+    survey: Survey,
+    /// By group of lanes: the floors that peaks were found with, the lanes with flat cells on them, and those of these
+    /// whose floor has sunk since.
+    floors: Vec<Line>,
+    flat: Vec<u64>,
+    sunk: Vec<u64>,
+    /// A plane for each alpha.
+    above: Vec<u64>,
+    filled: Vec<u64>,
+    row: peaks::Row,
+    lists: Lists<T>,
+    map: Option<Map>,
 }
 
-impl<T: Element, W: Word, const L: usize> Scratch<T, W, L> {
-    fn new(frame: Frame, tiles: usize) -> Self {
+impl<T: Element> Scratch<T> {
+    fn new(n_x: usize, n_y: usize, lanes: usize) -> Self {
         Self {
-            frame,
-            tiles: vec![vec![[T::default(); L]; frame.n_x * frame.n_y]; tiles],
-            surveys: (0..tiles).map(|_| Survey::new()).collect(),
-            levels: Vec::new(),
+            n_x,
+            n_y,
+            lanes,
+            tile: Vec::new(),
+            survey: Survey::new(),
+            floors: Vec::new(),
+            flat: Vec::new(),
+            sunk: Vec::new(),
             above: Vec::new(),
-            filled: vec![W::default(); frame.len()],
-            front: flood::Front::new(frame.n_x),
-            row: peaks::Row::new(frame.n_y),
-            listing: bases::Listing::new(frame, L),
+            filled: Vec::new(),
+            row: peaks::Row::new::<T>(n_y),
+            lists: Lists::new(),
+            map: None,
         }
     }
 
     /// The body of every instruction set's version.
     #[inline(always)]
-    fn batch(
+    fn batch<S: Set<T>>(
         &mut self,
         call: &Call<'_, '_, T>,
         findings: &mut Findings<T>,
         seconds: &mut Seconds,
     ) -> Option<usize> {
-        let Call {
-            p,
-            ref bins,
-            task,
-            stop,
-        } = *call;
-        let strip = self.tiles.len() * L;
-        findings.start(
-            bins.len().div_ceil(L) * L,
-            task.alphas.len() * self.frame.cells(),
-        );
+        let Call { ref bins, task, .. } = *call;
+        let cells = self.n_x * self.n_y;
+        findings.start(bins.len().next_multiple_of(8), task.alphas.len() * cells);
+        let mut first = bins.start;
+        while first < bins.end {
+            let tile = first..bins.end.min(first + self.lanes);
+            first = tile.end;
+            let at = tile.start - bins.start;
+            if tile.len() == 1 {
+                self.alone::<S>(call, tile.start, at, findings, seconds)?;
+            } else {
+                self.side_by_side::<S>(call, tile, at, findings, seconds)?;
+            }
+            if findings.peaks.bytes() > LISTED_BYTES {
+                break;
+            }
+        }
+        Some(first - bins.start)
+    }
+
+    /// Analyses a tile of bins, the first of them number `at` of the batch.
+    #[inline(always)]
+    fn side_by_side<S: Set<T>>(
+        &mut self,
+        call: &Call<'_, '_, T>,
+        bins: Range<usize>,
+        at: usize,
+        findings: &mut Findings<T>,
+        seconds: &mut Seconds,
+    ) -> Option<()> {
+        let Call { task, stop, .. } = *call;
+        let shape = Shape {
+            n_x: self.n_x,
+            n_y: self.n_y,
+            groups: bins.len().div_ceil(width::<T>()),
+        };
+        let lanes = shape.groups * width::<T>();
+        let planes = Planes::new(self.n_x, self.n_y, lanes);
+        let n = bins.len();
         let mut clock = Clock(Instant::now());
-        for start in bins.clone().step_by(strip) {
-            let end = (start + strip).min(bins.end);
-            for survey in &mut self.surveys {
-                *survey = Survey::new();
-            }
-            if !load::load(p, start..end, &mut self.tiles, &mut self.surveys, stop) {
-                return None;
-            }
-            for (survey, tile) in self.surveys.iter_mut().zip(&self.tiles) {
-                survey.finish(tile);
-            }
-            clock.lap(&mut seconds.survey);
-            for (k, first) in (start..end).step_by(L).enumerate() {
-                self.compare(k, task);
-                clock.lap(&mut seconds.compare);
-                for a in 0..task.alphas.len() {
-                    if !self.flood(k, a, task.connectivity, stop) {
-                        return None;
-                    }
-                    let rows = findings.rows_mut(a, self.frame.cells());
-                    let cells = (0..self.frame.n_x).flat_map(|x| &self.filled[self.frame.row(x)]);
-                    for (row, &word) in rows.zip(cells) {
-                        word.write(row, first - bins.start);
-                    }
+        self.stream::<S>(call, bins, shape)?;
+        self.survey.finish::<T, S>(shape, &self.tile, n);
+        if task.peaks {
+            self.once_more::<S>(shape);
+        }
+        clock.lap(&mut seconds.survey);
+        self.thresholds::<S>(task, shape, planes);
+        clock.lap(&mut seconds.compare);
+        for (a, above) in self.above.chunks_exact(planes.len()).enumerate() {
+            self.filled.clear();
+            self.filled.resize(planes.len(), 0);
+            for lane in lanes::set_lanes(self.survey.live) {
+                let dominant = self.survey.dominant[lane] as usize;
+                if !flood::flood(
+                    planes,
+                    above,
+                    &mut self.filled,
+                    lane,
+                    dominant,
+                    task.connectivity,
+                    stop,
+                ) {
+                    return None;
                 }
-                clock.lap(&mut seconds.flood);
-                let lanes = L.min(end - first);
-                if task.peaks {
-                    self.listing
-                        .close(&self.tiles[k], self.frame, lanes, &mut findings.peaks);
-                } else {
-                    findings.peaks.counts.extend(std::iter::repeat_n(0, lanes));
+            }
+            hand_over(planes, &self.filled, n, a, at, findings);
+        }
+        clock.lap(&mut seconds.flood);
+        if task.peaks {
+            let tile = &self.tile;
+            self.lists.close(
+                self.n_y,
+                self.survey.live,
+                n,
+                |lane| shape.lane(tile, lane),
+                &mut findings.peaks,
+            );
+        } else {
+            findings.peaks.counts.extend(std::iter::repeat_n(0, n));
+        }
+        clock.lap(&mut seconds.bases);
+        Some(())
+    }
+
+    /// Loads the tile, surveys it, and lists its peaks, map row by map row. Peaks are told from cells on the floor by the
+    /// lowest value so far.
+    #[inline(always)]
+    fn stream<S: Set<T>>(
+        &mut self,
+        call: &Call<'_, '_, T>,
+        bins: Range<usize>,
+        shape: Shape,
+    ) -> Option<()> {
+        if self.tile.len() < shape.len() {
+            self.tile.resize(shape.len(), Line::zeroed());
+        }
+        self.survey.start::<T>(shape);
+        self.floors.clear();
+        self.floors.resize(shape.groups, Line::of(T::HIGHEST));
+        self.flat.clear();
+        self.flat.resize(shape.groups, 0);
+        self.sunk.clear();
+        self.sunk.resize(shape.groups, 0);
+        if call.task.peaks {
+            self.lists
+                .start(self.n_x * self.n_y, shape.groups * width::<T>());
+        }
+        let (mut loaded, mut taken) = (0, 0);
+        for from in (0..self.n_x).step_by(BAND) {
+            let to = (from + BAND).min(self.n_x);
+            while taken < (to + 1).min(self.n_x) {
+                if call.stop.requested() {
+                    return None;
                 }
-                clock.lap(&mut seconds.bases);
-                let done = first + lanes - bins.start;
-                if findings.peaks.bytes() > LISTED_BYTES {
-                    return Some(done);
+                if loaded == taken {
+                    loaded = load::load(call.p, bins.clone(), shape, &mut self.tile, taken);
+                }
+                self.survey.add::<T, S>(shape, &self.tile, taken);
+                taken += 1;
+            }
+            if call.task.peaks {
+                for g in 0..shape.groups {
+                    // Cells on a floor that has sunk since are peaks after all, perhaps.
+                    let floor = S::load(&self.survey.floor[g]);
+                    let sunk = S::exceeds(S::load(&self.floors[g]), floor);
+                    self.sunk[g] |= self.flat[g] & sunk;
+                    S::store(floor, &mut self.floors[g]);
+                    for x in from..to {
+                        self.flat[g] |= self.find::<S>(shape, g, x);
+                    }
                 }
             }
         }
-        Some(bins.len())
+        Some(())
     }
 
-    /// Thresholds and local maxima of tile `k`, map row by map row, so that its values are read once.
+    /// Lists the peaks of a map row in one group of lanes, above the floor of the group; the lanes that have cells on it
+    /// which are as high as all around.
     #[inline(always)]
-    fn compare(&mut self, k: usize, task: Task<'_>) {
-        let (survey, frame) = (&self.surveys[k], self.frame);
-        let (tile, row) = (self.tiles[k].as_flattened(), frame.n_y * L);
-        let floor = lanes::repeated(&survey.floor);
-        self.levels.clear();
-        let levels = task
+    fn find<S: Set<T>>(&mut self, shape: Shape, g: usize, x: usize) -> u64 {
+        let width = width::<T>();
+        let row = |x: usize| &self.tile[shape.start(x, g)..][..shape.n_y];
+        let up = x.checked_sub(1).map(row);
+        let down = (x + 1 < shape.n_x).then(|| row(x + 1));
+        let here = row(x);
+        self.row.find::<T, S>(up, here, down, &self.floors[g]);
+        let values: &[T] = bytemuck::must_cast_slice(here);
+        let around: &[T] = bytemuck::must_cast_slice(&self.row.around);
+        for (w, &peaks) in self.row.peaks.iter().enumerate() {
+            let mut bits = peaks;
+            while bits != 0 {
+                let place = w * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let (y, lane) = (place / width, g * width + place % width);
+                self.lists
+                    .add(lane, x * shape.n_y + y, values[place], around[place]);
+            }
+        }
+        let mut flat = self.row.flat;
+        let mut step = 32;
+        while step >= width {
+            flat |= flat >> step;
+            step /= 2;
+        }
+        flat & (u64::MAX >> (64 - width))
+    }
+
+    /// Lists the peaks of the lanes anew in which a cell was taken to lie on the floor, and the floor was lower.
+    #[inline(always)]
+    fn once_more<S: Set<T>>(&mut self, shape: Shape) {
+        let width = width::<T>();
+        for g in 0..shape.groups {
+            let live = self.survey.live >> (g * width) & (u64::MAX >> (64 - width));
+            if self.sunk[g] & live == 0 {
+                continue;
+            }
+            self.lists.clear((u64::MAX >> (64 - width)) << (g * width));
+            self.floors[g] = self.survey.floor[g];
+            for x in 0..shape.n_x {
+                self.find::<S>(shape, g, x);
+            }
+        }
+    }
+
+    /// The cells that reach each alpha's level.
+    #[inline(always)]
+    fn thresholds<S: Set<T>>(&mut self, task: Task<'_>, shape: Shape, planes: Planes) {
+        self.above.resize(task.alphas.len() * planes.len(), 0);
+        for (&alpha, above) in task
             .alphas
             .iter()
-            .map(|&alpha| survey.top.map(|top| T::threshold(alpha, top)));
-        self.levels
-            .extend(levels.map(|level| lanes::repeated(&level)));
-        self.above
-            .resize(task.alphas.len() * frame.len(), W::default());
-        self.listing.clear();
-        for x in 0..frame.n_x {
-            for (level, above) in self
-                .levels
-                .iter()
-                .zip(self.above.chunks_exact_mut(frame.len()))
-            {
-                threshold::threshold::<T, W, L>(
-                    &tile[x * row..][..row],
-                    level,
-                    &mut above[frame.row(x)],
+            .zip(self.above.chunks_exact_mut(planes.len()))
+        {
+            for g in 0..shape.groups {
+                let mut level = Line::zeroed();
+                let tops = self.survey.top[g].values::<T>();
+                for (i, (level, &top)) in level.values_mut::<T>().iter_mut().zip(tops).enumerate() {
+                    let live = self.survey.live >> (g * width::<T>() + i) & 1 != 0;
+                    *level = if live {
+                        T::threshold(alpha, top)
+                    } else {
+                        T::NAN
+                    };
+                }
+                threshold::threshold::<T, S>(
+                    shape,
+                    planes,
+                    (&self.tile, self.survey.blocks(shape, g)),
+                    g,
+                    &level,
+                    above,
                 );
-            }
-            if task.peaks {
-                self.row.find(tile, x, survey.live, &floor);
-                self.listing.add(frame, x, &self.row);
             }
         }
     }
 
-    /// The mask of alpha number `a` in tile `k`, into `filled`; false when it was stopped before the end.
+    /// Analyses bin `bin` alone, number `at` of the batch.
     #[inline(always)]
-    fn flood(&mut self, k: usize, a: usize, connectivity: Connectivity, stop: &Stop) -> bool {
-        let (survey, frame) = (&self.surveys[k], self.frame);
-        let above = &self.above[a * frame.len()..(a + 1) * frame.len()];
-        self.filled.fill(W::default());
-        for lane in lanes::set_lanes(survey.live) {
-            self.filled[frame.word(survey.dominant[lane] as usize)] |= W::bit(true, lane);
+    fn alone<S: Set<T>>(
+        &mut self,
+        call: &Call<'_, '_, T>,
+        bin: usize,
+        at: usize,
+        findings: &mut Findings<T>,
+        seconds: &mut Seconds,
+    ) -> Option<()> {
+        let Call { task, stop, .. } = *call;
+        let planes = Planes::new(self.n_x, self.n_y, 1);
+        let mut clock = Clock(Instant::now());
+        let map = self
+            .map
+            .get_or_insert_with(|| Map::new::<T>(self.n_x, self.n_y));
+        for x in 0..self.n_x {
+            if stop.requested() {
+                return None;
+            }
+            map.load(call.p, bin, x);
         }
-        let seeds = lanes::set_lanes(survey.live).map(|lane| survey.dominant[lane]);
-        flood::flood(
-            above,
-            &mut self.filled,
-            seeds,
-            connectivity,
-            frame,
-            &mut self.front,
-            stop,
-        )
+        let live = map.survey::<T, S>();
+        clock.lap(&mut seconds.survey);
+        for (a, &alpha) in task.alphas.iter().enumerate() {
+            self.filled.clear();
+            self.filled.resize(planes.len(), 0);
+            if let Some((_, top, dominant)) = live {
+                self.above.resize(planes.len().max(self.above.len()), 0);
+                let above = &mut self.above[..planes.len()];
+                map.threshold::<T, S>(planes, T::threshold(alpha, top), above);
+                if !flood::flood(
+                    planes,
+                    above,
+                    &mut self.filled,
+                    0,
+                    dominant,
+                    task.connectivity,
+                    stop,
+                ) {
+                    return None;
+                }
+            }
+            hand_over(planes, &self.filled, 1, a, at, findings);
+        }
+        clock.lap(&mut seconds.flood);
+        let peaks = &mut findings.peaks;
+        match live {
+            Some((floor, ..)) if task.peaks => {
+                self.lists.start(self.n_x * self.n_y, 1);
+                for x in 0..self.n_x {
+                    map.find::<T, S>(x, floor, &mut self.lists);
+                }
+                self.lists.close(self.n_y, 1, 1, |_| map.values(), peaks);
+            }
+            _ => peaks.counts.push(0),
+        }
+        clock.lap(&mut seconds.bases);
+        Some(())
+    }
+}
+
+/// Turns the filled cells of `bins` lanes into rows of bits by bin, of alpha number `a`, from bin number `at` of the batch
+/// on.
+#[inline(always)]
+fn hand_over<T>(
+    planes: Planes,
+    filled: &[u64],
+    bins: usize,
+    a: usize,
+    at: usize,
+    findings: &mut Findings<T>,
+) {
+    let mut rows = findings.rows_mut(a, planes.n_x * planes.n_y);
+    let bytes = bins.div_ceil(8);
+    for words in filled.chunks_exact(planes.lanes.max(1) * planes.words) {
+        for (w, lanes) in words.chunks_exact(planes.lanes).enumerate() {
+            let cells = (planes.n_y - w * 64).min(64);
+            if planes.lanes == 1 {
+                for (y, row) in rows.by_ref().take(cells).enumerate() {
+                    let bit = (lanes[0] >> y & 1) as u8;
+                    if at.is_multiple_of(8) {
+                        row[at / 8] = bit;
+                    } else {
+                        row[at / 8] |= bit << (at % 8);
+                    }
+                }
+                continue;
+            }
+            let mut words = [0; 64];
+            words[..lanes.len()].copy_from_slice(lanes);
+            let turned = if words == [0; 64] {
+                [[0; 8]; 8]
+            } else {
+                lanes::transpose_64(&words)
+            };
+            for (y, row) in rows.by_ref().take(cells).enumerate() {
+                let (row, word) = (&mut row[at / 8..], turned[y % 8][y / 8]);
+                match bytes {
+                    8 => row[..8].copy_from_slice(&word.to_le_bytes()),
+                    // A copy of some bytes would be a call for each cell.
+                    1 => row[0] = word as u8,
+                    _ => row[..bytes].copy_from_slice(&word.to_le_bytes()[..bytes]),
+                }
+            }
+        }
     }
 }
 
@@ -238,67 +510,5 @@ impl Clock {
         let now = Instant::now();
         *phase += (now - self.0).as_secs_f64();
         self.0 = now;
-    }
-}
-
-/// A [`Scratch`] of some width, compiled for every instruction set.
-trait Run<T>: Send {
-    fn run(
-        &mut self,
-        instruction_set: InstructionSet,
-        call: &Call<'_, '_, T>,
-        findings: &mut Findings<T>,
-        seconds: &mut Seconds,
-    ) -> Option<usize>;
-}
-
-macro_rules! instruction_sets {
-    ($($(#[$feature:meta])? $name:ident),*) => {$(
-        $(#[$feature])?
-        fn $name<T: Element, W: Word, const L: usize>(
-            scratch: &mut Scratch<T, W, L>,
-            call: &Call<'_, '_, T>,
-            findings: &mut Findings<T>,
-            seconds: &mut Seconds,
-        ) -> Option<usize> {
-            scratch.batch(call, findings, seconds)
-        }
-    )*};
-}
-instruction_sets!(baseline);
-#[cfg(target_arch = "x86_64")]
-instruction_sets!(
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    avx2,
-    #[target_feature(
-        enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt"
-    )]
-    avx512
-);
-
-impl<T: Element, W: Word, const L: usize> Run<T> for Scratch<T, W, L> {
-    #[cfg_attr(
-        target_arch = "x86_64",
-        expect(
-            unsafe_code,
-            reason = "calls of functions compiled for instruction sets beyond the baseline"
-        )
-    )]
-    fn run(
-        &mut self,
-        instruction_set: InstructionSet,
-        call: &Call<'_, '_, T>,
-        findings: &mut Findings<T>,
-        seconds: &mut Seconds,
-    ) -> Option<usize> {
-        match instruction_set {
-            // SAFETY: `Cpu::new` has checked that the processor offers this instruction set.
-            #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 => unsafe { avx512(self, call, findings, seconds) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 => unsafe { avx2(self, call, findings, seconds) },
-            _ => baseline(self, call, findings, seconds),
-        }
     }
 }

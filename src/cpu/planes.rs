@@ -1,43 +1,34 @@
-//! Bit planes: one word a cell, with a frame of clear cells around the map.
+//! Bit planes: for each map row and lane the cells of the row, one bit each, in words of 64.
 
-use std::ops::Range;
-
-/// Where the cells of a map lie in a framed bit plane: a clear row before the first and after the last, and one clear
-/// cell between rows, so that every neighbour of every cell exists.
+/// Where the words of a plane lie: `[map row][word][lane]`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Frame {
+pub(super) struct Planes {
     pub(super) n_x: usize,
     pub(super) n_y: usize,
+    /// Words of a map row.
+    pub(super) words: usize,
+    pub(super) lanes: usize,
 }
 
-impl Frame {
-    /// Cells of the map.
-    #[inline(always)]
-    pub(super) fn cells(self) -> usize {
-        self.n_x * self.n_y
-    }
-
-    /// Words from a cell to the one below it.
-    #[inline(always)]
-    pub(super) fn stride(self) -> usize {
-        self.n_y + 1
+impl Planes {
+    pub(super) fn new(n_x: usize, n_y: usize, lanes: usize) -> Self {
+        Self {
+            n_x,
+            n_y,
+            words: n_y.div_ceil(64),
+            lanes,
+        }
     }
 
     /// Words of a plane.
+    #[inline(always)]
     pub(super) fn len(self) -> usize {
-        (self.n_x + 2) * self.stride() + 1
+        self.n_x * self.words * self.lanes
     }
 
-    /// The words of map row `x`.
+    /// Where word `w` of map row `x` lies, for one lane.
     #[inline(always)]
-    pub(super) fn row(self, x: usize) -> Range<usize> {
-        let start = (x + 1) * self.stride() + 1;
-        start..start + self.n_y
-    }
-
-    /// The word of row-major cell `cell`.
-    #[inline(always)]
-    pub(super) fn word(self, cell: usize) -> usize {
-        self.row(cell / self.n_y).start + cell % self.n_y
+    pub(super) fn word(self, x: usize, w: usize, lane: usize) -> usize {
+        (x * self.words + w) * self.lanes + lane
     }
 }

@@ -4,82 +4,133 @@
 //! Live: no NaN among the lane's cells, and its maximum exceeds its minimum. Floor: its minimum. Dominant: the first
 //! cell, in row-major order, that holds its maximum. Per lane and by comparison alone, so no order of lanes matters.
 
-use super::lanes::{Word, higher, lower};
+use super::lanes::set_lanes;
+use super::tile::Shape;
+use super::vector::{Line, Set, width};
 use crate::Element;
+use crate::plan::BLOCK;
 
-/// Cells surveyed at a time: a block lies in the first-level cache when its tile has just been loaded, and only a block
-/// that raises the maximum is looked at again for the cell.
-pub(super) const BLOCK: usize = 16;
-
-/// Running minima and maxima of the lanes of a tile; finished, its Live, Floor and Dominant.
-pub(super) struct Survey<T, W, const L: usize> {
-    pub(super) floor: [T; L],
-    pub(super) top: [T; L],
-    pub(super) dominant: [u32; L],
-    pub(super) live: W,
-    nan: [T; L],
-    block: [u32; L],
+/// What the survey of a tile finds, group by group of lanes.
+pub(super) struct Survey {
+    /// Lowest values so far.
+    pub(super) floor: Vec<Line>,
+    /// Highest values, when finished.
+    pub(super) top: Vec<Line>,
+    /// Highest values of each block: `[group][map row][block]`.
+    pub(super) tops: Vec<Line>,
+    /// A bit for each live lane, when finished; before, for each lane with a NaN.
+    pub(super) live: u64,
+    pub(super) dominant: [u32; 64],
 }
 
-impl<T: Element, W: Word, const L: usize> Survey<T, W, L> {
-    #[inline(always)]
+impl Survey {
     pub(super) fn new() -> Self {
         Self {
-            floor: [T::HIGHEST; L],
-            top: [T::LOWEST; L],
-            dominant: [0; L],
-            live: W::default(),
-            nan: [T::LOWEST; L],
-            block: [0; L],
+            floor: Vec::new(),
+            top: Vec::new(),
+            tops: Vec::new(),
+            live: 0,
+            dominant: [0; 64],
         }
     }
 
-    /// Takes in the cells of block number `block`.
+    /// Forgets the previous tile.
+    pub(super) fn start<T: Element>(&mut self, shape: Shape) {
+        self.live = 0;
+        self.floor.clear();
+        self.floor.resize(shape.groups, Line::of(T::HIGHEST));
+        self.top.resize(shape.groups, Line::ZERO);
+        self.tops
+            .resize(shape.groups * shape.n_x * shape.blocks(), Line::ZERO);
+    }
+
+    /// Highest values of the blocks of group `g`: of map row after map row.
     #[inline(always)]
-    pub(super) fn add(&mut self, block: u32, cells: &[[T; L]]) {
-        let mut top = [T::LOWEST; L];
-        // Four cells at a time: what has been found so far is loaded and stored a quarter as often.
-        let mut fours = cells.chunks_exact(4);
-        for four in &mut fours {
-            let [a, b, c, d] = four else { continue };
-            for i in 0..L {
-                self.floor[i] = lower(self.floor[i], lower(lower(a[i], b[i]), lower(c[i], d[i])));
-                top[i] = higher(top[i], higher(higher(a[i], b[i]), higher(c[i], d[i])));
-                let nan = (a[i].is_nan() | b[i].is_nan()) | (c[i].is_nan() | d[i].is_nan());
-                self.nan[i] = if nan { T::NAN } else { self.nan[i] };
+    pub(super) fn blocks(&self, shape: Shape, g: usize) -> &[Line] {
+        let blocks = shape.n_x * shape.blocks();
+        &self.tops[g * blocks..][..blocks]
+    }
+
+    /// Takes in map row `x`, which has just been loaded.
+    #[inline(always)]
+    pub(super) fn add<T: Element, S: Set<T>>(&mut self, shape: Shape, tile: &[Line], x: usize) {
+        let blocks = shape.blocks();
+        for g in 0..shape.groups {
+            let cells = &tile[shape.start(x, g)..][..shape.n_y];
+            let tops = &mut self.tops[(g * shape.n_x + x) * blocks..][..blocks];
+            let mut floor = S::load(&self.floor[g]);
+            let mut nan = 0;
+            for (cells, top) in cells.chunks(BLOCK).zip(tops) {
+                let mut highest = S::splat(T::LOWEST);
+                let mut pairs = cells.chunks_exact(2);
+                for pair in &mut pairs {
+                    let (a, b) = (S::load(&pair[0]), S::load(&pair[1]));
+                    floor = S::lower(floor, S::lower(a, b));
+                    highest = S::higher(highest, S::higher(a, b));
+                    nan |= S::unordered(a, b);
+                }
+                for last in pairs.remainder() {
+                    let last = S::load(last);
+                    floor = S::lower(floor, last);
+                    highest = S::higher(highest, last);
+                    nan |= S::unordered(last, last);
+                }
+                S::store(highest, top);
             }
-        }
-        for values in fours.remainder() {
-            for i in 0..L {
-                self.floor[i] = lower(self.floor[i], values[i]);
-                top[i] = higher(top[i], values[i]);
-                self.nan[i] = if values[i].is_nan() {
-                    T::NAN
-                } else {
-                    self.nan[i]
-                };
-            }
-        }
-        for i in 0..L {
-            let raised = top[i] > self.top[i];
-            self.block[i] = if raised { block } else { self.block[i] };
-            self.top[i] = if raised { top[i] } else { self.top[i] };
+            S::store(floor, &mut self.floor[g]);
+            self.live |= nan << (g * width::<T>());
         }
     }
 
-    /// Closes the survey: `tile` holds all cells.
+    /// Closes the survey, all map rows taken in, of which the first `bins` lanes are time bins.
     #[inline(always)]
-    pub(super) fn finish(&mut self, tile: &[[T; L]]) {
-        self.live = W::default();
-        for lane in 0..L {
-            let live = !self.nan[lane].is_nan() && self.top[lane] > self.floor[lane];
-            self.live |= W::bit(live, lane);
-            if live {
-                let first = self.block[lane] as usize * BLOCK;
-                let within = tile[first..]
+    pub(super) fn finish<T: Element, S: Set<T>>(
+        &mut self,
+        shape: Shape,
+        tile: &[Line],
+        bins: usize,
+    ) {
+        let nan = self.live;
+        self.live = 0;
+        for g in 0..shape.groups {
+            let mut top = S::splat(T::LOWEST);
+            for block in self.blocks(shape, g) {
+                top = S::higher(top, S::load(block));
+            }
+            let above = S::exceeds(top, S::load(&self.floor[g]));
+            self.live |= above << (g * width::<T>());
+            S::store(top, &mut self.top[g]);
+        }
+        self.live &= !nan & (u64::MAX >> (64 - bins));
+        for g in 0..shape.groups {
+            self.find_dominant::<T, S>(shape, tile, g);
+        }
+    }
+
+    /// The first cell that holds the maximum, of each live lane of group `g`.
+    #[inline(always)]
+    fn find_dominant<T: Element, S: Set<T>>(&mut self, shape: Shape, tile: &[Line], g: usize) {
+        let (width, blocks) = (width::<T>(), shape.n_x * shape.blocks());
+        let top = S::load(&self.top[g]);
+        let mut pending = self.live >> (g * width) & (u64::MAX >> (64 - width));
+        for i in 0..blocks {
+            let found = pending & S::equals(top, S::load(&self.tops[g * blocks + i]));
+            if found == 0 {
+                continue;
+            }
+            pending &= !found;
+            let (x, first) = (i / shape.blocks(), i % shape.blocks() * BLOCK);
+            let cells = &tile[shape.start(x, g)..][first..shape.n_y];
+            for lane in set_lanes(found) {
+                let top = self.top[g].values::<T>()[lane];
+                let within = cells
                     .iter()
-                    .position(|values| values[lane] == self.top[lane]);
-                self.dominant[lane] = (first + within.unwrap_or(0)) as u32;
+                    .position(|cell| cell.values::<T>()[lane] == top);
+                let y = first + within.unwrap_or(0);
+                self.dominant[g * width + lane] = (x * shape.n_y + y) as u32;
+            }
+            if pending == 0 {
+                break;
             }
         }
     }

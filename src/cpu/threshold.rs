@@ -3,23 +3,54 @@
 //! Reads: Values, Levels. Writes: Above.
 //! Above: set where `value >= level`; a NaN level is reached nowhere. A per-cell map, so no order matters.
 
-use super::lanes::{WIDTH, Word, deal, full};
+use super::lanes::transpose_8;
+use super::planes::Planes;
+use super::tile::Shape;
+use super::vector::{Line, Set, width};
 use crate::Element;
+use crate::plan::BLOCK;
 
-/// The lanes of each cell of a map row that reach their level.
+/// The cells of the lanes of group `g` that reach their level, into the group's lanes of the plane `above`. Only blocks
+/// in which some lane's highest value reaches it are looked at; `tops` has those of the group.
 #[inline(always)]
-pub(super) fn threshold<T: Element, W: Word, const L: usize>(
-    row: &[T],
-    level: &[T; WIDTH],
-    above: &mut [W],
+pub(super) fn threshold<T: Element, S: Set<T>>(
+    shape: Shape,
+    planes: Planes,
+    (tile, tops): (&[Line], &[Line]),
+    g: usize,
+    level: &Line,
+    above: &mut [u64],
 ) {
-    let mut room = [T::LOWEST; WIDTH];
-    for (values, words) in row.chunks(WIDTH).zip(above.chunks_mut(WIDTH / L)) {
-        let values = full(values, &mut room);
-        let mut bits = 0;
-        for i in 0..WIDTH {
-            bits |= u64::from(values[i] >= level[i]) << i;
+    let level = S::load(level);
+    let width = width::<T>();
+    for (x, tops) in tops.chunks_exact(shape.blocks()).enumerate() {
+        let cells = &tile[shape.start(x, g)..][..shape.n_y];
+        for (w, (cells, tops)) in cells.chunks(64).zip(tops.chunks(64 / BLOCK)).enumerate() {
+            let mut words = [0; 64];
+            for (b, (cells, top)) in cells.chunks(BLOCK).zip(tops).enumerate() {
+                if S::reaches(S::load(top), level) == 0 {
+                    continue;
+                }
+                for (e, eight) in cells.chunks(8).enumerate() {
+                    // Bytes of eight lanes each, a cell a byte: for each eight lanes of the vector.
+                    let mut bytes = [0; 8];
+                    for (k, cell) in eight.iter().enumerate() {
+                        let reached = S::reaches(S::load(cell), level);
+                        for half in 0..width / 8 {
+                            bytes[half] |= (reached >> (8 * half) & 0xff) << (8 * k);
+                        }
+                    }
+                    for half in 0..width / 8 {
+                        let turned = transpose_8(bytes[half]).to_le_bytes();
+                        for lane in 0..8 {
+                            let byte = u64::from(turned[lane]);
+                            words[half * 8 + lane] |= byte << (b * BLOCK + e * 8);
+                        }
+                    }
+                }
+            }
+            let at = planes.word(x, w, g * width);
+            above[at..at + width].copy_from_slice(&words[..width]);
         }
-        deal::<W, L>(bits, words);
     }
 }

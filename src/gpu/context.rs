@@ -130,7 +130,7 @@ impl Context {
         }
         let pipelines = Arc::new(Pipelines::compile(self.device(), variant)?);
         // A planted fault, and a budget so small that it serves tests alone, are not the device's.
-        if variant.fault.is_none() && variant.iterations == ITERATIONS {
+        if variant.iterations == ITERATIONS && (variant.fault.is_none() || variant.probed) {
             probe::probe(self, &pipelines, finisher)?;
         }
         trusted.push(Arc::clone(&pipelines));

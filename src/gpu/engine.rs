@@ -105,6 +105,11 @@ impl<'c, T: Element> Gpu<'c, T> {
         })
     }
 
+    /// The most bins of a batch.
+    pub(super) fn lanes(&self) -> usize {
+        self.plan.lanes()
+    }
+
     pub(crate) fn adapter(&self) -> &Adapter {
         self.context.adapter()
     }

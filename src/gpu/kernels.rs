@@ -223,6 +223,8 @@ pub(crate) struct Variant {
     pub(super) iterations: u32,
     pub(super) unbounded_loops: bool,
     pub(super) fault: Option<GpuFault>,
+    /// Whether it is probed with a fault in it too.
+    pub(super) probed: bool,
 }
 
 impl Variant {
@@ -238,6 +240,7 @@ impl Variant {
             iterations: GpuPlan::iterations(tuning),
             unbounded_loops: tuning.unbounded_loops,
             fault: tuning.fault,
+            probed: tuning.probed,
         }
     }
 }

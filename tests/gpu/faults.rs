@@ -1,8 +1,9 @@
 //! Faults planted in every stage's shader: each must be seen, or the tests that find none prove nothing.
 
 use ndarray::{Array3, Axis, concatenate};
-use peakmask::{GpuFault, GpuTuning};
+use peakmask::{Error, GpuFault, GpuTuning, analyze};
 
+use crate::support::float::Float;
 use crate::{Known, gpu_or_return, on};
 
 /// What is planted, stage by stage.
@@ -110,4 +111,116 @@ fn a_fault_in_any_stage_is_seen() {
         let (_, difference) = known.analyze(&on(context, tuning));
         assert!(difference.is_some(), "not seen: {what}");
     }
+}
+
+const BOTH: &[&str] = &["f32", "f64"];
+const WIDE: &[&str] = &["f64"];
+const NARROW: &[&str] = &["f32"];
+
+/// What the probe has to see on its own, in kernels for values of these types.
+const PROBED: [(&str, &[&str], GpuFault); 12] = [
+    (
+        "values are compared by their high words alone",
+        WIDE,
+        fault("survey", "a.y == b.y && a.x > b.x", "false"),
+    ),
+    (
+        "a level is compared by its high word alone",
+        WIDE,
+        fault("threshold", "a.y == b.y && a.x >= b.x", "a.y == b.y"),
+    ),
+    (
+        "neighbours are compared by their high words alone",
+        WIDE,
+        fault("peaks", "a.y == b.y && a.x > b.x", "false"),
+    ),
+    (
+        "one limb of the product is forgotten",
+        BOTH,
+        fault(
+            "survey",
+            "let cross = widening(a_top.x, b_top.y);",
+            "let cross = widening(a_top.x, b_top.x);",
+        ),
+    ),
+    (
+        "a carry between the product's limbs is forgotten",
+        BOTH,
+        fault("survey", "+ (middle >> 16u)", ""),
+    ),
+    (
+        "the product's last word does not count in rounding",
+        WIDE,
+        fault("survey", "(below | low.x) != 0u", "below != 0u"),
+    ),
+    (
+        "minus zero is less than zero",
+        NARROW,
+        fault("survey", "v > 0x80000000u", "v >= 0x80000000u"),
+    ),
+    (
+        "subnormal numbers are zeros",
+        NARROW,
+        fault(
+            "survey",
+            "if (field == 0u) { return sign; }",
+            "if (field <= 0x380u) { return sign; }",
+        ),
+    ),
+    (
+        "lanes do not wait for each other",
+        BOTH,
+        fault("pack", "workgroupBarrier();", ""),
+    ),
+    (
+        "the second workgroup does nothing",
+        BOTH,
+        fault("threshold", "t >= p.bins", "t >= min(p.bins, GROUP)"),
+    ),
+    (
+        "a group's second word of cells does not count",
+        BOTH,
+        fault(
+            "bases",
+            "if (word > 0u) { right |= peaks[here - p.lanes] >> 31u; }",
+            "",
+        ),
+    ),
+    (
+        "no more peaks are collected than there is room for",
+        BOTH,
+        fault("collect", "- p.first_row;", ";"),
+    ),
+];
+
+#[test]
+fn the_probe_alone_sees_faults() {
+    fn of_type<T: Float>() {
+        let context = gpu_or_return!();
+        let known = Known::<T>::drawn(3, [4, 5, 6]);
+        let options = |fault| {
+            let tuning = GpuTuning {
+                fault,
+                probed: true,
+                ..Default::default()
+            };
+            known.options(&on(context, tuning)).alphas([0.5])
+        };
+        let probed = |fault| analyze(known.p.view(), &options(fault));
+        probed(None).expect("without a fault it is trusted");
+        let mut unseen = Vec::new();
+        for (what, types, fault) in PROBED {
+            if !types.contains(&T::NAME) {
+                continue;
+            }
+            match probed(Some(fault)) {
+                Err(Error::NoGpu { reason }) if reason.contains("of a known posterior differ") => {}
+                Err(other) => unseen.push(format!("{what}: {other}")),
+                Ok(_) => unseen.push(what.to_owned()),
+            }
+        }
+        assert!(unseen.is_empty(), "{}: {unseen:#?}", T::NAME);
+    }
+    of_type::<f64>();
+    of_type::<f32>();
 }
