@@ -66,14 +66,14 @@ pub(crate) fn writeable<'a>(
             )));
         }
     }
-    // SAFETY: The arrays live as long as the borrow. Each is a plain array, so that its fields are NumPy's own; all are
-    // writeable, and no element of one is another of it, or of another output, or lies in the input. That no other thread
-    // touches them during the call is the promise of whoever passes an output to NumPy, too. NumPy's own registry of borrows
-    // cannot be asked: it refuses two threads that fill disjoint time bins of one array.
     let view = |mask: &'a Bound<'_, PyArray3<u8>>| match mask.shape() {
         // Strides of nothing are anything.
         &[a, b, c] if a * b * c == 0 => ArrayViewMut3::from_shape((a, b, c), &mut [])
             .map_err(|error| PyValueError::new_err(error.to_string())),
+        // SAFETY: The arrays live as long as the borrow. Each is a plain array, so that its fields are NumPy's own; all are
+        // writeable, and no element of one is another of it, or of another output, or lies in the input. That no other thread
+        // touches them during the call is the promise of whoever passes an output to NumPy, too. NumPy's own registry of borrows
+        // cannot be asked: it refuses two threads that fill disjoint time bins of one array.
         _ => Ok(unsafe { mask.as_array_mut() }),
     };
     out.iter().map(view).collect()
