@@ -1,5 +1,6 @@
 //! What an analysis yields: plain data.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use ndarray::Array3;
@@ -56,6 +57,16 @@ impl<T> Default for Peaks<T> {
 }
 
 impl<T> Peaks<T> {
+    /// Peaks that nobody will look at, which take no memory.
+    pub(crate) fn without_bins() -> Self {
+        Self {
+            offsets: Vec::new(),
+            coords: Vec::new(),
+            prominences: Vec::new(),
+            heights: Vec::new(),
+        }
+    }
+
     /// No time bins, no peaks: something to reuse with [`analyze_into`](crate::analyze_into).
     pub fn new() -> Self {
         Self::default()
@@ -177,7 +188,7 @@ pub struct Report {
     pub gpu: Option<GpuReport>,
     /// Why no GPU took part, or why it stopped before the end; `None` if it did all that it was given, and with
     /// [`Backend::Cpu`](crate::Backend::Cpu).
-    pub no_gpu: Option<String>,
+    pub no_gpu: Option<Cow<'static, str>>,
 }
 
 /// What a GPU did.

@@ -1,7 +1,7 @@
 //! The element types, and all floating-point arithmetic of the crate.
 
 mod sealed {
-    pub trait Sealed: crate::cpu::vector::Vectors {}
+    pub trait Sealed: crate::vector::Vectors {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
 }

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::ThreadPool;
 
+use crate::analysis::Seconds;
+use crate::choices::{CancelToken, Connectivity};
 use crate::findings::Findings;
 use crate::posterior::Posterior;
-use crate::{CancelToken, Connectivity, Seconds};
 
 /// Whether work should stop: the caller's token, or a failure.
 #[derive(Debug, Default)]
@@ -50,8 +51,13 @@ pub(crate) trait Engine<T> {
     /// The most alphas of one call.
     fn alphas(&self) -> usize;
 
+    /// The most bins of one call that it looks at.
+    fn bins(&self) -> usize {
+        usize::MAX
+    }
+
     /// Room for peaks that its findings begin with.
-    fn listed(&self) -> usize {
+    fn peak_room(&self) -> usize {
         0
     }
 
@@ -64,7 +70,7 @@ pub(crate) trait Engine<T> {
 /// Makes the engine that finishes what another leaves undone, and knows the right answers that another is probed with:
 /// for an input of this shape, so many alphas at a time, and this instruction set.
 pub(crate) type Finisher<T> =
-    fn([usize; 3], usize, crate::InstructionSet) -> Box<dyn Engine<T> + Send>;
+    fn([usize; 3], usize, crate::instruction_set::InstructionSet) -> Box<dyn Engine<T> + Send>;
 
 /// What an engine is asked for.
 #[derive(Debug)]

@@ -1,6 +1,8 @@
 //! The one error type: what was asked, what was found, what to change.
 
-use crate::InstructionSet;
+use std::fmt;
+
+use crate::instruction_set::InstructionSet;
 
 /// Why an analysis did not take place, or did not finish.
 ///
@@ -30,6 +32,16 @@ pub enum Error {
         n_x: usize,
         /// Length of the second axis.
         n_y: usize,
+    },
+    /// The maps have another shape than those that the analyzer was made for.
+    #[error(
+        "the analyzer is for maps of shape {expected:?}, but P[x, y, t] has maps of shape {found:?}; make an analyzer for each shape"
+    )]
+    MapShape {
+        /// The shape `[n_x, n_y]` that the analyzer was made for.
+        expected: [usize; 2],
+        /// The input's.
+        found: [usize; 2],
     },
     /// The number of output masks differs from the number of alphas.
     #[error(
@@ -64,7 +76,7 @@ pub enum Error {
         /// Bytes allowed.
         limit: u64,
         /// Where the limit comes from.
-        source_of_limit: crate::LimitSource,
+        source_of_limit: LimitSource,
         /// `None` when the estimate alone exceeds the limit; else the number of peaks whose storage crossed it.
         peaks: Option<u64>,
     },
@@ -173,4 +185,29 @@ pub enum Error {
         /// The panic's message.
         message: String,
     },
+}
+
+/// Where a memory limit comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LimitSource {
+    /// The caller gave it.
+    Caller,
+    /// Available physical memory.
+    Physical,
+    /// The limit of the process's control group, less what the group uses (page cache not counted).
+    ControlGroup,
+    /// The operating system did not tell.
+    Unknown,
+}
+
+impl fmt::Display for LimitSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Caller => "given by the caller",
+            Self::Physical => "available physical memory",
+            Self::ControlGroup => "limit of the process's control group",
+            Self::Unknown => "unknown to the operating system",
+        })
+    }
 }

@@ -1,6 +1,6 @@
-//! Expansion: rows of bits into rows of booleans, past the caches.
+//! Expansion: rows of bits into rows of booleans, past the caches, or into rows of bits.
 
-use ndarray::Dimension;
+use ndarray::ArrayViewMut1;
 
 /// Bytes of eight booleans for each value of eight bits, lowest bit first.
 const EXPANDED: [[bool; 8]; 256] = {
@@ -17,18 +17,13 @@ const EXPANDED: [[bool; 8]; 256] = {
     table
 };
 
-/// Writes rows of booleans from rows of bits.
-pub(crate) fn rows<'m, D: Dimension>(
-    bits: impl Iterator<Item = &'m [u8]>,
-    rows: ndarray::iter::LanesMut<'_, bool, D>,
-) {
-    for (mut out, bits) in rows.into_iter().zip(bits) {
-        match out.as_slice_mut() {
-            Some(out) => expand(bits, out),
-            None => {
-                for (t, out) in out.iter_mut().enumerate() {
-                    *out = bits[t / 8] >> (t % 8) & 1 != 0;
-                }
+/// Writes a boolean for each bit.
+pub(crate) fn booleans(bits: &[u8], mut row: ArrayViewMut1<'_, bool>) {
+    match row.as_slice_mut() {
+        Some(row) => expand(bits, row),
+        None => {
+            for (t, out) in row.iter_mut().enumerate() {
+                *out = bits[t / 8] >> (t % 8) & 1 != 0;
             }
         }
     }
@@ -118,3 +113,21 @@ fn stream(word: u64, line: &mut [bool]) {
 
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn fence() {}
+
+/// Writes bits behind the first `shift` bits of a row, which belong to earlier time bins.
+pub(crate) fn pack(bits: &[u8], shift: usize, bins: usize, mut row: ArrayViewMut1<'_, u8>) {
+    if shift == 0
+        && bins.is_multiple_of(8)
+        && let Some(row) = row.as_slice_mut()
+    {
+        row.copy_from_slice(&bits[..row.len()]);
+        return;
+    }
+    for (i, byte) in row.iter_mut().enumerate() {
+        let from = (8 * i).max(shift);
+        let end = (8 * i + 8).min(shift + bins);
+        let kept = *byte & ((1 << (from - 8 * i)) - 1) as u8;
+        let new = bits_at(bits, from - shift) & ((1 << (end - from)) - 1);
+        *byte = kept | (new << (from - 8 * i)) as u8;
+    }
+}

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::analysis::GpuTally;
 use crate::engine::{Call, Engine, Finisher, Halt};
 use crate::findings::Findings;
-use crate::{Adapter, Adapters, Dtype, Element, Error, InstructionSet, Options, Seconds};
+use crate::tuning::Demand;
+use crate::{Adapter, Adapters, Dtype, Element, Error, InstructionSet, Seconds};
 
 /// Why no GPU can serve.
 pub(crate) const ABSENT: Option<&str> =
@@ -48,7 +49,7 @@ impl Context {
         &self,
         _: [usize; 3],
         _: Dtype,
-        _: &Options,
+        _: Demand<'_>,
         _: Option<u64>,
     ) -> Result<GpuPlan, Error> {
         match self.0 {}
@@ -69,7 +70,7 @@ impl Context {
     pub(crate) fn engines<'c, T: Element>(
         &'c self,
         _: GpuPlan,
-        _: &Options,
+        _: Demand<'_>,
         _: Host<'c, T>,
     ) -> Result<(Vec<Gpu<'c, T>>, GpuPlan, usize), Error> {
         match self.0 {}
@@ -99,7 +100,7 @@ impl Opener {
 pub(crate) struct Variant;
 
 impl Variant {
-    pub(crate) fn of(_: Dtype, _: &Options) -> Self {
+    pub(crate) fn of(_: Dtype, _: Demand<'_>) -> Self {
         Self
     }
 }

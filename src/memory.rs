@@ -2,12 +2,16 @@
 
 mod control_group;
 
-use std::fmt;
 use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-use crate::{Error, Estimate, MemoryGuard, Options};
+use crate::choices::MemoryGuard;
+use crate::error::{Error, LimitSource};
+use crate::locks::lock;
+use crate::plan::Estimate;
 
 /// A number of bytes, and where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,31 +20,6 @@ pub struct MemoryLimit {
     pub bytes: u64,
     /// Who set it.
     pub source: LimitSource,
-}
-
-/// Where a memory limit comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LimitSource {
-    /// The caller gave it.
-    Caller,
-    /// Available physical memory.
-    Physical,
-    /// The limit of the process's control group, less what the group uses (page cache not counted).
-    ControlGroup,
-    /// The operating system did not tell.
-    Unknown,
-}
-
-impl fmt::Display for LimitSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Caller => "given by the caller",
-            Self::Physical => "available physical memory",
-            Self::ControlGroup => "limit of the process's control group",
-            Self::Unknown => "unknown to the operating system",
-        })
-    }
 }
 
 impl MemoryLimit {
@@ -77,6 +56,55 @@ fn available_physical() -> Option<u64> {
     (system.total_memory() > 0).then(|| system.available_memory())
 }
 
+/// A memory limit that is read when it is first needed, and again when the need is large.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct KeptLimit {
+    found: Option<MemoryLimit>,
+}
+
+/// What this process has last found, and when.
+static RECENT: Mutex<Option<(Instant, MemoryLimit)>> = Mutex::new(None);
+
+impl KeptLimit {
+    /// The limit is read again when an analysis needs more than this part of it.
+    const LARGE: u64 = 16;
+    /// How long other analyses of this process may use what one has found.
+    const RECENTLY: Duration = Duration::from_secs(1);
+
+    /// With what another analysis of this process has found a moment ago.
+    pub(crate) fn recent() -> Self {
+        let recent = lock(&RECENT).filter(|(when, _)| when.elapsed() < Self::RECENTLY);
+        Self {
+            found: recent.map(|(_, limit)| limit),
+        }
+    }
+
+    /// The limit for an analysis that needs so many bytes; none if the guard is off.
+    pub(crate) fn for_need(
+        &mut self,
+        needed: u64,
+        given: Option<u64>,
+        guard: MemoryGuard,
+    ) -> Option<MemoryLimit> {
+        if guard == MemoryGuard::Off {
+            return None;
+        }
+        if let Some(bytes) = given {
+            return Some(MemoryLimit {
+                bytes,
+                source: LimitSource::Caller,
+            });
+        }
+        let small = |limit: &MemoryLimit| needed <= limit.bytes / Self::LARGE;
+        Some(self.found.filter(small).unwrap_or_else(|| {
+            let limit = MemoryLimit::detect();
+            self.found = Some(limit);
+            *lock(&RECENT) = Some((Instant::now(), limit));
+            limit
+        }))
+    }
+}
+
 /// What is left of the memory limit while peaks are found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Budget {
@@ -87,17 +115,12 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Refuses an estimate above the limit, as the options say.
-    pub(crate) fn new(estimate: Estimate, options: &Options) -> Result<Self, Error> {
-        let guard = options.memory_guard;
-        let limit = match options.memory_limit {
-            _ if guard == MemoryGuard::Off => None,
-            Some(bytes) => Some(MemoryLimit {
-                bytes,
-                source: LimitSource::Caller,
-            }),
-            None => Some(MemoryLimit::detect()),
-        };
+    /// Refuses an estimate above the limit, if there is one.
+    pub(crate) fn new(
+        estimate: Estimate,
+        limit: Option<MemoryLimit>,
+        guard: MemoryGuard,
+    ) -> Result<Self, Error> {
         let mut budget = Self {
             estimate,
             limit,

@@ -29,13 +29,13 @@ macro_rules! names {
         }
 
         impl std::str::FromStr for $type {
-            type Err = crate::Error;
+            type Err = $crate::Error;
 
             /// Reads a name exactly as it is written.
-            fn from_str(name: &str) -> Result<Self, crate::Error> {
+            fn from_str(name: &str) -> Result<Self, $crate::Error> {
                 match name {
                     $($name => Ok(Self::$variant),)+
-                    _ => Err(crate::Error::Name {
+                    _ => Err($crate::Error::Name {
                         what: $what,
                         found: name.to_owned(),
                         allowed: Self::NAMES,

@@ -1,112 +1,16 @@
-//! What a caller can choose.
+//! What a caller can choose, all together.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::names::names;
-use crate::tuning::GpuTuning;
-use crate::{Error, GpuContext, InstructionSet};
-
-/// Which neighbours connect cells of a mask.
-///
-/// Peaks always compare all eight neighbours; this choice concerns masks alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Connectivity {
-    /// The four cells that share an edge (the default).
-    #[default]
-    Four,
-    /// The eight cells that share an edge or a corner.
-    Eight,
-}
-
-names!(Connectivity as "the connectivity" { Four => "4", Eight => "8" });
-
-/// Which engine computes.
-///
-/// Every engine yields the same bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Backend {
-    /// Whatever is there (the default).
-    #[default]
-    Auto,
-    /// The processor's cores, or an error.
-    Cpu,
-    /// A GPU, or an error. Software that behaves like one serves too.
-    Gpu,
-}
-
-names!(Backend as "the backend" { Auto => "auto", Cpu => "cpu", Gpu => "gpu" });
-
-/// Whether [`Backend::Auto`] may, or has to, use a GPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum GpuUse {
-    /// If there is one and the work is worth opening it (the default).
-    #[default]
-    WhereUseful,
-    /// Never. [`Backend::Gpu`] is then an error.
-    Off,
-    /// Always: it is opened before anything else is done, and without one the analysis is an error.
-    Require,
-}
-
-names!(GpuUse as "the use of a GPU" { WhereUseful => "where-useful", Off => "off", Require => "require" });
-
-/// What happens when an analysis needs more memory than the limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum MemoryGuard {
-    /// Refuse, before anything is allocated, or as soon as the peaks found cross the limit (the default).
-    #[default]
-    Strict,
-    /// Go on, and say so once through `log::warn!`.
-    Warn,
-    /// Do not look.
-    Off,
-}
-
-names!(MemoryGuard as "what happens above the memory limit" { Strict => "error", Warn => "warn", Off => "ignore" });
-
-/// How far an analysis has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Time bins completed.
-    pub done: usize,
-    /// Time bins in all.
-    pub total: usize,
-}
-
-/// A switch that stops a running analysis from another thread, a signal handler or a progress callback.
-///
-/// Clones share the switch. A stopped analysis returns [`Error::Cancelled`](crate::Error::Cancelled).
-///
-/// ```
-/// let token = peakmask::CancelToken::new();
-/// token.clone().cancel();
-/// assert!(token.is_cancelled());
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
-
-impl CancelToken {
-    /// A switch that is off.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Turns the switch on, for good.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the switch is on.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-pub(crate) type ProgressFn = Arc<dyn Fn(Progress) + Send + Sync>;
+use crate::adapter::OPTIONS;
+use crate::choices::{
+    Backend, CancelToken, Connectivity, GpuUse, MemoryGuard, Progress, ProgressFn,
+};
+use crate::context::GpuContext;
+use crate::error::Error;
+use crate::instruction_set::InstructionSet;
+use crate::tuning::{Demand, GpuTuning};
 
 /// What to compute and how: a builder whose defaults suit most callers.
 ///
@@ -128,10 +32,6 @@ pub struct Options {
     pub(crate) gpu_use: Option<GpuUse>,
     pub(crate) gpu_context: Option<GpuContext>,
     pub(crate) gpu_memory_limit: Option<u64>,
-    #[cfg_attr(
-        not(any(feature = "gpu", feature = "gpu-tuning")),
-        expect(dead_code, reason = "there is no GPU engine to tune")
-    )]
     pub(crate) gpu_tuning: GpuTuning,
     pub(crate) memory_guard: MemoryGuard,
     pub(crate) memory_limit: Option<u64>,
@@ -276,7 +176,7 @@ impl Options {
     pub(crate) fn wanted_gpu(&self) -> Result<(GpuUse, &'static str), Error> {
         const VARIABLE: &str = "PEAKMASK_GPU";
         if let Some(gpu_use) = self.gpu_use {
-            return Ok((gpu_use, "the options"));
+            return Ok((gpu_use, OPTIONS));
         }
         let value = std::env::var(VARIABLE).unwrap_or_default();
         let gpu_use = match value.as_str() {
@@ -290,6 +190,17 @@ impl Options {
                 value,
                 allowed: "off, require, where-useful, or nothing",
             }),
+        }
+    }
+
+    /// What is asked of a GPU.
+    pub(crate) fn demand(&self) -> Demand<'_> {
+        Demand {
+            alphas: self.alphas.len(),
+            peaks: !self.no_peaks,
+            connectivity: self.connectivity,
+            memory_limit: self.gpu_memory_limit,
+            tuning: &self.gpu_tuning,
         }
     }
 

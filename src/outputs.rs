@@ -1,150 +1,266 @@
-//! Outputs: findings into the arrays of the caller. The only room that sees both the words of an engine and the values of the caller.
+//! Outputs: what the caller wants of an analysis, and findings into it. The only room that sees both the words of an engine and
+//! the values of the caller.
 
-use ndarray::{Array3, ArrayViewMut3, Axis};
+use ndarray::{ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, Axis, Slice};
+use rayon::ThreadPool;
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
-use crate::expand::{fence, rows};
-use crate::findings::{Findings, FoundPeaks};
-use crate::{Element, Error, Peaks};
+use crate::analysis::Peaks;
+use crate::error::Error;
+use crate::expand::{booleans, fence, pack};
+use crate::findings::Findings;
 
-/// Writes the masks of a batch: `masks` are the batch's parts of the outputs, every element of which is written.
-pub(crate) fn masks<T>(findings: &Findings<T>, masks: &mut [ArrayViewMut3<'_, bool>]) {
-    for (alpha, mask) in masks.iter_mut().enumerate() {
-        let (n_x, n_y, _) = mask.dim();
-        rows(findings.rows(alpha, n_x * n_y), mask.lanes_mut(Axis(2)));
-    }
-    fence();
-}
+/// Masks for which there is room without an allocation.
+pub(crate) const FEW: usize = 8;
 
-/// The same on all threads of the current pool.
-pub(crate) fn masks_across<T: Sync>(findings: &Findings<T>, masks: &mut [ArrayViewMut3<'_, bool>]) {
-    masks.par_iter_mut().enumerate().for_each(|(alpha, mask)| {
-        let (n_x, n_y, _) = mask.dim();
-        let columns = mask.axis_iter_mut(Axis(0)).into_par_iter();
-        columns.enumerate().for_each(|(x, mut column)| {
-            rows(
-                findings.rows(alpha, n_x * n_y).skip(x * n_y),
-                column.lanes_mut(Axis(1)),
-            );
-            fence();
-        });
-    });
-}
-
-/// Appends the peaks of a batch, which follows the batches appended before.
-pub(crate) fn peaks<T: Element>(findings: &FoundPeaks<T>, n_y: usize, peaks: &mut Peaks<T>) {
-    let mut row = peaks.len() as i64;
-    peaks.offsets.extend(findings.counts.iter().map(|&count| {
-        row += i64::from(count);
-        row
-    }));
-    let n_y = n_y as u32;
-    peaks.coords.extend(
-        findings
-            .cells
-            .iter()
-            .map(|&cell| [i64::from(cell / n_y), i64::from(cell % n_y)]),
-    );
-    peaks.prominences.extend(
-        findings
-            .heights
-            .iter()
-            .zip(&findings.bases)
-            .map(|(&height, &base)| T::prominence(height, base)),
-    );
-    peaks.heights.extend_from_slice(&findings.heights);
-}
-
-/// The same on all threads of the current pool.
-pub(crate) fn peaks_across<T: Element>(findings: &FoundPeaks<T>, n_y: usize, peaks: &mut Peaks<T>) {
-    let mut row = peaks.len() as i64;
-    peaks.offsets.extend(findings.counts.iter().map(|&count| {
-        row += i64::from(count);
-        row
-    }));
-    let n_y = n_y as u32;
-    let coords = |&cell: &u32| [i64::from(cell / n_y), i64::from(cell % n_y)];
-    peaks
-        .coords
-        .par_extend(findings.cells.par_iter().map(coords));
-    let values = findings.heights.par_iter().zip(&findings.bases);
-    let prominence = |(&height, &base): (&T, &T)| T::prominence(height, base);
-    peaks.prominences.par_extend(values.map(prominence));
-    peaks.heights.par_extend(&findings.heights);
-}
-
-/// Makes room for `more` peaks: at first for as many as are `assumed`, later for a quarter more than there are.
-pub(crate) fn reserve<T>(peaks: &mut Peaks<T>, more: usize, assumed: u64) -> Result<(), Error> {
-    let assumed = usize::try_from(assumed).unwrap_or(0);
-    grow(&mut peaks.coords, more, assumed)?;
-    grow(&mut peaks.prominences, more, assumed)?;
-    grow(&mut peaks.heights, more, assumed)
-}
-
-fn grow<C>(column: &mut Vec<C>, more: usize, assumed: usize) -> Result<(), Error> {
-    // So large a block lies in a mapping of its own, which grows without a copy, and leaves no hole in the heap.
-    const MAPPED: usize = 33 << 20;
-    let (len, size) = (column.len(), size_of::<C>());
-    if column.capacity() - len < more {
-        let roomy = if len == 0 {
-            assumed
-        } else {
-            (len / 4).max((MAPPED / size).saturating_sub(len))
-        };
-        let more = more.max(roomy);
-        column
-            .try_reserve_exact(more)
-            .map_err(|_| Error::OutOfMemory {
-                bytes: ((len + more) * size) as u64,
-            })?;
-        advise(column.as_ptr().cast(), column.capacity() * size);
-    }
-    Ok(())
-}
-
-/// Gives back the room that was not needed.
-pub(crate) fn shrink<T>(peaks: &mut Peaks<T>) {
-    peaks.coords.shrink_to_fit();
-    peaks.prominences.shrink_to_fit();
-    peaks.heights.shrink_to_fit();
-}
-
-/// An all-false mask whose memory is touched only when it is written.
-pub(crate) fn mask(shape: (usize, usize, usize)) -> Result<Array3<bool>, Error> {
-    let len = shape.0 * shape.1 * shape.2;
-    // `vec!` aborts the process when there is no memory; ask first, in a way that is not optimised out.
-    let mut probe = Vec::<bool>::new();
-    probe
-        .try_reserve_exact(len)
-        .map_err(|_| Error::OutOfMemory { bytes: len as u64 })?;
-    drop(std::hint::black_box(probe));
-    let mask = Array3::from_elem(shape, false);
-    advise(mask.as_ptr().cast(), len);
-    Ok(mask)
-}
-
-/// Asks for huge pages: fresh memory costs as much as the work of filling it, and small pages several times more.
+/// What an [`Analyzer`](crate::Analyzer) writes: masks as booleans or as bits, peaks, or any part of that.
 ///
-/// The advice covers the pages of both ends whole. Advice for the middle alone would split the mapping in the kernel, and
-/// an allocator can then no longer move it by its page table when it grows: it copies, and needs the memory twice.
-#[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "page advice")]
-fn advise(start: *const u8, bytes: usize) {
-    const PAGE: usize = 4096;
-    const HUGE: usize = 2 << 20;
-    if bytes >= 2 * HUGE {
-        let skip = start.addr() % PAGE;
-        // SAFETY: the advice changes how pages are backed, never what they hold, whosever they are. A refusal changes
-        // nothing, and is not an error.
-        unsafe {
-            libc::madvise(
-                start.wrapping_sub(skip).cast_mut().cast(),
-                (skip + bytes).next_multiple_of(PAGE),
-                libc::MADV_HUGEPAGE,
-            );
+/// What is not wanted is not computed either: the mask of an alpha that has no output here costs nothing, and neither do peaks.
+///
+/// ```
+/// use ndarray::Array3;
+/// use peakmask::{Analyzer, Options, Outputs, Peaks};
+///
+/// let p = Array3::from_shape_fn((5, 7, 20), |(x, y, t)| 1.0 / (1 + x.abs_diff(2) + y.abs_diff(t % 7)) as f64);
+/// let mut analyzer = Analyzer::new([5, 7], Options::new().alphas([0.5, 0.9]))?;
+/// let mut peaks = Peaks::new();
+/// let mut half = Array3::from_elem((5, 7, 20), false);
+/// let mut packed = Array3::zeros((5, 7, 20_usize.div_ceil(8)));
+/// // The mask of alpha 0.5 as booleans and as bits; none of alpha 0.9.
+/// let outputs = Outputs::new()
+///     .peaks(&mut peaks)
+///     .mask(0, half.view_mut())
+///     .packed_mask(0, packed.view_mut());
+/// analyzer.run(p.view(), outputs)?;
+/// assert_eq!(peaks.len(), 20);
+/// assert_eq!(packed[[2, 3, 1]] >> 2 & 1 != 0, half[[2, 3, 10]]);
+/// # Ok::<(), peakmask::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Outputs<'a, T> {
+    pub(crate) masks: SmallVec<[MaskOutput<'a>; FEW]>,
+    pub(crate) peaks: Option<PeaksOutput<'a, T>>,
+}
+
+/// Where peaks go.
+#[derive(Debug)]
+pub(crate) struct PeaksOutput<'a, T> {
+    pub(crate) peaks: &'a mut Peaks<T>,
+    /// Whether they are added to those that are there.
+    pub(crate) append: bool,
+}
+
+/// An output of one alpha's mask, or a part of it.
+#[derive(Debug)]
+pub(crate) struct MaskOutput<'a> {
+    /// Number of the alpha.
+    pub(crate) alpha: usize,
+    target: Target<'a>,
+}
+
+/// The forms of a mask.
+#[derive(Debug)]
+enum Target<'a> {
+    /// `[x, y, t]`, a boolean for each time bin.
+    Bytes(ArrayViewMut3<'a, bool>),
+    /// `[x, y, t / 8]`, a bit for each time bin, the first bin lowest.
+    Bits(ArrayViewMut3<'a, u8>),
+}
+
+impl<T> Default for Outputs<'_, T> {
+    fn default() -> Self {
+        Self {
+            masks: SmallVec::new(),
+            peaks: None,
         }
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-fn advise(_start: *const u8, _bytes: usize) {}
+impl<'a, T> Outputs<'a, T> {
+    /// Nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All peaks, in place of what `peaks` holds; its memory is kept.
+    #[must_use]
+    pub fn peaks(mut self, peaks: &'a mut Peaks<T>) -> Self {
+        self.peaks = Some(PeaksOutput {
+            peaks,
+            append: false,
+        });
+        self
+    }
+
+    /// All peaks, behind those that `peaks` holds: for a recording that is fed in pieces.
+    ///
+    /// When the run fails, `peaks` holds what it held before.
+    #[must_use]
+    pub fn append_peaks(mut self, peaks: &'a mut Peaks<T>) -> Self {
+        self.peaks = Some(PeaksOutput {
+            peaks,
+            append: true,
+        });
+        self
+    }
+
+    /// The mask of alpha number `alpha` as booleans, of the input's shape `(n_x, n_y, n_t)`, in any memory order. Every element
+    /// is written. Arrays in which time is contiguous are written fastest.
+    #[must_use]
+    pub fn mask(mut self, alpha: usize, mask: ArrayViewMut3<'a, bool>) -> Self {
+        let target = Target::Bytes(mask);
+        self.masks.push(MaskOutput { alpha, target });
+        self
+    }
+
+    /// The mask of alpha number `alpha` as bits: eight time bins a byte, the first one lowest, of shape
+    /// `(n_x, n_y, n_t.div_ceil(8))`, in any memory order. Every byte is written; bits beyond the last bin are clear. NumPy makes
+    /// the same of booleans with `numpy.packbits(mask, axis=-1, bitorder="little")`.
+    #[must_use]
+    pub fn packed_mask(mut self, alpha: usize, mask: ArrayViewMut3<'a, u8>) -> Self {
+        let target = Target::Bits(mask);
+        self.masks.push(MaskOutput { alpha, target });
+        self
+    }
+
+    /// The masks of all alphas as booleans, in the order of the alphas.
+    #[must_use]
+    pub fn masks(self, masks: impl IntoIterator<Item = ArrayViewMut3<'a, bool>>) -> Self {
+        masks
+            .into_iter()
+            .enumerate()
+            .fold(self, |outputs, (alpha, mask)| outputs.mask(alpha, mask))
+    }
+
+    /// Refuses outputs of alphas that are not there, or of other shapes than an input of shape `[n_x, n_y, n_t]` has.
+    pub(crate) fn check(&self, alphas: usize, shape: [usize; 3]) -> Result<(), Error> {
+        for (index, output) in self.masks.iter().enumerate() {
+            if output.alpha >= alphas {
+                return Err(Error::OutputCount {
+                    alphas,
+                    outputs: output.alpha + 1,
+                });
+            }
+            let [n_x, n_y, n_t] = shape;
+            let (found, expected) = match &output.target {
+                Target::Bytes(mask) => (mask.dim(), shape),
+                Target::Bits(mask) => (mask.dim(), [n_x, n_y, n_t.div_ceil(8)]),
+            };
+            let found: [usize; 3] = found.into();
+            if found != expected {
+                return Err(Error::OutputShape {
+                    index,
+                    expected,
+                    found,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A batch's part of every output of masks, and of the offsets of peaks.
+#[derive(Debug, Default)]
+pub(crate) struct Parts<'a> {
+    pub(crate) masks: SmallVec<[MaskOutput<'a>; FEW]>,
+    /// A row number for the end of each time bin; none where no peaks are wanted.
+    pub(crate) offsets: &'a mut [i64],
+}
+
+impl<'a> Parts<'a> {
+    /// Keeps the masks of the first `n` time bins, a multiple of eight, and the first `ends` offsets, and yields the others.
+    pub(crate) fn split_off(&mut self, n: usize, ends: usize) -> Self {
+        debug_assert_eq!(n % 8, 0, "a byte of bits has one writer");
+        let (first, masks) = std::mem::take(&mut self.masks)
+            .into_iter()
+            .map(|mask| mask.split_at(n))
+            .unzip();
+        self.masks = first;
+        let mut offsets = std::mem::take(&mut self.offsets);
+        if !offsets.is_empty() {
+            (self.offsets, offsets) = offsets.split_at_mut(ends);
+        }
+        Self { masks, offsets }
+    }
+}
+
+impl MaskOutput<'_> {
+    /// The same output, for a while, under another number of its alpha.
+    pub(crate) fn of_alpha(&mut self, alpha: usize) -> MaskOutput<'_> {
+        let target = match &mut self.target {
+            Target::Bytes(mask) => Target::Bytes(mask.view_mut()),
+            Target::Bits(mask) => Target::Bits(mask.view_mut()),
+        };
+        MaskOutput { alpha, target }
+    }
+
+    fn split_at(self, n: usize) -> (Self, Self) {
+        let alpha = self.alpha;
+        let part = |target| Self { alpha, target };
+        match self.target {
+            Target::Bytes(mask) => {
+                let (first, others) = mask.split_at(Axis(2), n);
+                (part(Target::Bytes(first)), part(Target::Bytes(others)))
+            }
+            Target::Bits(mask) => {
+                let (first, others) = mask.split_at(Axis(2), n / 8);
+                (part(Target::Bits(first)), part(Target::Bits(others)))
+            }
+        }
+    }
+}
+
+/// Writes the masks of `bins` time bins, which are bins `at` and on of these parts, from findings about alphas `first` and on,
+/// as many as there are `alphas`: on the threads of a pool, if there is one.
+pub(crate) fn write_masks<T: Sync>(
+    findings: &Findings<T>,
+    parts: &mut Parts<'_>,
+    at: usize,
+    bins: usize,
+    alphas: std::ops::Range<usize>,
+    pool: Option<&ThreadPool>,
+) {
+    let wanted = |output: &&mut MaskOutput<'_>| alphas.contains(&output.alpha);
+    for output in parts.masks.iter_mut().filter(wanted) {
+        let alpha = output.alpha - alphas.start;
+        match &mut output.target {
+            Target::Bytes(mask) => {
+                let mask = mask.slice_axis_mut(Axis(2), Slice::from(at..at + bins));
+                map_rows(findings, alpha, mask, pool, |bits, row| {
+                    booleans(bits, row);
+                });
+            }
+            Target::Bits(mask) => {
+                let bytes = Slice::from(at / 8..(at + bins).div_ceil(8));
+                let mask = mask.slice_axis_mut(Axis(2), bytes);
+                map_rows(findings, alpha, mask, pool, |bits, row| {
+                    pack(bits, at % 8, bins, row);
+                });
+            }
+        }
+    }
+}
+
+/// Has `write` make a row of an output from a row of bits, for every cell of a map, map row by map row.
+fn map_rows<T: Sync, A: Send + Sync>(
+    findings: &Findings<T>,
+    alpha: usize,
+    mut mask: ArrayViewMut3<'_, A>,
+    pool: Option<&ThreadPool>,
+    write: impl Fn(&[u8], ArrayViewMut1<'_, A>) + Sync,
+) {
+    let (n_x, n_y, _) = mask.dim();
+    let map_row = |(x, mut column): (usize, ArrayViewMut2<'_, A>)| {
+        let bits = findings.rows(alpha, n_x * n_y).skip(x * n_y);
+        for (row, bits) in column.lanes_mut(Axis(1)).into_iter().zip(bits) {
+            write(bits, row);
+        }
+        fence();
+    };
+    let columns = mask.axis_iter_mut(Axis(0));
+    match pool {
+        None => columns.enumerate().for_each(map_row),
+        Some(pool) => pool.install(|| columns.into_par_iter().enumerate().for_each(map_row)),
+    }
+}

@@ -1,12 +1,10 @@
 //! Sizes and budgets: pure arithmetic over the table of arrays.
 
-use crate::posterior::check_map;
-use crate::{Dtype, Error, Options};
+use crate::element::Dtype;
+use crate::vector::BYTES as VECTOR_BYTES;
 
 /// Values of one tile: it should about fit a core's second-level cache.
 const TILE_BYTES: usize = 3 << 19;
-/// Values that the CPU engine compares in one go: a cache line of them.
-pub(crate) const VECTOR_BYTES: usize = 64;
 /// Cells of a map row whose highest values the CPU engine keeps, so that most cells need not be compared with a level.
 pub(crate) const BLOCK: usize = 16;
 /// Filled bits of one batch.
@@ -54,25 +52,6 @@ impl Estimate {
     }
 }
 
-/// What [`analyze`](crate::analyze) will allocate on the CPU for an input of this shape `[n_x, n_y, n_t]` and type.
-///
-/// A GPU's staging comes on top; it is cut to what is left of the memory limit.
-///
-/// ```
-/// let options = peakmask::Options::new().alphas([0.5, 0.9]).threads(2);
-/// let estimate = peakmask::estimate([41, 63, 100_000], peakmask::Dtype::F64, &options)?;
-/// assert_eq!(estimate.mask_bytes, 2 * 41 * 63 * 100_000);
-/// assert_eq!(estimate.bytes_per_peak, 32);
-/// # Ok::<(), peakmask::Error>(())
-/// ```
-///
-/// # Errors
-/// [`Error::EmptyMap`] and [`Error::MapTooLarge`], as `analyze` would return.
-pub fn estimate(shape: [usize; 3], dtype: Dtype, options: &Options) -> Result<Estimate, Error> {
-    check_map(shape)?;
-    Ok(Plan::new(shape, dtype, options).estimate)
-}
-
 /// How an analysis is cut up, and what it will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -95,15 +74,19 @@ pub(crate) struct CpuPlan {
 }
 
 impl Plan {
-    /// A plan for a shape that [`check_map`] has passed.
-    pub(crate) fn new(shape: [usize; 3], dtype: Dtype, options: &Options) -> Self {
+    /// A plan for a shape that [`check_map`](crate::posterior::check_map) has passed, for so many masks, with peaks or without,
+    /// and for `most` threads or fewer.
+    pub(crate) fn new(
+        shape: [usize; 3],
+        dtype: Dtype,
+        masks: usize,
+        peaks: bool,
+        most: usize,
+    ) -> Self {
         let [n_x, n_y, n_t] = shape;
-        let most = options
-            .threads
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        let cpu = CpuPlan::new(n_x * n_y, n_t, dtype, options.alphas.len(), most);
+        let cpu = CpuPlan::new(n_x * n_y, n_t, dtype, masks, most);
         let threads = most.min(n_t.div_ceil(cpu.batch)).max(1);
-        let n_alpha = options.alphas.len() as u64;
+        let n_alpha = masks as u64;
         let bins_and_cells = (n_t as u64).saturating_mul((n_x * n_y) as u64);
         let mask_bytes = bins_and_cells.saturating_mul(n_alpha);
         let scratch = cpu
@@ -114,11 +97,7 @@ impl Plan {
             mask_bytes,
             fixed_bytes: mask_bytes.saturating_add(offsets).saturating_add(scratch),
             bytes_per_peak: 16 + 2 * dtype.size() as u64,
-            assumed_peaks: if options.no_peaks {
-                0
-            } else {
-                bins_and_cells / 32
-            },
+            assumed_peaks: if peaks { bins_and_cells / 32 } else { 0 },
         };
         Self {
             cpu,

@@ -1,7 +1,27 @@
-//! Knobs of the GPU engine for tests and measurements. They are part of the crate's face only with the feature
+//! What is asked of a GPU, and knobs of its engine for tests and measurements. The knobs are part of the crate's face only with the feature
 //! `gpu-tuning`, which is no part of its promises: one of them loses a device, another replaces the text of a shader.
 
 use std::time::Duration;
+
+use crate::choices::Connectivity;
+
+/// What an analysis asks of a GPU.
+#[cfg_attr(
+    not(feature = "gpu"),
+    expect(dead_code, reason = "there is no GPU engine to ask")
+)]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Demand<'a> {
+    /// Number of alphas.
+    pub(crate) alphas: usize,
+    /// Whether peaks are listed.
+    pub(crate) peaks: bool,
+    /// Which neighbours connect cells of a mask.
+    pub(crate) connectivity: Connectivity,
+    /// The most bytes of the device's memory to take.
+    pub(crate) memory_limit: Option<u64>,
+    pub(crate) tuning: &'a GpuTuning,
+}
 
 /// Knobs of the GPU engine; what is not set is as the plan has it.
 #[cfg_attr(

@@ -7,6 +7,7 @@ each alpha the mask of the connected region around the highest peak in which ``P
 - `peakmask.compat`: stands in for ``PeakPromenence`` of pyPhoPlaceCellAnalysis; one changed import line.
 - `peakmask.plot`: pictures, with matplotlib.
 - `peakmask.dask`: arrays in chunks of time, on one machine or many.
+- `peakmask.napari`: layers for the image viewer napari.
 
 Messages go to ``logging.getLogger("peakmask")``.
 """
@@ -32,7 +33,7 @@ from ._core import __version__
 
 __all__ = ["Analysis", "BinPeaks", "Peaks", "Report", "__version__", "analyze", "estimate"]
 
-_MODULES = ("compat", "dask", "plot")
+_MODULES = ("compat", "dask", "napari", "plot")
 
 # A layer of Mesa's that picks the GPU of the desktop prints to standard error where there is no desktop, whatever program
 # loads a driver. There it has nothing to pick, and this variable, which is its own, leaves it out.

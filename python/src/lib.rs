@@ -264,7 +264,7 @@ fn columns<'py, T: Element + NumPy>(
 /// The report as JSON, which Python reads when somebody looks at it.
 fn json(mut report: Report) -> PyResult<String> {
     if INHERITED_GPU.load(Ordering::Relaxed) && report.no_gpu.is_some() {
-        report.no_gpu = Some(INHERITED.to_owned());
+        report.no_gpu = Some(INHERITED.into());
     }
     serde_json::to_string(&report).map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }

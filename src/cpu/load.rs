@@ -10,9 +10,9 @@ use bytemuck::Zeroable;
 
 use super::lanes::prefetch;
 use super::tile::Shape;
-use super::vector::{Line, width};
 use crate::Element;
 use crate::posterior::{Fastest, Posterior};
+use crate::vector::{Line, width};
 
 /// Cells between the one that is copied and the one that is asked for.
 const AHEAD: isize = 16;

@@ -6,9 +6,9 @@
 use super::bases::Lists;
 use super::planes::Planes;
 use super::tile::Lane;
-use super::vector::{Line, Set, width};
 use crate::Element;
 use crate::posterior::Posterior;
+use crate::vector::{Line, Set, width};
 
 /// The values of one bin, in rows with a frame of values below all others, so that every neighbour of every cell exists.
 pub(super) struct Map {

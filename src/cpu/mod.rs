@@ -6,7 +6,6 @@
 
 mod bases;
 mod flood;
-mod instruction_set;
 mod lanes;
 mod load;
 mod map;
@@ -15,9 +14,6 @@ mod planes;
 mod survey;
 mod threshold;
 mod tile;
-pub mod vector;
-
-pub use instruction_set::InstructionSet;
 
 use std::ops::Range;
 use std::time::Instant;
@@ -26,14 +22,15 @@ use bytemuck::Zeroable;
 
 use crate::engine::{Call, Engine, Halt, Task};
 use crate::findings::Findings;
+use crate::instruction_set::InstructionSet;
 use crate::plan::{CpuPlan, LISTED_BYTES};
+use crate::vector::{Line, Set, width};
 use crate::{Element, Seconds};
 use bases::Lists;
 use map::Map;
 use planes::Planes;
 use survey::Survey;
 use tile::Shape;
-use vector::{Line, Set, width};
 
 /// Map rows whose peaks are found in a go, group by group: three rows of a group stay in the first-level cache meanwhile.
 const BAND: usize = 4;
@@ -66,6 +63,11 @@ impl<T: Element> Cpu<T> {
             alphas: plan.alphas,
             listed: plan.listed,
         }
+    }
+
+    /// Follows another plan for maps of the same shape.
+    pub(crate) fn follow(&mut self, plan: &CpuPlan) {
+        (self.alphas, self.listed) = (plan.alphas, plan.listed);
     }
 }
 
@@ -100,7 +102,7 @@ impl<T: Element> Engine<T> for Cpu<T> {
         self.alphas
     }
 
-    fn listed(&self) -> usize {
+    fn peak_room(&self) -> usize {
         self.listed
     }
 }

@@ -4,8 +4,8 @@
 //! Peaks: set where a live lane's value exceeds its Floor and is `>=` all of the eight neighbours that exist. A per-cell
 //! map, so no order matters.
 
-use super::vector::{Line, Set, width};
 use crate::Element;
+use crate::vector::{Line, Set, width};
 
 /// What one map row of one group of lanes yields: a bit for each cell and lane, cell after cell.
 pub(super) struct Row {

@@ -6,9 +6,9 @@
 
 use super::lanes::set_lanes;
 use super::tile::Shape;
-use super::vector::{Line, Set, width};
 use crate::Element;
 use crate::plan::BLOCK;
+use crate::vector::{Line, Set, width};
 
 /// What the survey of a tile finds, group by group of lanes.
 pub(super) struct Survey {

@@ -6,9 +6,9 @@
 use super::lanes::transpose_8;
 use super::planes::Planes;
 use super::tile::Shape;
-use super::vector::{Line, Set, width};
 use crate::Element;
 use crate::plan::BLOCK;
+use crate::vector::{Line, Set, width};
 
 /// The cells of the lanes of group `g` that reach their level, into the group's lanes of the plane `above`. Only blocks
 /// in which some lane's highest value reaches it are looked at; `tops` has those of the group.

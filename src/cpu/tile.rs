@@ -2,8 +2,8 @@
 
 use bytemuck::Pod;
 
-use super::vector::{Line, width};
 use crate::plan::BLOCK;
+use crate::vector::{Line, width};
 
 /// Where the values of a tile lie: `[map row][group][cell of the row][lane of the group]`. A group is as many lanes as a
 /// vector has values, so that the three map rows around a cell lie in the first-level cache.

@@ -11,7 +11,8 @@ use super::plan::{GpuPlan, ITERATIONS, Limits};
 use super::probe;
 use super::slot::Slot;
 use crate::engine::Finisher;
-use crate::{Adapter, Adapters, Dtype, Element, Error, Options};
+use crate::tuning::Demand;
+use crate::{Adapter, Adapters, Dtype, Element, Error};
 
 /// Everything on one device that outlives an analysis.
 #[derive(Debug)]
@@ -57,18 +58,18 @@ impl Context {
         &self,
         shape: [usize; 3],
         dtype: Dtype,
-        options: &Options,
+        demand: Demand<'_>,
         host: Option<u64>,
     ) -> Result<GpuPlan, Error> {
         let limits = self.device().limits();
-        let tuned = options.gpu_tuning.binding.unwrap_or(u64::MAX);
+        let tuned = demand.tuning.binding.unwrap_or(u64::MAX);
         let limits = Limits {
             binding: limits.binding.min(tuned),
-            device: options.gpu_memory_limit,
+            device: demand.memory_limit,
             host,
             ..limits
         };
-        GpuPlan::new(shape, dtype, options, &limits).map_err(|too_large| Error::GpuTooSmall {
+        GpuPlan::new(shape, dtype, demand, &limits).map_err(|too_large| Error::GpuTooSmall {
             adapter: self.adapter().name.clone(),
             n_x: shape[0],
             n_y: shape[1],
@@ -142,10 +143,10 @@ impl Context {
     pub(crate) fn engines<'c, T: Element>(
         &'c self,
         plan: GpuPlan,
-        options: &Options,
+        demand: Demand<'_>,
         host: Host<'c, T>,
     ) -> Result<(Vec<Gpu<'c, T>>, GpuPlan, usize), Error> {
-        self.ring(plan, options, host)
+        self.ring(plan, demand, host)
             .map_err(|failure| Error::GpuFailed {
                 adapter: self.adapter().name.clone(),
                 reason: failure.to_string(),
@@ -155,23 +156,14 @@ impl Context {
     fn ring<'c, T: Element>(
         &'c self,
         plan: GpuPlan,
-        options: &Options,
+        demand: Demand<'_>,
         host: Host<'c, T>,
     ) -> Result<(Vec<Gpu<'c, T>>, GpuPlan, usize), Failure> {
-        let pipelines = self.pipelines(Variant::of(T::DTYPE, options), host.finisher)?;
+        let pipelines = self.pipelines(Variant::of(T::DTYPE, demand), host.finisher)?;
         let (plan, slots, halvings) = Slot::ring(self.device(), plan, &mut lock(&self.slots))?;
         let engines = slots
             .into_iter()
-            .map(|slot| {
-                Gpu::new(
-                    self,
-                    &pipelines,
-                    slot,
-                    plan,
-                    host,
-                    options.gpu_tuning.clone(),
-                )
-            })
+            .map(|slot| Gpu::new(self, &pipelines, slot, plan, host, demand.tuning.clone()))
             .collect::<Result<_, _>>()?;
         Ok((engines, plan, halvings))
     }

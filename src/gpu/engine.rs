@@ -75,6 +75,10 @@ impl<T: Element> Engine<T> for Gpu<'_, T> {
         (self.plan.sizes.alphas as usize).max(1)
     }
 
+    fn bins(&self) -> usize {
+        self.plan.lanes()
+    }
+
     fn pool(&self) -> Option<&rayon::ThreadPool> {
         Some(self.host.pool)
     }

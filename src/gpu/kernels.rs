@@ -7,8 +7,9 @@ use bytemuck::{Pod, Zeroable};
 use super::arrays::{Array, Sizes};
 use super::device::{Device, Failure};
 use super::plan::GpuPlan;
+use crate::tuning::Demand;
 use crate::tuning::GpuFault;
-use crate::{Connectivity, Dtype, Options};
+use crate::{Connectivity, Dtype};
 
 /// A part of a submission whose time is taken: an index into [`GpuSeconds::STAGES`](crate::GpuSeconds::STAGES).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,14 +229,14 @@ pub(crate) struct Variant {
 }
 
 impl Variant {
-    /// What an analysis with these options needs.
-    pub(crate) fn of(dtype: Dtype, options: &Options) -> Self {
-        let tuning = &options.gpu_tuning;
+    /// What is needed for what is asked.
+    pub(crate) fn of(dtype: Dtype, demand: Demand<'_>) -> Self {
+        let tuning = demand.tuning;
         Self {
             dtype,
-            connectivity: options.connectivity,
-            masks: !options.alphas.is_empty(),
-            peaks: !options.no_peaks,
+            connectivity: demand.connectivity,
+            masks: demand.alphas > 0,
+            peaks: demand.peaks,
             group: GpuPlan::group(tuning),
             iterations: GpuPlan::iterations(tuning),
             unbounded_loops: tuning.unbounded_loops,

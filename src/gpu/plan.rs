@@ -2,8 +2,8 @@
 //! of arrays.
 
 use super::arrays::{Array, Sizes};
-use crate::tuning::GpuTuning;
-use crate::{Dtype, Options};
+use crate::element::Dtype;
+use crate::tuning::{Demand, GpuTuning};
 
 /// Loop iterations that an invocation may run in one dispatch. Some drivers stop a kernel silently after twice as many,
 /// others reset a device that takes too long.
@@ -83,10 +83,10 @@ impl GpuPlan {
     pub(crate) fn new(
         [n_x, n_y, n_t]: [usize; 3],
         dtype: Dtype,
-        options: &Options,
+        demand: Demand<'_>,
         limits: &Limits,
     ) -> Result<Self, TooLarge> {
-        let tuning = &options.gpu_tuning;
+        let tuning = demand.tuning;
         let slots = tuning.slots.unwrap_or(SLOTS).max(1);
         let group = Self::group(tuning);
         let iterations = Self::iterations(tuning);
@@ -95,7 +95,7 @@ impl GpuPlan {
             n_y: n_y as u64,
             dtype,
             alphas: 0,
-            peaks: !options.no_peaks,
+            peaks: demand.peaks,
             lanes: 1,
             rows: 0,
         };
@@ -109,7 +109,7 @@ impl GpuPlan {
         // So many alphas that their bits take a few times the room of the values, and no more.
         let bits = sizes.places() * 8 + sizes.cells() / 8;
         let alphas = (4 * sizes.cells() * sizes.value() / bits).clamp(1, MOST_ALPHAS as u64);
-        sizes.alphas = alphas.min(options.alphas.len() as u64);
+        sizes.alphas = alphas.min(demand.alphas as u64);
         let with_lanes = |lanes: u64| Sizes {
             lanes,
             rows: match tuning.rows {
@@ -267,6 +267,7 @@ mod tests {
 
     use super::*;
     use crate::gpu::kernels::{KERNELS, source};
+    use crate::options::Options;
 
     const NO_LIMITS: Limits = Limits {
         binding: u64::MAX,
@@ -368,7 +369,8 @@ mod tests {
                                 .peaks(peaks)
                                 .gpu_tuning(tuning.clone());
                             for limits in &limits {
-                                let plan = GpuPlan::new([n_x, n_y, n_t], dtype, &options, limits);
+                                let plan =
+                                    GpuPlan::new([n_x, n_y, n_t], dtype, options.demand(), limits);
                                 let asked = Sizes {
                                     n_x: n_x as u64,
                                     n_y: n_y as u64,
@@ -525,7 +527,7 @@ mod tests {
         let options = Options::new().alphas([0.9, 0.5]);
         let shape = [41, 63, 100_000];
         let lanes = |limits: &Limits| {
-            GpuPlan::new(shape, Dtype::F64, &options, limits).map(|plan| plan.sizes.lanes)
+            GpuPlan::new(shape, Dtype::F64, options.demand(), limits).map(|plan| plan.sizes.lanes)
         };
         // 256 MiB and 32 MiB of values.
         assert_eq!(lanes(&CARD), Ok(12_992));
@@ -577,7 +579,9 @@ mod tests {
             (too_large.limit, too_large.what),
             (1 << 16, "bytes of host memory")
         );
-        let Err(too_large) = GpuPlan::new([4096, 4097, 1], Dtype::F32, &options, &NO_LIMITS) else {
+        let Err(too_large) =
+            GpuPlan::new([4096, 4097, 1], Dtype::F32, options.demand(), &NO_LIMITS)
+        else {
             panic!("more cells than kernels can walk")
         };
         assert_eq!((too_large.needed, too_large.limit), (4096 * 4097, 1 << 24));
@@ -612,7 +616,7 @@ mod tests {
                 batch: Some(lanes),
                 ..Default::default()
             });
-            let plan = GpuPlan::new([5, 7, 1 << 20], Dtype::F32, &options, &NO_LIMITS);
+            let plan = GpuPlan::new([5, 7, 1 << 20], Dtype::F32, options.demand(), &NO_LIMITS);
             let mut plan = plan.expect("there are no limits");
             assert_eq!(plan.sizes.lanes, lanes_for(lanes as u64));
             let mut halvings = 0;
@@ -699,7 +703,7 @@ mod tests {
                 .sum()
         }
         let options = Options::new().alphas([0.5]);
-        let plan = GpuPlan::new([41, 63, 1000], Dtype::F64, &options, &NO_LIMITS);
+        let plan = GpuPlan::new([41, 63, 1000], Dtype::F64, options.demand(), &NO_LIMITS);
         let bounds = loops(&plan.expect("there are no limits"));
         assert_eq!(bounds.len(), KERNELS.len());
         for (kernel, (entry, loops, _)) in KERNELS.iter().zip(bounds) {

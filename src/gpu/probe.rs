@@ -18,8 +18,8 @@ use super::slot::Slot;
 use crate::engine::{Call, Engine, Finisher, Halt, Stop, Task};
 use crate::findings::Findings;
 use crate::posterior::Posterior;
-use crate::tuning::GpuTuning;
-use crate::{Dtype, Element, InstructionSet, Options, Seconds};
+use crate::tuning::{Demand, GpuTuning};
+use crate::{Dtype, Element, InstructionSet, Seconds};
 
 const STAGE: &str = "probing the device";
 
@@ -110,20 +110,23 @@ fn compare<T: Element>(
 ) -> Result<(), Failure> {
     let variant = pipelines.variant;
     let alphas = if variant.masks { known.factors } else { &[] };
-    let mut options = Options::new()
-        .alphas(alphas.iter().copied())
-        .peaks(variant.peaks)
-        .threads(1);
-    options.gpu_tuning = GpuTuning {
+    let tuning = GpuTuning {
         slots: Some(1),
         group: Some(variant.group),
         iterations: Some(variant.iterations),
         rounds: Some(u32::MAX),
         ..known.tuning
     };
+    let demand = Demand {
+        alphas: alphas.len(),
+        peaks: variant.peaks,
+        connectivity: variant.connectivity,
+        memory_limit: None,
+        tuning: &tuning,
+    };
     let p = Posterior::new(known.p.view()).map_err(|error| failure(error.to_string()))?;
     let [n_x, n_y, n_t] = p.shape();
-    let plan = GpuPlan::new(p.shape(), T::DTYPE, &options, &context.device().limits())
+    let plan = GpuPlan::new(p.shape(), T::DTYPE, demand, &context.device().limits())
         .map_err(|too_large| failure(format!("a small map does not fit: {too_large:?}")))?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(1)
@@ -132,7 +135,7 @@ fn compare<T: Element>(
     let instruction_set = InstructionSet::detect();
     let host = Host::new(&pool, finisher, instruction_set);
     let slot = Slot::new(context.device(), &plan.sizes)?;
-    let mut gpu = Gpu::new(context, pipelines, slot, plan, host, options.gpu_tuning)?;
+    let mut gpu = Gpu::new(context, pipelines, slot, plan, host, tuning)?;
     let mut reference = finisher(p.shape(), alphas.len(), instruction_set);
 
     let stop = Stop::default();

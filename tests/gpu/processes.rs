@@ -111,7 +111,7 @@ fn analyses(child: &mut Child) {
             last = compared(n_t, backend);
         }
         match last {
-            Ok(report) => child.say(name, report.no_gpu.unwrap_or_else(|| "a GPU".to_owned())),
+            Ok(report) => child.say(name, report.no_gpu.unwrap_or("a GPU".into())),
             Err(error) => child.say(name, format!("{error:?}")),
         }
     }

@@ -12,7 +12,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::plan::VECTOR_BYTES as BYTES;
+/// Bytes of a vector: a cache line.
+pub(crate) const BYTES: usize = 64;
 
 /// A vector's worth of values in memory, at a cache line of its own.
 #[repr(C, align(64))]

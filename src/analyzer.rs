@@ -1,0 +1,434 @@
+//! Analyzers: everything that an analysis needs and can be kept for the next one.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use ndarray::{Array3, ArrayView3, ArrayViewMut3};
+use smallvec::SmallVec;
+
+use crate::analysis::{Analysis, Peaks, Report};
+use crate::columns;
+use crate::element::{Dtype, Element};
+use crate::engine::Task;
+use crate::error::Error;
+use crate::instruction_set::InstructionSet;
+use crate::memory::{Budget, KeptLimit};
+use crate::options::Options;
+use crate::outputs::{FEW, Outputs, Parts, PeaksOutput};
+use crate::plan::{Estimate, Plan};
+use crate::posterior::{Posterior, check_map};
+use crate::schedule::{Crew, Job};
+
+/// Finds all peaks of every time bin and, for each alpha, the mask of the region around the dominant peak.
+///
+/// `p` is `P[x, y, t]`, of shape `(n_x, n_y, n_t)`, in any memory order: C and Fortran order, an array `(t, x, y)` seen
+/// through `permuted_axes`, reversed, stepped and broadcast views. It is read where it lies, and the order changes
+/// nothing but the speed; time or a map axis that is contiguous is read fastest.
+///
+/// # Result
+/// * [`Analysis::masks`]: for each alpha, in the order given, a C-order array of `p`'s shape. Repeated alphas have
+///   masks of their own; without alphas there are no masks.
+/// * [`Analysis::peaks`]: the peaks of all bins one after the other, with offsets. Coordinates `[x, y]` count cells
+///   from 0; heights and prominences are in the unit of `p`, whatever it is (probability, density, its logarithm).
+/// * [`Analysis::report`]: engines, instruction set, threads, adapter, and where the time went.
+///
+/// The [crate's documentation](crate#what-one-time-bin-yields) defines every number.
+///
+/// # Edge cases
+/// * Ties for the maximum: the first cell in row-major order is the dominant one.
+/// * Plateaus: every cell is a peak, with the prominence of its group.
+/// * A bin with a NaN anywhere, and a constant bin: no peaks, empty masks; other bins are not touched by it.
+/// * `n_t == 0`: a valid, empty result. A map of one cell is constant.
+///
+/// ```
+/// use ndarray::{Array3, arr3};
+/// use peakmask::{Error, Options, analyze};
+///
+/// let options = Options::new().alphas([0.5]);
+/// // Three bins of a map of 2 x 3 cells: a tie, a NaN, a constant.
+/// let p = arr3(&[
+///     [[4.0, 1.0, 2.0], [1.0, 1.0, 2.0], [4.0, 1.0, 2.0]],
+///     [[0.0, 2.0, 2.0], [0.0, f64::NAN, 2.0], [1.0, 4.0, 2.0]],
+/// ]);
+/// let analysis = analyze(p.view(), &options)?;
+/// assert_eq!(analysis.peaks.offsets, [0, 2, 2, 2]);
+/// assert_eq!(analysis.peaks.bin(0).coords, [[0, 0], [0, 2]]);
+/// assert_eq!(analysis.peaks.bin(0).prominences, [3.0, 3.0]);
+/// let inside: Vec<_> = analysis.masks[0]
+///     .indexed_iter()
+///     .filter_map(|(cell, &inside)| inside.then_some(cell))
+///     .collect();
+/// assert_eq!(inside, [(0, 0, 0)]); // the first of the two maxima, which do not touch
+///
+/// // The same bins with time as the first axis in memory.
+/// let txy = p.view().permuted_axes([2, 0, 1]).as_standard_layout().into_owned();
+/// assert_eq!(analyze(txy.view().permuted_axes([1, 2, 0]), &options)?.peaks, analysis.peaks);
+///
+/// // No bins are a result, no cells are an error.
+/// let no_bins = Array3::<f64>::zeros((2, 3, 0));
+/// assert_eq!(analyze(no_bins.view(), &options)?.peaks.offsets, [0]);
+/// let no_cells = Array3::<f64>::zeros((0, 3, 5));
+/// assert!(matches!(analyze(no_cells.view(), &options), Err(Error::EmptyMap { .. })));
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// Whether the first axis is really `x` is not checked here, since a few arrays look like the other order and are
+/// right: see [`check_axis_order`](crate::check_axis_order).
+///
+/// # Errors
+/// Before anything is allocated: [`Error::EmptyMap`] when `n_x` or `n_y` is 0, [`Error::MapTooLarge`] when a map has
+/// 2^32 cells or more, [`Error::InstructionSet`] when the processor lacks the one asked for, [`Error::OverBudget`] when
+/// the [`estimate`] exceeds the memory limit. With [`Backend::Gpu`](crate::Backend::Gpu), or a GPU that is required: [`Error::NoGpu`] when
+/// there is none, or one that cannot be trusted; [`Error::Environment`] when a variable has a value that means nothing.
+///
+/// Later: [`Error::GpuTooSmall`] and [`Error::GpuFailed`] with [`Backend::Gpu`](crate::Backend::Gpu); [`Error::OverBudget`] when the peaks found cross the limit, [`Error::OutOfMemory`], [`Error::Threads`],
+/// [`Error::Cancelled`], and [`Error::Worker`] for a defect in this crate.
+///
+/// # Panics
+/// When the progress callback panics: the analysis is stopped, and the panic goes on.
+pub fn analyze<T: Element>(p: ArrayView3<'_, T>, options: &Options) -> Result<Analysis<T>, Error> {
+    let (n_x, n_y, _) = p.dim();
+    Analyzer::closed([n_x, n_y], p.dim().2, options.clone(), KeptLimit::recent())?.analyze(p)
+}
+
+/// Does what [`analyze`] does, into the caller's arrays, and so takes no memory for masks.
+///
+/// `masks` has one array for each alpha, in the same order, each of the shape of `p`, in any memory order; every
+/// element is written, whatever was there. Arrays in which time is contiguous are written fastest. `peaks` is emptied
+/// and filled again, and keeps its memory from call to call.
+///
+/// ```
+/// use ndarray::Array3;
+/// use peakmask::{Options, Peaks, analyze_into};
+///
+/// let options = Options::new().alphas([0.5]);
+/// let mut half = Array3::from_elem((41, 63, 100), false);
+/// let mut peaks = Peaks::new();
+/// for epoch in 0..3 {
+///     // A cone around a cell that moves on with every time bin.
+///     let p = Array3::from_shape_fn((41, 63, 100), |(x, y, t)| {
+///         1.0 / (1 + x.abs_diff((t + epoch) % 41) + y.abs_diff(t % 63)) as f64
+///     });
+///     let report = analyze_into(p.view(), &options, &mut [half.view_mut()], &mut peaks)?;
+///     assert_eq!((report.bins, peaks.len()), (100, 100));
+///     assert!(half[[epoch, 0, 0]] && half[[epoch + 1, 0, 0]] && !half[[epoch + 2, 0, 0]]);
+/// }
+/// # Ok::<(), peakmask::Error>(())
+/// ```
+///
+/// Arrays larger than an epoch serve as well: hand over `mask.slice_mut(s![.., .., ..n_t])`.
+///
+/// # Errors
+/// As [`analyze`], and before anything is written [`Error::OutputCount`] when there is not one mask for each alpha and
+/// [`Error::OutputShape`] when one has another shape than `p`. The memory limit is compared with what this call
+/// allocates: masks do not count.
+///
+/// On any error the masks hold valid but unspecified values. `peaks` is as it was if the call was refused at the start,
+/// and empty if it failed later.
+///
+/// # Panics
+/// As [`analyze`]; masks and `peaks` then hold valid but unspecified values.
+pub fn analyze_into<T: Element>(
+    p: ArrayView3<'_, T>,
+    options: &Options,
+    masks: &mut [ArrayViewMut3<'_, bool>],
+    peaks: &mut Peaks<T>,
+) -> Result<Report, Error> {
+    let (n_x, n_y, n_t) = p.dim();
+    let mut analyzer = Analyzer::closed([n_x, n_y], n_t, options.clone(), KeptLimit::recent())?;
+    if masks.len() != options.alphas.len() {
+        return Err(Error::OutputCount {
+            alphas: options.alphas.len(),
+            outputs: masks.len(),
+        });
+    }
+    let outputs = Outputs::new().masks(masks.iter_mut().map(|mask| mask.view_mut()));
+    if options.no_peaks {
+        let report = analyzer.run(p, outputs)?;
+        peaks.clear();
+        peaks.offsets.resize(n_t + 1, 0);
+        return Ok(report);
+    }
+    analyzer.run(p, outputs.peaks(peaks))
+}
+
+/// What [`analyze`](crate::analyze) will allocate on the CPU for an input of this shape `[n_x, n_y, n_t]` and type.
+///
+/// A GPU's staging comes on top; it is cut to what is left of the memory limit.
+///
+/// ```
+/// let options = peakmask::Options::new().alphas([0.5, 0.9]).threads(2);
+/// let estimate = peakmask::estimate([41, 63, 100_000], peakmask::Dtype::F64, &options)?;
+/// assert_eq!(estimate.mask_bytes, 2 * 41 * 63 * 100_000);
+/// assert_eq!(estimate.bytes_per_peak, 32);
+/// # Ok::<(), peakmask::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::EmptyMap`] and [`Error::MapTooLarge`], as `analyze` would return.
+pub fn estimate(shape: [usize; 3], dtype: Dtype, options: &Options) -> Result<Estimate, Error> {
+    check_map(shape)?;
+    let threads = options.threads.unwrap_or_else(cores);
+    let plan = Plan::new(
+        shape,
+        dtype,
+        options.alphas.len(),
+        !options.no_peaks,
+        threads,
+    );
+    Ok(plan.estimate)
+}
+
+/// Analyses maps of one shape and type again and again, and keeps what that takes: worker threads, scratch, the memory limit, the
+/// choice of instructions, and a GPU, once one has been opened.
+///
+/// [`run`](Self::run) takes any number of time bins. What it yields is what [`analyze`] would, to the bit, however the bins of
+/// a recording are divided into calls. A call of little work, one or a few bins, runs on the calling thread; after the first
+/// such call there are no allocations (for up to eight masks, as long as `peaks` has room), no new threads, no file and no
+/// environment variable is read.
+///
+/// An analyzer is [`Send`], and a call borrows it exclusively: threads that analyse at the same time have an analyzer each, and may
+/// share a GPU through a [`GpuContext`](crate::GpuContext).
+///
+/// ```
+/// use ndarray::{Array3, s};
+/// use peakmask::{Analyzer, Options, Outputs, Peaks};
+///
+/// // A decoder that hands over one time bin after another.
+/// let p = Array3::from_shape_fn((41, 63, 50), |(x, y, t)| {
+///     1.0 / (1 + x.abs_diff(20) + y.abs_diff(t)) as f64
+/// });
+/// let mut analyzer = Analyzer::new([41, 63], Options::new().alphas([0.5]).threads(1))?;
+/// let mut inside = Array3::from_elem((41, 63, 1), false);
+/// let mut peaks = Peaks::new();
+/// for t in 0..50 {
+///     let bin = p.slice(s![.., .., t..t + 1]);
+///     analyzer.run(bin, Outputs::new().peaks(&mut peaks).mask(0, inside.view_mut()))?;
+///     assert_eq!(peaks.bin(0).coords, [[20, t as i64]]);
+///     assert!(inside[[20, t, 0]] && !inside[[30, t, 0]]);
+/// }
+/// # Ok::<(), peakmask::Error>(())
+/// ```
+pub struct Analyzer<T> {
+    shape: [usize; 2],
+    options: Options,
+    threads: usize,
+    limit: KeptLimit,
+    crew: Crew<T>,
+}
+
+impl<T: Element> Analyzer<T> {
+    /// An analyzer of maps of `[n_x, n_y]` cells. A GPU that the options require is opened here, and threads and scratch come with
+    /// the first call that needs them.
+    ///
+    /// # Errors
+    /// [`Error::EmptyMap`], [`Error::MapTooLarge`], [`Error::InstructionSet`], [`Error::Environment`], [`Error::NoGpu`], as
+    /// [`analyze`].
+    pub fn new(shape: [usize; 2], options: Options) -> Result<Self, Error> {
+        let mut analyzer = Self::closed(shape, 0, options, KeptLimit::default())?;
+        analyzer.crew.open(&analyzer.options)?;
+        Ok(analyzer)
+    }
+
+    /// The same without a GPU, which then comes with the first call that needs it; `n_t` is for messages.
+    fn closed(
+        [n_x, n_y]: [usize; 2],
+        n_t: usize,
+        options: Options,
+        limit: KeptLimit,
+    ) -> Result<Self, Error> {
+        check_map([n_x, n_y, n_t])?;
+        let best = InstructionSet::detect();
+        let instruction_set = options.instruction_set.unwrap_or(best);
+        if instruction_set > best {
+            return Err(Error::InstructionSet {
+                requested: instruction_set,
+                best,
+            });
+        }
+        Ok(Self {
+            shape: [n_x, n_y],
+            threads: options.threads.unwrap_or_else(cores),
+            crew: Crew::new(&options, instruction_set)?,
+            options,
+            limit,
+        })
+    }
+
+    /// The shape `[n_x, n_y]` of the maps.
+    pub fn shape(&self) -> [usize; 2] {
+        self.shape
+    }
+
+    /// The options.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Finds what [`analyze`] finds, with fresh outputs for all of it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn analyze(&mut self, p: ArrayView3<'_, T>) -> Result<Analysis<T>, Error> {
+        let shape = p.dim();
+        let (p, plan) = self.plan(p)?;
+        let budget = self.budget(plan.estimate)?;
+        let mut masks: Vec<_> = (0..self.options.alphas.len())
+            .map(|_| columns::mask(shape))
+            .collect::<Result<_, _>>()?;
+        let mut peaks = Peaks::new();
+        let mut outputs = Outputs::new().masks(
+            masks
+                .iter_mut()
+                .map(|mask: &mut Array3<bool>| mask.view_mut()),
+        );
+        if self.options.no_peaks {
+            let [_, _, n_t] = p.shape();
+            peaks.offsets.resize(n_t + 1, 0);
+        } else {
+            outputs = Outputs {
+                peaks: Some(PeaksOutput {
+                    peaks: &mut peaks,
+                    append: false,
+                }),
+                ..outputs
+            };
+        }
+        let report = self.fill(&p, &plan, budget, outputs)?;
+        columns::shrink(&mut peaks);
+        Ok(Analysis {
+            masks,
+            peaks,
+            report,
+        })
+    }
+
+    /// Analyses the time bins of `p`, of shape `(n_x, n_y, n_t)` in any memory order, into `outputs`.
+    ///
+    /// # Errors
+    /// As [`analyze_into`], and [`Error::MapShape`] when the maps of `p` have another shape than the analyzer's. On any error
+    /// masks hold valid but unspecified values, and peaks are as [`Outputs`] says: those to be appended to hold what they held,
+    /// others are empty.
+    ///
+    /// # Panics
+    /// When the progress callback panics: the analysis is stopped, and the panic goes on.
+    pub fn run(&mut self, p: ArrayView3<'_, T>, outputs: Outputs<'_, T>) -> Result<Report, Error> {
+        let (p, plan) = self.plan(p)?;
+        outputs.check(self.options.alphas.len(), p.shape())?;
+        let budget = self.budget(plan.estimate.without_masks())?;
+        self.fill(&p, &plan, budget, outputs)
+    }
+
+    /// Checks the input, and makes a plan for it.
+    fn plan<'p>(&self, p: ArrayView3<'p, T>) -> Result<(Posterior<'p, T>, Plan), Error> {
+        let p = Posterior::new(p)?;
+        let [n_x, n_y, _] = p.shape();
+        if [n_x, n_y] != self.shape {
+            return Err(Error::MapShape {
+                expected: self.shape,
+                found: [n_x, n_y],
+            });
+        }
+        let (masks, peaks) = (self.options.alphas.len(), !self.options.no_peaks);
+        let plan = Plan::new(p.shape(), T::DTYPE, masks, peaks, self.threads);
+        Ok((p, plan))
+    }
+
+    /// Compares an estimate with the memory limit.
+    fn budget(&mut self, estimate: Estimate) -> Result<Budget, Error> {
+        let Options {
+            memory_limit,
+            memory_guard,
+            ..
+        } = self.options;
+        let limit = (self.limit).for_need(estimate.total(), memory_limit, memory_guard);
+        Budget::new(estimate, limit, memory_guard)
+    }
+
+    fn fill(
+        &mut self,
+        p: &Posterior<'_, T>,
+        plan: &Plan,
+        budget: Budget,
+        outputs: Outputs<'_, T>,
+    ) -> Result<Report, Error> {
+        let start = Instant::now();
+        let [_, _, n_t] = p.shape();
+        let Outputs { mut masks, peaks } = outputs;
+        // Alphas whose masks nobody wants are not computed.
+        let wanted = |alpha: usize| masks.iter().any(|mask| mask.alpha == alpha);
+        let numbers: SmallVec<[usize; FEW]> = (0..self.options.alphas.len())
+            .filter(|&alpha| wanted(alpha))
+            .collect();
+        let alphas: SmallVec<[f64; FEW]> = numbers
+            .iter()
+            .map(|&alpha| self.options.alphas[alpha])
+            .collect();
+        let masks = masks.iter_mut().map(|mask| {
+            let alpha = numbers.partition_point(|&number| number < mask.alpha);
+            mask.of_alpha(alpha)
+        });
+        let helper = self.crew.helper(p.shape(), plan, &self.options)?;
+        let task = Task {
+            alphas: &alphas,
+            connectivity: self.options.connectivity,
+            peaks: peaks.is_some() && !self.options.no_peaks,
+        };
+        let mut nowhere = Peaks::without_bins();
+        let (peaks, append) = match peaks {
+            Some(PeaksOutput { peaks, append }) => (peaks, append),
+            None => (&mut nowhere, true),
+        };
+        if !append {
+            peaks.clear();
+        }
+        let (bins, mut offsets) = (peaks.offsets.len(), std::mem::take(&mut peaks.offsets));
+        if task.peaks {
+            if offsets.try_reserve(n_t).is_err() {
+                peaks.offsets = offsets;
+                let bytes = 8 * n_t as u64;
+                return Err(Error::OutOfMemory { bytes });
+            }
+            offsets.resize(bins + n_t, 0);
+        }
+        let job = Job {
+            p,
+            task,
+            plan,
+            options: &self.options,
+            helper,
+            budget,
+            parts: Parts {
+                masks: masks.collect(),
+                offsets: &mut offsets[bins..],
+            },
+        };
+        let result = self.crew.run(job, peaks);
+        peaks.offsets = offsets;
+        match result {
+            Ok(mut report) => {
+                report.seconds.total = start.elapsed().as_secs_f64();
+                Ok(report)
+            }
+            Err(error) => {
+                peaks.offsets.truncate(bins);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Analyzer<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Analyzer")
+            .field("shape", &self.shape)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The cores that this process may use, asked for once.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}

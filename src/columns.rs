@@ -1,0 +1,307 @@
+//! Columns of peaks that several threads fill at once, and fresh memory: growth, page advice, first touch.
+
+use std::cell::UnsafeCell;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use ndarray::Array3;
+
+use crate::analysis::Peaks;
+use crate::element::Element;
+use crate::error::Error;
+use crate::findings::FoundPeaks;
+
+/// The columns of the caller's [`Peaks`] while an analysis fills them.
+///
+/// Rows are reserved one batch after another and written later, by any thread and in any order, while others write
+/// theirs. Only growth, which is rare, waits until nobody writes.
+pub(crate) struct Columns<T> {
+    storage: RwLock<Storage<T>>,
+    /// Rows that were there before, and have to stay.
+    before: usize,
+    /// The first row that nobody has reserved.
+    reserved: AtomicUsize,
+    /// Reserved rows that have been written.
+    written: AtomicUsize,
+    /// Cells of a map row, by which a cell's number becomes a position.
+    n_y: u32,
+}
+
+struct Storage<T> {
+    coords: Column<[i64; 2]>,
+    prominences: Column<T>,
+    heights: Column<T>,
+}
+
+/// Rows that their holder alone may write, once.
+#[derive(Debug)]
+pub(crate) struct Rows(Range<usize>);
+
+impl Rows {
+    /// The number of the first row.
+    pub(crate) fn first(&self) -> usize {
+        self.0.start
+    }
+}
+
+impl<T: Element> Columns<T> {
+    /// Takes the columns out of `peaks`, to append rows to them.
+    pub(crate) fn open(peaks: &mut Peaks<T>, n_y: usize) -> Self {
+        let before = peaks.len();
+        Self {
+            storage: RwLock::new(Storage {
+                coords: Column::open(std::mem::take(&mut peaks.coords)),
+                prominences: Column::open(std::mem::take(&mut peaks.prominences)),
+                heights: Column::open(std::mem::take(&mut peaks.heights)),
+            }),
+            before,
+            reserved: AtomicUsize::new(before),
+            written: AtomicUsize::new(before),
+            n_y: n_y as u32,
+        }
+    }
+
+    /// Reserves the next `n` rows, and makes room for them: at first for as many as are `assumed`, later for a quarter more
+    /// than there are.
+    pub(crate) fn reserve(&self, n: usize, assumed: u64) -> Result<Rows, Error> {
+        let first = self.reserved.fetch_add(n, Ordering::Relaxed);
+        let rows = first..first + n;
+        let room = {
+            let storage = self.storage.read().unwrap_or_else(PoisonError::into_inner);
+            storage.room()
+        };
+        if room < rows.end {
+            let mut storage = self.storage.write().unwrap_or_else(PoisonError::into_inner);
+            let assumed = usize::try_from(assumed).unwrap_or(0);
+            let assumed = if first == self.before { assumed } else { 0 };
+            storage.coords.grow(rows.end, first + assumed)?;
+            storage.prominences.grow(rows.end, first + assumed)?;
+            storage.heights.grow(rows.end, first + assumed)?;
+        }
+        Ok(Rows(rows))
+    }
+
+    /// Writes peaks into the rows that were reserved for them.
+    pub(crate) fn write(&self, rows: Rows, found: &FoundPeaks<T>) {
+        let Rows(rows) = rows;
+        assert_eq!(rows.len(), found.cells.len(), "a row for each peak");
+        let n = rows.len();
+        let storage = self.storage.read().unwrap_or_else(PoisonError::into_inner);
+        let n_y = self.n_y;
+        for (row, &cell) in storage.coords.rows(&rows).iter_mut().zip(&found.cells) {
+            row.write([i64::from(cell / n_y), i64::from(cell % n_y)]);
+        }
+        let values = found.heights.iter().zip(&found.bases);
+        for (row, (&height, &base)) in storage.prominences.rows(&rows).iter_mut().zip(values) {
+            row.write(T::prominence(height, base));
+        }
+        for (row, &height) in storage.heights.rows(&rows).iter_mut().zip(&found.heights) {
+            row.write(height);
+        }
+        self.written.fetch_add(n, Ordering::Release);
+    }
+
+    /// Gives the columns back: with all rows, if they are `wanted` and every reserved row has been written, else as they were.
+    pub(crate) fn close(self, peaks: &mut Peaks<T>, wanted: bool) {
+        let storage = self
+            .storage
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let all = self.reserved.into_inner();
+        let written = self.written.into_inner();
+        let rows = if wanted && written == all {
+            all
+        } else {
+            self.before
+        };
+        peaks.coords = storage.coords.close(rows);
+        peaks.prominences = storage.prominences.close(rows);
+        peaks.heights = storage.heights.close(rows);
+    }
+}
+
+impl<T> Storage<T> {
+    /// Rows for which every column has room.
+    fn room(&self) -> usize {
+        self.coords
+            .cells
+            .len()
+            .min(self.prominences.cells.len())
+            .min(self.heights.cells.len())
+    }
+}
+
+/// A column with all its room, whose first rows hold values.
+struct Column<C> {
+    cells: Vec<UnsafeCell<MaybeUninit<C>>>,
+}
+
+// SAFETY: shared, a column is only asked for rows by `Columns::write`, with ranges that `Columns::reserve` made disjoint.
+#[expect(unsafe_code, reason = "rows that several threads write")]
+unsafe impl<C: Send> Sync for Column<C> {}
+
+#[expect(unsafe_code, reason = "rows that several threads write")]
+impl<C: Copy> Column<C> {
+    /// Takes a column over: its rows, and the room behind them.
+    fn open(column: Vec<C>) -> Self {
+        let mut column = ManuallyDrop::new(column);
+        let (start, room) = (column.as_mut_ptr(), column.capacity());
+        // SAFETY: pointer and capacity are the vector's own, which is not dropped. A cell that need not hold a value has the
+        // layout of the value, so all of the room counts as its length.
+        let cells = unsafe { Vec::from_raw_parts(start.cast(), room, room) };
+        Self { cells }
+    }
+
+    /// Makes room for `needed` rows, or for `roomy` ones if that is more.
+    fn grow(&mut self, needed: usize, roomy: usize) -> Result<(), Error> {
+        // So large a block lies in a mapping of its own, which grows without a copy, and leaves no hole in the heap.
+        const MAPPED: usize = 33 << 20;
+        let (len, size) = (self.cells.len(), size_of::<C>());
+        if needed <= len {
+            return Ok(());
+        }
+        let quarter = if len == 0 {
+            0
+        } else {
+            (len + len / 4).max(MAPPED / size)
+        };
+        let room = needed.max(roomy).max(quarter);
+        self.cells
+            .try_reserve_exact(room - len)
+            .map_err(|_| Error::OutOfMemory {
+                bytes: (room * size) as u64,
+            })?;
+        let room = self.cells.capacity();
+        // SAFETY: a cell that need not hold a value is valid whatever its memory holds.
+        unsafe { self.cells.set_len(room) };
+        advise(self.cells.as_ptr().cast(), room * size);
+        Ok(())
+    }
+
+    /// The rows of a range that nobody else looks at.
+    #[expect(clippy::mut_from_ref, reason = "the rows are cells")]
+    fn rows(&self, rows: &Range<usize>) -> &mut [MaybeUninit<C>] {
+        let cells = &self.cells[rows.clone()];
+        // SAFETY: a slice of cells may be written where nobody else reads or writes it. `Columns::reserve` hands every row out
+        // once, as `Rows`, which `Columns::write` takes by value and alone turns into a slice, once for each column; the read
+        // lock that it holds keeps the cells where they are.
+        unsafe { std::slice::from_raw_parts_mut(UnsafeCell::raw_get(cells.as_ptr()), cells.len()) }
+    }
+
+    /// Gives the column back; its first `len` rows hold values.
+    fn close(self, len: usize) -> Vec<C> {
+        let mut cells = ManuallyDrop::new(self.cells);
+        let (start, room) = (cells.as_mut_ptr(), cells.capacity());
+        assert!(len <= room, "a column has at most {room} rows");
+        // SAFETY: as in `open`. `Columns::close` counts only rows that were there before, or have all been written.
+        unsafe { Vec::from_raw_parts(start.cast(), len, room) }
+    }
+}
+
+/// Gives back the room that was not needed.
+pub(crate) fn shrink<T>(peaks: &mut Peaks<T>) {
+    peaks.coords.shrink_to_fit();
+    peaks.prominences.shrink_to_fit();
+    peaks.heights.shrink_to_fit();
+}
+
+/// An all-false mask whose memory is touched only when it is written.
+pub(crate) fn mask(shape: (usize, usize, usize)) -> Result<Array3<bool>, Error> {
+    let len = shape.0 * shape.1 * shape.2;
+    // `vec!` aborts the process when there is no memory; ask first, in a way that is not optimised out.
+    let mut probe = Vec::<bool>::new();
+    probe
+        .try_reserve_exact(len)
+        .map_err(|_| Error::OutOfMemory { bytes: len as u64 })?;
+    drop(std::hint::black_box(probe));
+    let mask = Array3::from_elem(shape, false);
+    advise(mask.as_ptr().cast(), len);
+    Ok(mask)
+}
+/// Asks for huge pages: fresh memory costs as much as the work of filling it, and small pages several times more.
+///
+/// The advice covers the pages of both ends whole. Advice for the middle alone would split the mapping in the kernel, and
+/// an allocator can then no longer move it by its page table when it grows: it copies, and needs the memory twice.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "page advice")]
+fn advise(start: *const u8, bytes: usize) {
+    const PAGE: usize = 4096;
+    const HUGE: usize = 2 << 20;
+    if bytes >= 2 * HUGE {
+        let skip = start.addr() % PAGE;
+        // SAFETY: the advice changes how pages are backed, never what they hold, whosever they are. A refusal changes
+        // nothing, and is not an error.
+        unsafe {
+            libc::madvise(
+                start.wrapping_sub(skip).cast_mut().cast(),
+                (skip + bytes).next_multiple_of(PAGE),
+                libc::MADV_HUGEPAGE,
+            );
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn advise(_start: *const u8, _bytes: usize) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(first: usize, n: usize) -> FoundPeaks<f64> {
+        let heights: Vec<f64> = (first..first + n).map(|row| row as f64).collect();
+        FoundPeaks {
+            counts: vec![n as u32],
+            cells: (first..first + n).map(|row| row as u32).collect(),
+            bases: vec![0.0; n],
+            heights,
+        }
+    }
+
+    /// Rows reserved in order and written by many threads, while the columns grow.
+    #[test]
+    fn rows_are_what_one_thread_would_have_written() {
+        for before in [0, 7] {
+            let mut peaks = Peaks::new();
+            for row in 0..before {
+                peaks.coords.push([row / 10, row % 10]);
+                peaks.heights.push(row as f64);
+                peaks.prominences.push(row as f64);
+            }
+            let columns = Columns::open(&mut peaks, 10);
+            let mut first = before as usize;
+            std::thread::scope(|threads| {
+                for n in [1, 0, 3, 40_000, 2, 90_000, 1, 300_000] {
+                    let rows = columns.reserve(n, 5).unwrap();
+                    assert_eq!(rows.first(), first);
+                    let (columns, at) = (&columns, first);
+                    threads.spawn(move || columns.write(rows, &found(at, n)));
+                    first += n;
+                }
+            });
+            columns.close(&mut peaks, true);
+            assert_eq!(peaks.len(), first);
+            for row in 0..first {
+                let at = row as i64;
+                assert_eq!(peaks.coords[row], [at / 10, at % 10]);
+                assert_eq!(
+                    (peaks.heights[row], peaks.prominences[row]),
+                    (row as f64, row as f64)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_not_written_is_not_there() {
+        let mut peaks = Peaks::new();
+        let columns = Columns::open(&mut peaks, 1);
+        let rows = columns.reserve(2, 0).unwrap();
+        columns.write(rows, &found(0, 2));
+        let _lost = columns.reserve(3, 0).unwrap();
+        columns.close(&mut peaks, true);
+        assert!(peaks.is_empty());
+    }
+}

@@ -1,0 +1,688 @@
+//! The run: workers that take batches from the queue, have an engine analyse them, and write what it finds.
+
+use std::any::Any;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+use rayon::ThreadPool;
+
+use crate::analysis::Seconds;
+use crate::choices::{Progress, ProgressFn};
+use crate::element::Element;
+use crate::engine::{Call, Engine, Halt, Stop, Task};
+use crate::error::Error;
+use crate::findings::{Findings, FoundPeaks};
+use crate::gather::Gathering;
+use crate::locks::lock;
+use crate::outputs::write_masks;
+use crate::posterior::Posterior;
+use crate::queue::{Batch, Queue, TICK};
+
+/// An engine and room for what it finds: what one worker needs, from call to call.
+pub(crate) struct Worker<E, T> {
+    pub(crate) engine: E,
+    findings: Findings<T>,
+}
+
+impl<T, E: Engine<T>> Worker<E, T> {
+    pub(crate) fn new(engine: E) -> Self {
+        let findings = Findings::new(engine.peak_room());
+        Self { engine, findings }
+    }
+}
+
+/// Everything that the threads of one analysis share.
+pub(crate) struct Run<'a, 'p, T> {
+    pub(crate) p: &'a Posterior<'p, T>,
+    task: Task<'a>,
+    /// Bins that a worker takes at a time.
+    batch: usize,
+    pub(crate) stop: Stop,
+    pub(crate) queue: Queue<'a>,
+    pub(crate) gathering: Gathering<'a, T>,
+    progress: Option<&'a ProgressFn>,
+    done: AtomicUsize,
+    outcome: Mutex<Outcome>,
+    /// Signalled when a worker has ended.
+    ended: Condvar,
+}
+
+/// How the workers ended, and what the caller has been told.
+#[derive(Default)]
+struct Outcome {
+    /// Workers that have not ended.
+    running: usize,
+    seconds: Seconds,
+    error: Option<Error>,
+    /// What the caller's callback panicked with.
+    panic: Option<Box<dyn Any + Send>>,
+    /// When progress was last told, and what.
+    told: Option<(Instant, usize)>,
+}
+
+/// How a batch ended that was not completed.
+pub(crate) enum Ended {
+    /// Work should stop.
+    Stopped,
+    /// It was an error.
+    Error(Error),
+    /// The engine failed; what it did not complete can be returned.
+    Failed(String),
+}
+
+impl<'a, 'p, T: Element> Run<'a, 'p, T> {
+    pub(crate) fn new(
+        p: &'a Posterior<'p, T>,
+        task: Task<'a>,
+        batch: usize,
+        stop: Stop,
+        queue: Queue<'a>,
+        gathering: Gathering<'a, T>,
+        progress: Option<&'a ProgressFn>,
+    ) -> Self {
+        Self {
+            p,
+            task,
+            batch,
+            stop,
+            queue,
+            gathering,
+            progress,
+            done: AtomicUsize::new(0),
+            outcome: Mutex::default(),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// Has the workers, if there are any, complete all bins: each on a thread of the pool, or, without a pool, the only one on
+    /// this thread. Meanwhile this thread tells of progress, and calls `admit` now and then, which may start more workers.
+    ///
+    /// # Panics
+    /// When the progress callback panics, with what it panicked with.
+    pub(crate) fn drive<E: Engine<T> + Send>(
+        &self,
+        workers: &mut [Worker<E, T>],
+        pool: Option<&ThreadPool>,
+        admit: impl Fn(),
+    ) {
+        let look_around = || {
+            admit();
+            self.tell(false);
+        };
+        admit();
+        match pool {
+            None => {
+                for worker in workers {
+                    self.expect_worker();
+                    self.as_worker(|seconds| self.work(worker, seconds, look_around));
+                }
+                self.wait(look_around);
+            }
+            Some(pool) => pool.in_place_scope(|scope| {
+                for worker in workers {
+                    self.expect_worker();
+                    scope.spawn(move |_| {
+                        self.as_worker(|seconds| self.work(worker, seconds, || {}));
+                    });
+                }
+                self.wait(look_around);
+            }),
+        }
+        self.tell(true);
+        if let Some(panic) = lock(&self.outcome).panic.take() {
+            resume_unwind(panic);
+        }
+    }
+
+    /// Bins completed.
+    pub(crate) fn done(&self) -> usize {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Gives back what was shared: the columns of peaks, and, if all workers ended well, their seconds.
+    pub(crate) fn end(self) -> (Gathering<'a, T>, Result<Seconds, Error>) {
+        let [_, _, total] = self.p.shape();
+        let done = self.done.into_inner();
+        let outcome = self
+            .outcome
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let result = match outcome.error {
+            Some(error) => Err(error),
+            None if done < total => Err(Error::Cancelled { done, total }),
+            None => Ok(outcome.seconds),
+        };
+        (self.gathering, result)
+    }
+
+    /// Counts a worker that is about to start.
+    pub(crate) fn expect_worker(&self) {
+        lock(&self.outcome).running += 1;
+    }
+
+    /// Takes back what [`expect_worker`](Self::expect_worker) counted, since it could not start.
+    pub(crate) fn miss_worker(&self, error: Error) {
+        lock(&self.outcome).running -= 1;
+        self.fail(Some(error));
+    }
+
+    /// Runs the part of a worker that is expected, and takes note of how it ended, panics included.
+    pub(crate) fn as_worker(&self, work: impl FnOnce(&mut Seconds) -> Result<(), Error>) {
+        let mut seconds = Seconds::default();
+        let result =
+            catch_unwind(AssertUnwindSafe(|| work(&mut seconds))).unwrap_or_else(|panic| {
+                Err(Error::Worker {
+                    message: message(&*panic),
+                })
+            });
+        if let Err(error) = result {
+            self.fail(Some(error));
+        }
+        let mut outcome = lock(&self.outcome);
+        outcome.running -= 1;
+        outcome.seconds.add(&seconds);
+        self.ended.notify_all();
+    }
+
+    /// A worker's part: takes batches until there are none, or until it should stop, and calls `look_around` between them.
+    fn work<E: Engine<T>>(
+        &self,
+        worker: &mut Worker<E, T>,
+        seconds: &mut Seconds,
+        look_around: impl Fn(),
+    ) -> Result<(), Error> {
+        let Worker { engine, findings } = worker;
+        while let Some(mut batch) = self.queue.next(self.batch, &self.stop, &look_around) {
+            match self.complete(engine, &mut batch, findings, seconds) {
+                Ok(_) => look_around(),
+                Err(Ended::Stopped) => return Ok(()),
+                Err(Ended::Error(error)) => return Err(error),
+                Err(Ended::Failed(message)) => return Err(Error::Worker { message }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until all workers have ended, and calls `look_around` now and then.
+    fn wait(&self, look_around: impl Fn()) {
+        loop {
+            let outcome = lock(&self.outcome);
+            if outcome.running == 0 {
+                return;
+            }
+            let waited = self.ended.wait_timeout(outcome, TICK);
+            drop(waited);
+            look_around();
+        }
+    }
+
+    /// Tells the caller how far the analysis has come, if that is news; not too often, unless it is the end.
+    fn tell(&self, end: bool) {
+        let Some(progress) = self.progress else {
+            return;
+        };
+        let [_, _, total] = self.p.shape();
+        let done = self.done();
+        let mut outcome = lock(&self.outcome);
+        let news = match outcome.told {
+            None => true,
+            Some((when, what)) => what != done && (end || when.elapsed() >= TICK),
+        };
+        if !news || outcome.panic.is_some() {
+            return;
+        }
+        outcome.told = Some((Instant::now(), done));
+        drop(outcome);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| progress(Progress { done, total }))) {
+            lock(&self.outcome).panic = Some(panic);
+            self.fail(None);
+        }
+    }
+
+    /// Has an engine analyse a batch, and writes what it finds: the number of bins. What is not completed is not counted.
+    pub(crate) fn complete<E: Engine<T>>(
+        &self,
+        engine: &mut E,
+        batch: &mut Batch<'a>,
+        findings: &mut Findings<T>,
+        seconds: &mut Seconds,
+    ) -> Result<usize, Ended> {
+        let bins = batch.len();
+        while !batch.is_empty() {
+            let done = self.step(engine, batch, findings, seconds)?;
+            batch.next += done;
+            self.done.fetch_add(done, Ordering::Relaxed);
+        }
+        Ok(bins)
+    }
+
+    /// Has an engine analyse the next bins of a batch, as many as it does at once, and writes what it finds.
+    fn step<E: Engine<T>>(
+        &self,
+        engine: &mut E,
+        batch: &mut Batch<'a>,
+        findings: &mut Findings<T>,
+        seconds: &mut Seconds,
+    ) -> Result<usize, Ended> {
+        // Alphas in groups, so that scratch does not grow with their number; peaks come with the first group.
+        let most = engine.alphas();
+        let mut alphas = 0..most.min(self.task.alphas.len());
+        let left = batch.left();
+        let all = left.start..left.end.min(left.start.saturating_add(engine.bins()));
+        let call = self.call(all, alphas.clone(), self.task.peaks);
+        let done = engine.run(&call, findings, seconds)?;
+        let bins = batch.next..batch.next + done;
+        let mut kept = None;
+        loop {
+            let start = Instant::now();
+            let at = batch.at();
+            let parts = &mut batch.parts;
+            write_masks(findings, parts, at, done, alphas.clone(), engine.pool());
+            seconds.emit += start.elapsed().as_secs_f64();
+            alphas = alphas.end..(alphas.end + most).min(self.task.alphas.len());
+            if alphas.is_empty() {
+                break;
+            }
+            // Peaks are handed over last: a batch that is given back half done has left nothing behind.
+            if self.task.peaks && kept.is_none() {
+                let room = FoundPeaks::new(engine.peak_room());
+                kept = Some(std::mem::replace(&mut findings.peaks, room));
+            }
+            let call = self.call(bins.clone(), alphas.clone(), false);
+            engine.run(&call, findings, seconds)?;
+        }
+        if self.task.peaks {
+            let start = Instant::now();
+            let peaks = kept.as_mut().unwrap_or(&mut findings.peaks);
+            let offsets = batch.take_offsets(done);
+            let added = self.gathering.add(
+                bins.start,
+                batch.in_turn,
+                peaks,
+                offsets,
+                engine.peak_room(),
+                &self.stop,
+            );
+            match added {
+                Ok(true) => {}
+                Ok(false) => return Err(Ended::Stopped),
+                Err(error) => return Err(Ended::Error(error)),
+            }
+            seconds.emit += start.elapsed().as_secs_f64();
+        }
+        Ok(done)
+    }
+
+    fn call(&self, bins: Range<usize>, alphas: Range<usize>, peaks: bool) -> Call<'_, 'p, T> {
+        Call {
+            p: self.p,
+            bins,
+            task: Task {
+                alphas: &self.task.alphas[alphas],
+                peaks,
+                ..self.task
+            },
+            stop: &self.stop,
+        }
+    }
+
+    /// Stops all work; the first error is kept.
+    pub(crate) fn fail(&self, error: Option<Error>) {
+        let mut outcome = lock(&self.outcome);
+        outcome.error = outcome.error.take().or(error);
+        drop(outcome);
+        self.stop.fail();
+        self.gathering.wake();
+        self.queue.wake();
+    }
+}
+
+impl From<Halt> for Ended {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Stopped => Self::Stopped,
+            Halt::Failed(reason) => Self::Failed(reason),
+        }
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ndarray::{Array3, Axis, Slice};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::analysis::Peaks;
+    use crate::choices::{Connectivity, MemoryGuard};
+    use crate::element::Dtype;
+    use crate::memory::Budget;
+    use crate::outputs::{Outputs, Parts};
+    use crate::plan::Plan;
+
+    const N_X: usize = 2;
+    const N_Y: usize = 3;
+    const CELLS: usize = N_X * N_Y;
+    const ALPHAS: [f64; 3] = [0.1, 0.2, 0.3];
+
+    /// Whether a cell is in the mask of an alpha: what the engine of these tests finds.
+    fn inside(alpha: f64, cell: usize, t: usize) -> bool {
+        (t * 7 + cell * 3 + (alpha * 10.0) as usize * 5) % 11 < 5
+    }
+
+    /// Number of peaks of a bin, likewise.
+    fn count(t: usize) -> usize {
+        t % 4
+    }
+
+    /// Finds what the functions above say, a few bins at a time, after a wait that brings batches out of order; fails when it
+    /// has no call left.
+    struct Scripted {
+        most: usize,
+        wait: Duration,
+        calls_left: usize,
+    }
+
+    impl Scripted {
+        fn doing(most: usize) -> Self {
+            Self {
+                most,
+                wait: Duration::ZERO,
+                calls_left: usize::MAX,
+            }
+        }
+    }
+
+    impl Engine<f64> for Scripted {
+        fn run(
+            &mut self,
+            call: &Call<'_, '_, f64>,
+            findings: &mut Findings<f64>,
+            _: &mut Seconds,
+        ) -> Result<usize, Halt> {
+            assert!(
+                !call.bins.contains(&5_000),
+                "bin 5000 is more than this engine can take"
+            );
+            self.calls_left = self
+                .calls_left
+                .checked_sub(1)
+                .ok_or_else(|| Halt::Failed("no call is left".to_owned()))?;
+            std::thread::sleep(self.wait * (call.bins.start as u32 / 512 * 7 % 5));
+            let done = match call.task.peaks {
+                true => call.bins.len().min(self.most),
+                false => call.bins.len(),
+            };
+            findings.start(done, call.task.alphas.len() * CELLS);
+            for (number, &alpha) in call.task.alphas.iter().enumerate() {
+                for (cell, row) in findings.rows_mut(number, CELLS).enumerate() {
+                    row.fill(0);
+                    for i in 0..done {
+                        row[i / 8] |= u8::from(inside(alpha, cell, call.bins.start + i)) << (i % 8);
+                    }
+                }
+            }
+            if call.task.peaks {
+                for t in call.bins.start..call.bins.start + done {
+                    findings.peaks.counts.push(count(t) as u32);
+                    for cell in 0..count(t) {
+                        findings.peaks.cells.push(cell as u32);
+                        findings.peaks.heights.push(t as f64);
+                        findings.peaks.bases.push(1.0);
+                    }
+                }
+            }
+            Ok(done)
+        }
+
+        fn alphas(&self) -> usize {
+            2
+        }
+    }
+
+    fn budget() -> Budget {
+        let plan = Plan::new([N_X, N_Y, 1], Dtype::F64, 0, true, 1);
+        Budget::new(plan.estimate, None, MemoryGuard::Off).unwrap()
+    }
+
+    /// What all of these tests write: booleans and bits of every alpha within larger arrays, and peaks behind others.
+    struct Sheet {
+        n_t: usize,
+        booleans: Vec<Array3<bool>>,
+        bits: Vec<Array3<u8>>,
+        peaks: Peaks<f64>,
+    }
+
+    /// Bins, and bytes of bits, around every output that nobody may touch.
+    const AROUND: usize = 3;
+    const CANARY: u8 = 0b1010_0101;
+
+    impl Sheet {
+        fn new(n_t: usize) -> Self {
+            let booleans = Array3::from_shape_fn((N_X, N_Y, n_t + 2 * AROUND), |(x, y, t)| {
+                (x + y + t) % 2 == 0
+            });
+            let bytes = n_t.div_ceil(8) + 2 * AROUND;
+            let bits = Array3::from_elem((N_X, N_Y, bytes), CANARY);
+            let mut peaks = Peaks::new();
+            peaks.offsets.push(1);
+            peaks.coords.push([7, 7]);
+            peaks.heights.push(7.0);
+            peaks.prominences.push(7.0);
+            Self {
+                n_t,
+                booleans: vec![booleans; ALPHAS.len()],
+                bits: vec![bits; ALPHAS.len()],
+                peaks,
+            }
+        }
+
+        /// Has `fill` complete all bins of a run over this sheet.
+        fn filled(
+            n_t: usize,
+            threads: usize,
+            fill: impl FnOnce(&Run<'_, '_, f64>),
+        ) -> (Self, Result<Seconds, Error>) {
+            let mut sheet = Self::new(n_t);
+            let zeros = Array3::zeros((N_X, N_Y, n_t));
+            let p = Posterior::new(zeros.view()).unwrap();
+            let inner = Slice::from(AROUND..AROUND + n_t);
+            let bytes = Slice::from(AROUND..AROUND + n_t.div_ceil(8));
+            let mut offsets = vec![0; n_t];
+            let booleans = sheet.booleans.iter_mut();
+            let mut outputs = Outputs::<f64>::new()
+                .masks(booleans.map(|mask| mask.slice_axis_mut(Axis(2), inner)));
+            for (alpha, mask) in sheet.bits.iter_mut().enumerate() {
+                outputs = outputs.packed_mask(alpha, mask.slice_axis_mut(Axis(2), bytes));
+            }
+            outputs.check(ALPHAS.len(), p.shape()).unwrap();
+            let parts = Parts {
+                masks: { outputs }.masks,
+                offsets: &mut offsets,
+            };
+            let task = Task {
+                alphas: &ALPHAS,
+                connectivity: Connectivity::Four,
+                peaks: true,
+            };
+            let run = Run::new(
+                &p,
+                task,
+                64,
+                Stop::default(),
+                Queue::new(Batch::whole(n_t, parts)),
+                Gathering::new(&mut sheet.peaks, N_Y, budget(), threads),
+                None,
+            );
+            fill(&run);
+            let (gathering, result) = run.end();
+            let result = result.and_then(|seconds| gathering.add_later(None).map(|()| seconds));
+            gathering.close(&mut sheet.peaks, result.is_ok());
+            sheet.peaks.offsets.extend(offsets);
+            (sheet, result)
+        }
+
+        /// Panics unless every output holds what the engine finds, and everything around is as it was.
+        fn assert_right(&self, what: &str) {
+            let untouched = Self::new(self.n_t);
+            for (number, &alpha) in ALPHAS.iter().enumerate() {
+                let (booleans, bits) = (&self.booleans[number], &self.bits[number]);
+                for ((x, y, at), &found) in booleans.indexed_iter() {
+                    let t = at.wrapping_sub(AROUND);
+                    let expected = match t < self.n_t {
+                        true => inside(alpha, x * N_Y + y, t),
+                        false => untouched.booleans[number][[x, y, at]],
+                    };
+                    assert_eq!(found, expected, "{what}: alpha {alpha}, boolean of bin {t}");
+                }
+                for ((x, y, at), &found) in bits.indexed_iter() {
+                    let byte = at.wrapping_sub(AROUND);
+                    let expected = match byte < self.n_t.div_ceil(8) {
+                        true => (0..8)
+                            .map(|i| (i, 8 * byte + i))
+                            .filter(|&(_, t)| t < self.n_t && inside(alpha, x * N_Y + y, t))
+                            .fold(0, |byte, (i, _)| byte | 1 << i),
+                        false => CANARY,
+                    };
+                    assert_eq!(
+                        found, expected,
+                        "{what}: alpha {alpha}, bits of byte {byte}"
+                    );
+                }
+            }
+            let mut row = 1;
+            assert_eq!(self.peaks.offsets[..2], [0, 1], "{what}: the peaks before");
+            for t in 0..self.n_t {
+                let bin = self.peaks.bin(1 + t);
+                assert_eq!(bin.len(), count(t), "{what}: peaks of bin {t}");
+                assert!(
+                    bin.heights.iter().all(|&height| height == t as f64),
+                    "{what}: bin {t}"
+                );
+                row += count(t);
+            }
+            assert_eq!(
+                (self.peaks.len(), self.peaks.heights[0]),
+                (row, 7.0),
+                "{what}"
+            );
+        }
+    }
+
+    /// How a batch is taken from the queue, and what becomes of it.
+    #[derive(Debug, Clone)]
+    struct Draw {
+        from_far_end: bool,
+        bins: usize,
+        /// Bins that the engine hands over at a time.
+        at_once: usize,
+        /// Calls after which the engine at the far end fails, and the rest of its batch goes back.
+        calls: usize,
+    }
+
+    fn draw() -> impl Strategy<Value = Draw> {
+        (
+            any::<bool>(),
+            0..200_usize,
+            1..70_usize,
+            prop_oneof![0..12_usize, Just(usize::MAX)],
+        )
+            .prop_map(|(from_far_end, bins, at_once, calls)| Draw {
+                from_far_end,
+                bins,
+                at_once,
+                calls,
+            })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// Any sequence of splits, from both ends, with parts handed over early and batches that come back half done, writes what
+        /// one write does.
+        #[test]
+        fn outputs_do_not_depend_on_how_batches_are_split(
+            n_t in 0..700_usize,
+            draws in prop::collection::vec(draw(), 0..12),
+            at_once in 1..70_usize,
+        ) {
+            let (sheet, result) = Sheet::filled(n_t, 1, |run| {
+                let mut findings = Findings::new(0);
+                for draw in &draws {
+                    let near = !draw.from_far_end;
+                    let Some(mut batch) = run.queue.draw(near, |_| draw.bins) else {
+                        continue;
+                    };
+                    let mut engine = Scripted {
+                        calls_left: if near { usize::MAX } else { draw.calls },
+                        ..Scripted::doing(draw.at_once)
+                    };
+                    let ended = run.complete(&mut engine, &mut batch, &mut findings, &mut Seconds::default());
+                    run.queue.settle(match ended {
+                        Ok(_) => None,
+                        Err(Ended::Failed(_)) => Some(batch),
+                        Err(_) => panic!("it fails, and nothing else"),
+                    });
+                }
+                run.drive(&mut [Worker::new(Scripted::doing(at_once))], None, || {});
+            });
+            prop_assert!(result.is_ok(), "{:?}", result);
+            sheet.assert_right("split");
+        }
+    }
+
+    #[test]
+    fn workers_bring_peaks_together_in_order_of_bins() {
+        for threads in [2, 5] {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            let (sheet, result) = Sheet::filled(4_321, threads, |run| {
+                let worker = |_| {
+                    Worker::new(Scripted {
+                        wait: Duration::from_millis(1),
+                        ..Scripted::doing(30)
+                    })
+                };
+                let mut workers: Vec<_> = (0..threads).map(worker).collect();
+                run.drive(&mut workers, Some(&pool), || {});
+            });
+            result.unwrap();
+            sheet.assert_right(&format!("{threads} threads"));
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_worker_is_an_error_and_nothing_more() {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(3)
+            .build()
+            .unwrap();
+        for pool in [None, Some(&pool)] {
+            let (sheet, result) = Sheet::filled(6_000, 3, |run| {
+                let mut workers: Vec<_> = (0..pool.map_or(1, |_| 3))
+                    .map(|_| Worker::new(Scripted::doing(64)))
+                    .collect();
+                run.drive(&mut workers, pool, || {});
+            });
+            let Err(Error::Worker { message }) = result else {
+                panic!("{result:?}")
+            };
+            assert!(message.contains("bin 5000 is more"), "{message}");
+            assert_eq!(sheet.peaks.len(), 1, "the peaks before");
+        }
+    }
+}
