@@ -79,9 +79,10 @@ pub(crate) struct ReadingArgs {
 
     /// Order of the input's axes: position, position, time; or time first
     ///
-    /// Results have the axes x, y, t for either.
-    #[arg(long, value_enum, default_value_t = Layout::Xyt)]
-    pub(crate) layout: Layout,
+    /// Results have the axes x, y, t for either. Without it, an input is read as xyt, and refused if it looks like txy; a
+    /// layout that is given is believed.
+    #[arg(long, value_enum)]
+    pub(crate) layout: Option<Layout>,
 }
 
 #[derive(Debug, Args)]
