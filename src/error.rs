@@ -108,7 +108,7 @@ pub enum Error {
     },
     /// The array looks like `(t, x, y)` passed as `(x, y, t)`; see [`check_axis_order`](crate::check_axis_order).
     #[error(
-        "the array of shape {shape:?} looks like (t, x, y), not (x, y, t): {evidence}; declare the layout as txy"
+        "the array of shape {shape:?} looks like (t, x, y), not (x, y, t): {evidence}; declare the layout as txy, or, if it is (x, y, t), leave out the check"
     )]
     AxisOrder {
         /// The array's shape.

@@ -227,6 +227,17 @@ fn a_first_axis_too_long_for_positions() {
         check_axis_order(likelihood.slice(s![..1024, .., ..])),
         Ok(())
     );
+    let long = likelihood.slice(s![.., ..1, ..1]);
+    assert_eq!(
+        check_axis_order(
+            long.broadcast((1025, 1, 2000))
+                .expect("one bin, again and again")
+        ),
+        Ok(()),
+        "a recording longer than its track"
+    );
+    let track = Array3::from_elem((2000, 1, 50), 1.0 / 2000.0);
+    assert_eq!(check_axis_order(track.view()), Ok(()), "sums decide");
 }
 
 #[test]

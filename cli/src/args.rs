@@ -82,9 +82,10 @@ pub(crate) struct ReadingArgs {
 
     /// Order of the input's axes: position, position, time; or time first
     ///
-    /// Results have the axes x, y, t for either.
-    #[arg(long, value_enum, default_value_t = Layout::Xyt)]
-    pub(crate) layout: Layout,
+    /// Results have the axes x, y, t for either. Without it, an input is read as xyt, and refused if it looks like txy; a
+    /// layout that is given is believed.
+    #[arg(long, value_enum)]
+    pub(crate) layout: Option<Layout>,
 }
 
 #[derive(Debug, Args)]
@@ -216,7 +217,7 @@ pub(crate) struct PictureArgs {
     #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "connectivity"])]
     pub(crate) result: Option<PathBuf>,
 
-    /// The PNG file to write; an existing file is replaced once the new one is complete
+    /// The picture to write, .png or .svg; an existing file is replaced once the new one is complete
     #[arg(short, long, value_name = "OUT.png")]
     pub(crate) output: PathBuf,
 

@@ -68,7 +68,7 @@ impl From<peakmask::Error> for Failure {
             )),
             Error::GpuTooSmall { .. } | Error::GpuFailed { .. } => Self::Gpu(error.to_string()),
             Error::AxisOrder { shape, evidence } => Self::Input(format!(
-                "the array of shape {shape:?} looks like (t, x, y), not (x, y, t): {evidence}; pass --layout txy"
+                "the array of shape {shape:?} looks like (t, x, y), not (x, y, t): {evidence}; pass --layout txy, or, if it is (x, y, t), --layout xyt"
             )),
             other => Self::Other(other.to_string()),
         }

@@ -19,6 +19,8 @@ pub(crate) struct Input {
     pub(crate) array: StoredArray,
     pub(crate) dtype: Dtype,
     pub(crate) layout: Layout,
+    /// Whether the caller named the layout, and is believed.
+    layout_given: bool,
     /// Lengths of the axes in the file.
     stored: [usize; 3],
 }
@@ -58,7 +60,7 @@ impl Input {
         Self::new(array, args.reading.layout)
     }
 
-    fn new(array: StoredArray, layout: Layout) -> Result<Self, Failure> {
+    fn new(array: StoredArray, layout: Option<Layout>) -> Result<Self, Failure> {
         let dtype = float_type(&array)?;
         let Ok(stored) = <[usize; 3]>::try_from(array.header.shape.as_slice()) else {
             return Err(wrong_dimensions(&array));
@@ -67,7 +69,8 @@ impl Input {
         Ok(Self {
             array,
             dtype,
-            layout,
+            layout: layout.unwrap_or(Layout::Xyt),
+            layout_given: layout.is_some(),
             stored,
         })
     }
@@ -328,17 +331,15 @@ impl<T: Element> Posterior<'_, T> {
         Ok(self.view()?.select(Axis(2), bins))
     }
 
-    /// Refuses a `(t, x, y)` array that was declared as `(x, y, t)`.
+    /// Refuses an array that looks like `(t, x, y)`, unless the caller said which it is.
     pub(crate) fn check_axis_order(&self) -> Result<(), Failure> {
-        match self.input.layout {
-            Layout::Xyt => peakmask::check_axis_order(self.whole()?).map_err(|error| {
-                match Failure::from(error) {
-                    Failure::Input(sentence) => Failure::input(&self.input.array.path, sentence),
-                    other => other,
-                }
-            }),
-            Layout::Txy => Ok(()),
+        if self.input.layout_given {
+            return Ok(());
         }
+        peakmask::check_axis_order(self.whole()?).map_err(|error| match Failure::from(error) {
+            Failure::Input(sentence) => Failure::input(&self.input.array.path, sentence),
+            other => other,
+        })
     }
 
     /// P[x, y, t] of all time bins that are at hand.

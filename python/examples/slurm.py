@@ -3,15 +3,20 @@
     python slurm.py posterior.zarr masks.zarr      runs
     python slurm.py                                prints the job script
 
+Needs ``pip install "peakmask[dask]" dask-jobqueue zarr pandas pyarrow``.
+
 Workers are single-threaded processes: a chunk takes one thread, and SLURM's memory limit is seen by peakmask's guard.
 """
 
 import sys
 
-import dask
-import dask.array as da
-from dask_jobqueue import SLURMCluster
-from distributed import Client
+try:
+    import dask
+    import dask.array as da
+    from dask_jobqueue import SLURMCluster
+    from distributed import Client
+except ImportError as error:
+    sys.exit(f'{error}: pip install "peakmask[dask]" dask-jobqueue')
 
 import peakmask.dask
 

@@ -33,6 +33,12 @@ from ._core import __version__
 
 __all__ = ["Analysis", "BinPeaks", "Peaks", "Report", "__version__", "analyze", "estimate"]
 
+_MODULES = ("compat", "dask", "napari", "plot")
+
+# A layer of Mesa's that picks the GPU of the desktop prints to standard error where there is no desktop, whatever program
+# loads a driver. There it has nothing to pick, and this variable, which is its own, leaves it out.
+if not {"DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR"} & os.environ.keys():
+    os.environ.setdefault("NODEVICE_SELECT", "1")
 
 atexit.register(_core.at_exit)
 if hasattr(os, "register_at_fork"):
@@ -41,6 +47,11 @@ if hasattr(os, "register_at_fork"):
 
 def __getattr__(name: str) -> Any:
     """Import what needs optional packages when it is first used."""
-    if name in ("compat", "dask", "napari", "plot"):
+    if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__dir__())}")
+
+
+def __dir__() -> list[str]:
+    """List what is for callers: names and modules."""
+    return sorted([*__all__, *_MODULES])

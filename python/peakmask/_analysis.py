@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
+import importlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._core import __version__
-from ._inputs import Labels
+from ._inputs import Labels, coordinates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,14 @@ class BinPeaks(NamedTuple):
     """(k,): in the unit of P."""
     heights: NDArray[Any]
     """(k,): P at the peaks."""
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all three columns are equal."""
+        return isinstance(other, tuple) and len(other) == 3 and all(map(np.array_equal, self, other))
+
+    def __ne__(self, other: object) -> bool:
+        """Whether a column differs."""
+        return not self == other
 
 
 class Peaks(Sequence[BinPeaks]):
@@ -46,6 +55,9 @@ class Peaks(Sequence[BinPeaks]):
         immediate surroundings, not topographic prominence.
     heights : ndarray of P's type, shape (N,)
         P at the peaks, to the bit.
+    first_bin : int
+        The time bin of P in which this starts: 0, and in ``peaks[5:10]`` 5. Only `bins` and the tables made of it count
+        from there; ``peaks[5:10][0]`` and ``offsets`` start anew.
 
     Examples
     --------
@@ -66,12 +78,16 @@ class Peaks(Sequence[BinPeaks]):
         prominences: NDArray[Any],
         heights: NDArray[Any],
         labels: Labels = Labels(),  # noqa: B008 (frozen)
+        shape: tuple[int, int] | None = None,
+        first_bin: int = 0,
     ) -> None:
         self.offsets = offsets
         self.coords = coords
         self.prominences = prominences
         self.heights = heights
+        self.first_bin = first_bin
         self._labels = labels
+        self._shape = shape
 
     def __len__(self) -> int:
         """Count time bins."""
@@ -89,7 +105,10 @@ class Peaks(Sequence[BinPeaks]):
 
     @property
     def bins(self) -> NDArray[np.int64]:
-        """Time bin of each peak, shape (N,)."""
+        """Time bin of each peak in P, shape (N,)."""
+        return self._rows_of_bins() + self.first_bin
+
+    def _rows_of_bins(self) -> NDArray[np.int64]:
         return np.repeat(np.arange(len(self), dtype=np.int64), self.counts)
 
     @property
@@ -132,8 +151,14 @@ class Peaks(Sequence[BinPeaks]):
             offsets = self.offsets[start : stop + 1] - self.offsets[start]
             t = self._labels.t
             labels = Labels(self._labels.names, self._labels.x, self._labels.y, t if t is None else t[start:stop])
-            return Peaks(offsets, self.coords[rows], self.prominences[rows], self.heights[rows], labels)
-        bin_ = range(len(self))[index]
+            columns = (self.coords[rows], self.prominences[rows], self.heights[rows])
+            return Peaks(offsets, *columns, labels, self._shape, self.first_bin + start)
+        try:
+            bin_ = range(len(self))[index]
+        except TypeError:
+            raise TypeError(f"time bins are indexed by a number or a slice, not by {index!r}") from None
+        except IndexError:
+            raise IndexError(f"there are {len(self)} time bins, so there is no bin {index}") from None
         rows = slice(self.offsets[bin_], self.offsets[bin_ + 1])
         return BinPeaks(self.coords[rows], self.prominences[rows], self.heights[rows])
 
@@ -145,10 +170,10 @@ class Peaks(Sequence[BinPeaks]):
         Parameters
         ----------
         x, y : array_like, shape (n_x,), (n_y,), optional
-            Coordinates of the cells' centres in your units. Without them those of the labels that P had, else the
-            numbers of the cells.
+            Coordinates of the cells' centres in your units, or of their edges, one more: centres lie midway. Without
+            them those of the labels that P had, else the numbers of the cells.
         t : array_like, shape (n_t,), optional
-            Times of the bins, likewise.
+            Times of the bins, likewise: numbers, datetime64, timedelta64; of these bins, if this is a part of all.
 
         Returns
         -------
@@ -160,7 +185,7 @@ class Peaks(Sequence[BinPeaks]):
         ImportError
             Without pandas: ``pip install "peakmask[pandas]"``.
         ValueError
-            When coordinates are too few, or do not fit the number of bins.
+            When coordinates are neither as many as there are cells or bins, nor one more.
 
         Examples
         --------
@@ -172,20 +197,23 @@ class Peaks(Sequence[BinPeaks]):
         0.00   1  7.5     0.7
         0.25   2 12.5     0.6
         """
-        pandas = _optional("pandas")
-        bins = self.bins
+        pandas = optional("pandas")
+        bins = self._rows_of_bins()
         dominant = np.zeros(self.n_peaks, bool)
         rows = self.dominant
         dominant[rows[rows >= 0]] = True
         ix, iy = self.coords[:, 0], self.coords[:, 1]
+        # A caller may make `Peaks` of columns alone: then maps reach as far as peaks do.
+        n_x, n_y = self._shape or (self.coords.max(axis=0, initial=-1) + 1).tolist()
+        labels = self._labels
         return pandas.DataFrame(
             {
-                "bin": bins,
-                "t": _at("t", t, self._labels.t, bins, len(self)),
+                "bin": bins + self.first_bin,
+                "t": _at(t, labels.t, bins + self.first_bin, bins, ("t", len(self), "time bins")),
                 "ix": ix,
                 "iy": iy,
-                "x": _at("x", x, self._labels.x, ix),
-                "y": _at("y", y, self._labels.y, iy),
+                "x": _at(x, labels.x, ix, ix, ("x", n_x, "cells")),
+                "y": _at(y, labels.y, iy, iy, ("y", n_y, "cells")),
                 "height": self.heights,
                 "prominence": self.prominences,
                 "dominant": dominant,
@@ -198,19 +226,18 @@ class Peaks(Sequence[BinPeaks]):
 
 
 def _at(
-    axis: str, given: ArrayLike | None, labels: NDArray[Any] | None, cells: NDArray[Any], n: int | None = None
+    given: ArrayLike | None,
+    labels: NDArray[Any] | None,
+    numbers: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    axis: tuple[str, int, str],
 ) -> NDArray[Any]:
     """Coordinates of cells or bins: as given, as labelled, or their numbers."""
-    coordinates = labels if given is None else np.asarray(given)
-    if coordinates is None:
-        return cells
-    needed = n if n is not None else (int(cells.max()) + 1 if len(cells) else 0)
-    if coordinates.ndim != 1 or len(coordinates) < needed or (n is not None and len(coordinates) != n):
-        raise ValueError(
-            f"{axis} has shape {coordinates.shape}, but {'at least ' if n is None else ''}{needed} coordinates are "
-            "needed; give one for each cell (the centre of each, not the edges)"
-        )
-    return np.take(coordinates, cells)
+    given = labels if given is None else given
+    if given is None:
+        return numbers
+    name, n, what = axis
+    return np.take(coordinates(name, given, n, what), rows)
 
 
 class Report(Mapping[str, Any]):
@@ -316,6 +343,8 @@ class Analysis:
         ------
         KeyError
             When there is no mask for this alpha.
+        TypeError
+            When it is no number.
 
         Examples
         --------
@@ -324,6 +353,8 @@ class Analysis:
         >>> analysis.mask(0.5).ravel()
         array([False,  True,  True])
         """
+        if alpha is None or isinstance(alpha, (str, bytes)) or np.ndim(alpha):
+            raise TypeError(f"a mask is found by its alpha, a number, not by {alpha!r}")
         for mine, mask in zip(self.alpha, self.masks):
             if mine == alpha or (mine != mine and alpha != alpha):
                 return mask
@@ -355,7 +386,8 @@ class Analysis:
         Parameters
         ----------
         x, y, t : array_like, optional
-            Coordinates of cells and bins. Without them those that P had, if it had any.
+            Coordinates of cells and bins: centres, or edges, one more, of which centres are made. Without them those that P
+            had, if it had any.
 
         Returns
         -------
@@ -369,20 +401,18 @@ class Analysis:
         ImportError
             Without xarray: ``pip install "peakmask[xarray]"``.
         ValueError
-            When coordinates do not fit.
+            When coordinates are neither as many as there are cells or bins, nor one more.
         """
-        xarray = _optional("xarray")
+        xarray = optional("xarray")
         names = self._labels.names
         coords: dict[str, Any] = {"alpha": np.array(self.alpha)}
         axes = zip(names, (x, y, t), (self._labels.x, self._labels.y, self._labels.t), self.shape)
         for name, given, labelled, n in axes:
-            coordinates = labelled if given is None else np.asarray(given)
-            if coordinates is not None:
-                if coordinates.shape != (n,):
-                    raise ValueError(
-                        f"{name} has {n} cells or bins, but its coordinates have shape {coordinates.shape}"
-                    )
-                coords[name] = (name, coordinates, self._labels.attrs.get(name, {}))
+            found = labelled if given is None else given
+            if found is not None:
+                what = "time bins" if name == names[2] else "cells"
+                centres = coordinates(name, found, n, what)
+                coords[name] = (name, centres, self._labels.attrs.get(name, {}))
         masks = [mask.transpose(self._axes) for mask in self.masks]
         peaks = self.peaks
         dataset: xr.Dataset = xarray.Dataset(
@@ -490,9 +520,11 @@ def _table(rows: Iterator[tuple[str, str]]) -> str:
     return f"<table>{''.join(cells)}</table>"
 
 
-def _optional(name: str) -> Any:
+def optional(name: str, extra: str | None = None) -> Any:
     """Import a package that is not required."""
     try:
-        return __import__(name)
+        return importlib.import_module(name)
     except ImportError as error:
-        raise ImportError(f'this needs {name}, which is not installed: pip install "peakmask[{name}]"') from error
+        raise ImportError(
+            f'this needs {name}, which is not installed: pip install "peakmask[{extra or name}]"'
+        ) from error

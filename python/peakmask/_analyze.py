@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-import operator
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Callable, Literal
+from typing import Any, Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core, _inputs
+from . import _core, _inputs, _options
 from ._analysis import Analysis, Peaks, Report
+from ._options import Alpha, Backend, Connectivity, OnLimit, Options
 
 log = logging.getLogger("peakmask")
 
@@ -21,13 +22,13 @@ Masks = list[NDArray[np.bool_]]
 
 def analyze(
     P: ArrayLike,
-    alpha: float | Sequence[float] | NDArray[Any],
+    alpha: Alpha,
     *,
-    connectivity: Literal[4, 8] = 4,
-    backend: Literal["auto", "cpu", "gpu"] = "auto",
-    layout: _inputs.Layout = "xyt",
-    memory_limit: int | None = None,
-    on_limit: Literal["error", "warn", "ignore"] = "error",
+    connectivity: Connectivity = 4,
+    backend: Backend = "auto",
+    layout: _inputs.Layout | None = None,
+    memory_limit: float | str | None = None,
+    on_limit: OnLimit = "error",
     threads: int | None = None,
     out: NDArray[Any] | Sequence[NDArray[Any]] | None = None,
     progress: bool | Callable[[int, int], object] | None = None,
@@ -42,20 +43,21 @@ def analyze(
         are found by name), a pynapple ``TsdTensor`` (time first), or anything that NumPy reads. float64 and float32 are
         read where they lie, in any strides that are multiples of an element. Everything else is copied once: unaligned
         arrays and the other byte order as they are, float16 to float32, integers, booleans and longdouble to float64.
-    alpha : float or sequence of float
+    alpha : float or iterable of float
         One mask is made for each, in this order. Any float; repetitions have masks of their own; ``[]`` finds peaks
-        only.
+        only. A fraction: above 2 (50, for half of the height) it is taken at its word, with a warning.
     connectivity : {4, 8}
         Neighbours that connect cells of a mask. (Peaks always compare eight.)
     backend : {"auto", "cpu", "gpu"}
         Which engine computes; all yield the same bytes. ``"auto"`` takes what is there; the others are promises: that
         engine, or an error.
-    layout : {"xyt", "txy"}
-        The order of P's axes. Masks lie in memory as C-order (x, y, t), with either; they are returned as views with
-        P's axes, so that ``mask.shape == P.shape``. Not used for arrays with labels.
-    memory_limit : int, optional
-        The most bytes that results, scratch and a copy of the input may take. Without it, what the machine and the
-        process's control group have to spare.
+    layout : {"xyt", "txy"}, optional
+        The order of P's axes, (x, y, t) unless given. Masks lie in memory as C-order (x, y, t), with either; they are
+        returned as views with P's axes, so that ``mask.shape == P.shape``. Not used for arrays with labels. Without it,
+        an array that looks like (t, x, y) is refused; a layout that is given is believed.
+    memory_limit : int, float or str, optional
+        The most bytes that results, scratch and a copy of the input may take: 8e9, ``"8GB"``, ``"8GiB"``. Without it,
+        what the machine and the process's control group have to spare.
     on_limit : {"error", "warn", "ignore"}
         What happens above the limit: MemoryError, before anything is allocated; a warning to the logger
         ``"peakmask"``; nothing.
@@ -65,8 +67,9 @@ def analyze(
         Masks to write into, one for each alpha, each of P's shape, in any strides; fresh memory is dear, so reuse pays.
         Every element is written. After an error they hold unspecified values.
     progress : bool or callable, optional
-        True shows a bar, when tqdm is installed. A callable is called in this thread with (bins done, bins in all), some
-        twenty times a second at most, and at the end; an exception in it stops the analysis and propagates.
+        True shows a bar; without tqdm there is a warning instead. A callable is called in this thread with (bins done,
+        bins in all), some twenty times a second at most, and at the end; an exception in it stops the analysis and
+        propagates.
     dims : sequence of str, optional
         The dimensions x, y and t of a DataArray, when they cannot be told by name.
 
@@ -81,7 +84,8 @@ def analyze(
         When P has other than three axes or no cells, looks like the other layout, or holds integers that have no float64
         of their own; when an output does not fit; when an option has no such value.
     TypeError
-        When P holds complex numbers, objects or strings, or is a masked array with masked cells.
+        When P is no array (a path, a mapping), holds complex numbers, objects or strings, or is a masked array with masked
+        cells.
     MemoryError
         When more memory is needed than the limit, also when the peaks found cross it later.
     KeyboardInterrupt
@@ -110,20 +114,15 @@ def analyze(
            [0, 1, 0, 0, 0]])
     """
     p = _inputs.posterior(P, layout, dims)
-    alphas = _inputs.alphas(alpha)
-    n_threads = _whole("threads", threads, least=1) if threads is not None else 0
-    limit = _whole("memory_limit", memory_limit) if memory_limit is not None else None
+    alphas = _options.alphas(alpha)
+    options = _options.options(connectivity, backend, threads, memory_limit, on_limit)
     masks = None if out is None else _inputs.outputs(out, p, len(alphas))
     with _teller(progress, p.xyt.shape[2]) as tell:
         fresh, offsets, coords, prominences, heights, report = run(
             p,
             alphas,
-            connectivity=connectivity,
-            backend=backend,
-            threads=n_threads,
-            memory_limit=limit,
-            on_limit=on_limit,
-            check_axis_order=layout == "xyt" and not p.named,
+            options,
+            check_axis_order=not p.known,
             out=masks,
             progress=tell,
         )
@@ -140,18 +139,18 @@ def analyze(
     return Analysis(
         alphas,
         [p.back(mask) for mask in fresh] if masks is None else [mask.view(np.bool_) for mask in masks],
-        Peaks(offsets, coords, prominences, heights, p.labels),
+        Peaks(offsets, coords, prominences, heights, p.labels, (n_x, n_y)),
         told,
         shape=(n_x, n_y, n_t),
         axes=p.axes,
-        connectivity=connectivity,
+        connectivity=options.connectivity,
         labels=p.labels,
     )
 
 
 def estimate(
     shape: tuple[int, int, int],
-    alpha: float | Sequence[float] | NDArray[Any],
+    alpha: Alpha,
     dtype: Any = np.float64,
     *,
     threads: int | None = None,
@@ -182,47 +181,41 @@ def estimate(
     >>> plan["masks"], plan["per_peak"]
     (516600000, 32)
     """
-    n_threads = _whole("threads", threads, least=1) if threads is not None else 0
-    size = _inputs.element_type(np.empty(0, dtype)).itemsize
-    return _core.estimate(shape, size, len(_inputs.alphas(alpha)), threads=n_threads)
-
-
-def _whole(name: str, value: Any, least: int = 0) -> int:
     try:
-        whole = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is a whole number, not {value!r}") from None
-    if whole < least:
-        raise ValueError(f"{name} is at least {least}, not {whole}")
-    return whole
+        n_x, n_y, n_t = (_options.whole("shape", n, 0, 2**63 - 1) for n in shape)
+    except (TypeError, ValueError) as error:
+        advice = f"; for an array P, it is P.shape: {np.shape(shape)}" if np.ndim(shape) > 1 else ""
+        found = f"an array of shape {np.shape(shape)}" if np.ndim(shape) > 1 else repr(shape)
+        raise type(error)(f"shape is three whole numbers, (n_x, n_y, n_t), not {found}{advice}") from None
+    threads = 0 if threads is None else _options.whole("threads", threads, 1, _options.MOST_THREADS)
+    size = _inputs.element_type(np.empty(0, dtype)).itemsize
+    return _core.estimate((n_x, n_y, n_t), size, len(_options.alphas(alpha)), threads=threads)
 
 
 def run(
     p: _inputs.Posterior,
     alphas: list[float],
+    options: Options = Options(),  # noqa: B008 (frozen)
     *,
-    connectivity: int = 4,
-    backend: str = "auto",
-    threads: int = 0,
-    memory_limit: int | None = None,
-    on_limit: str = "error",
     check_axis_order: bool = False,
     out: list[NDArray[Any]] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> tuple[Masks, NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any], str]:
     """Analyse what has been checked; make a copy of what cannot be read where it lies, if there is room for it."""
+    memory_limit = options.memory_limit
     if not _inputs.readable(p.array):
-        plan = _core.estimate(p.xyt.shape, _inputs.element_type(p.array).itemsize, len(alphas), threads=threads)
+        size = _inputs.element_type(p.array).itemsize
+        plan = _core.estimate(p.xyt.shape, size, len(alphas), threads=options.threads)
         rest = plan["total"] - (0 if out is None else plan["masks"])
-        memory_limit = _room_for_copy(p.array, rest, memory_limit, on_limit)
+        memory_limit = _room_for_copy(p.array, rest, memory_limit, options.on_limit)
     return _core.analyze(
         _inputs.values(p.array).transpose(p.axes),
         alphas,
-        connectivity=connectivity,
-        backend=backend,
-        threads=threads,
+        connectivity=options.connectivity,
+        backend=options.backend,
+        threads=options.threads,
         memory_limit=memory_limit,
-        on_limit=on_limit,
+        on_limit=options.on_limit,
         check_axis_order=check_axis_order,
         out=None if out is None else [_inputs.as_bytes(mask, p) for mask in out],
         progress=progress,
@@ -260,7 +253,11 @@ def _teller(
         try:
             from tqdm.auto import tqdm
         except ImportError:
-            log.info('progress=True shows a bar when tqdm is installed: pip install "peakmask[progress]"')
+            warnings.warn(
+                'progress=True shows a bar with tqdm, which is not installed: pip install "peakmask[progress]"',
+                UserWarning,
+                stacklevel=_options.callers_level(),
+            )
             yield None
             return
         with tqdm(total=total, unit=" bins", unit_scale=True) as bar:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -38,8 +39,8 @@ class Posterior:
     array: NDArray[Any]
     axes: Axes
     labels: Labels
-    named: bool = False
-    """Whether the axes are known by name, so that no guess is needed."""
+    known: bool = False
+    """Whether the caller or the array says which axis is which, so that no guess is needed."""
 
     @property
     def xyt(self) -> NDArray[Any]:
@@ -51,10 +52,9 @@ class Posterior:
         return np.transpose(mask, [self.axes.index(axis) for axis in range(3)])
 
 
-def posterior(p: ArrayLike, layout: str = "xyt", dims: Sequence[str] | None = None) -> Posterior:
+def posterior(p: ArrayLike, layout: str | None = None, dims: Sequence[str] | None = None) -> Posterior:
     """Read arrays with and without labels."""
-    if layout not in AXES:
-        raise ValueError(f'layout is "xyt" or "txy", not {layout!r}')
+    axes = axes_of(layout)
     kind = type(p).__module__.partition(".")[0]
     if kind == "dask":
         raise TypeError(
@@ -68,17 +68,44 @@ def posterior(p: ArrayLike, layout: str = "xyt", dims: Sequence[str] | None = No
         return _from_pynapple(p)
     array = plain(p)
     three_axes(array.shape)
-    return Posterior(array, AXES[layout], Labels())
+    return Posterior(array, axes, Labels(), known=layout is not None)
+
+
+def axes_of(layout: Any) -> Axes:
+    """Where x, y and t stand; without a layout as in "xyt"."""
+    if layout is None:
+        return AXES["xyt"]
+    if not isinstance(layout, str) or layout not in AXES:
+        raise ValueError(f'layout is "xyt" or "txy", not {layout!r}')
+    return AXES[layout]
 
 
 def plain(p: ArrayLike) -> NDArray[Any]:
-    """See what is passed as an ndarray; refuse masks."""
-    if np.ma.is_masked(p):
-        raise TypeError(
-            "P is a masked array with masked cells, which have no value; fill them first: P.filled(numpy.nan) silences "
-            "the time bins that hold them, P.filled(0) leaves them out"
+    """See what is passed as an ndarray; refuse masks, and what is no array."""
+    if isinstance(p, np.ndarray):
+        if np.ma.is_masked(p):
+            raise TypeError(
+                "P is a masked array with masked cells, which have no value; fill them first: P.filled(numpy.nan) "
+                "silences the time bins that hold them, P.filled(0) leaves them out"
+            )
+        return np.asarray(p)
+    if p is None:
+        raise TypeError("P is None; pass an array P[x, y, t]")
+    if isinstance(p, (str, bytes, os.PathLike)):
+        raise TypeError(f"P is an array, not a path; load it first: numpy.load({os.fspath(p)!r})")
+    if isinstance(p, Mapping):
+        names = ", ".join(map(repr, list(p)[:5]))
+        raise TypeError(f"P is an array, but a {type(p).__name__} was passed; choose one of its entries: {names}")
+    if isinstance(p, (list, tuple)) and any(isinstance(part, np.ndarray) and part.ndim == 3 for part in p):
+        raise ValueError(
+            f"P is one array, but a {type(p).__name__} of {len(p)} was passed; analyse epochs one by one, put them together "
+            "with numpy.concatenate(epochs, axis=2), or pass the list to "
+            "peakmask.compat.compute_posterior_peak_promenences"
         )
-    return np.asarray(p)
+    try:
+        return np.asarray(p)
+    except ValueError as error:
+        raise ValueError(f"P cannot be read as an array with three axes: {error}") from None
 
 
 def three_axes(shape: tuple[int, ...]) -> None:
@@ -97,9 +124,14 @@ def _from_xarray(p: Any, dims: Sequence[str] | None) -> Posterior:
         raise TypeError(f"of xarray's types, P is a DataArray, not a {type(p).__name__}; choose a variable: P[name]")
     if type(p.data).__module__.partition(".")[0] == "dask":
         raise TypeError(
-            "P holds a dask array; load it first (P.compute()), or leave it in its chunks with "
-            "peakmask.dask.analyze(P.data), or xarray.apply_ufunc"
+            "P holds a dask array; load it first (P.compute()), or leave it in its chunks with peakmask.dask.analyze(P)"
         )
+    axes, labels = labelled(p, dims)
+    return Posterior(plain(p.data), axes, labels, known=True)
+
+
+def labelled(p: Any, dims: Sequence[str] | None) -> tuple[Axes, Labels]:
+    """Where x, y and t stand among the dimensions of a DataArray, and what it says of them."""
     if p.ndim == 4 and dims is None:
         others = [name for name in p.dims if not any(_means(axis, name) for axis in "xyt")]
         raise ValueError(
@@ -113,9 +145,8 @@ def _from_xarray(p: Any, dims: Sequence[str] | None) -> Posterior:
     x, y, t = dims
     at = {name: np.asarray(p.coords[name].values) for name in dims if name in p.coords}
     attrs = {str(name): dict(p.coords[name].attrs) for name in dims if name in p.coords}
-    places = (p.dims.index(x), p.dims.index(y), p.dims.index(t))
-    names = (str(x), str(y), str(t))
-    return Posterior(plain(p.data), places, Labels(names, at.get(x), at.get(y), at.get(t), attrs), named=True)
+    axes = (p.dims.index(x), p.dims.index(y), p.dims.index(t))
+    return axes, Labels((str(x), str(y), str(t)), at.get(x), at.get(y), at.get(t), attrs)
 
 
 def _means(axis: str, dim: Any) -> bool:
@@ -141,10 +172,10 @@ def _from_pynapple(p: Any) -> Posterior:
         raise TypeError(f"of pynapple's types, P is a TsdTensor of shape (t, x, y), not a {type(p).__name__}")
     array = plain(p.values)
     three_axes(array.shape)
-    return Posterior(array, AXES["txy"], Labels(t=np.asarray(p.t)), named=True)
+    return Posterior(array, AXES["txy"], Labels(t=np.asarray(p.t)), known=True)
 
 
-def element_type(array: NDArray[Any]) -> np.dtype[Any]:
+def element_type(array: Any) -> np.dtype[Any]:
     """The type in which an array is analysed: float32 for half and single precision, else float64."""
     kind, size = array.dtype.kind, array.dtype.itemsize
     if kind == "f":
@@ -199,51 +230,48 @@ def _exact(array: NDArray[Any]) -> None:
             )
 
 
-def alphas(alpha: Any) -> list[float]:
-    """Read one number, or any sequence of numbers, as Python floats."""
-    try:
-        if isinstance(alpha, (str, bytes)):
-            raise TypeError
-        one = np.ndim(alpha) == 0
-        return [float(alpha)] if one else [float(a) for a in alpha]
-    except (TypeError, ValueError):
-        raise TypeError(f"alpha is a number or a sequence of numbers, not {alpha!r}") from None
+def coordinates(axis: str, given: ArrayLike, n: int, what: str = "cells") -> NDArray[Any]:
+    """Centres of cells or bins, from n centres, or from n + 1 edges in rising or falling order."""
+    found = np.asarray(given)
+    if found.shape == (n,):
+        return found
+    if found.shape != (n + 1,):
+        raise ValueError(
+            f"{axis} has shape {found.shape}, but there are {n} {what}: give {n} centres, one for each, or {n + 1} edges"
+        )
+    if found.dtype.kind not in "iufmM":
+        raise ValueError(f"{axis} has {n + 1} edges for {n} {what}, but edges are numbers or times, not {found.dtype}")
+    edges = found.astype(np.float64) if found.dtype.kind in "iu" else found
+    lower, upper = edges[:-1], edges[1:]
+    if not ((lower <= upper).all() or (lower >= upper).all()):
+        raise ValueError(
+            f"{axis} has {n + 1} entries for {n} {what}, which are read as edges, but they neither rise nor fall"
+        )
+    centres: NDArray[Any] = lower + (upper - lower) / 2
+    return centres
 
 
 def outputs(out: Any, p: Posterior, n_alpha: int) -> list[NDArray[Any]]:
-    """Check the masks of the caller: one for each alpha, of P's shape, writeable, apart from one another."""
-    masks: list[NDArray[Any]] = [out] if isinstance(out, np.ndarray) and out.ndim == 3 else list(out)
+    """Check the masks of the caller: one for each alpha, of P's shape. Rust checks that memory may be written to."""
+    try:
+        masks: list[NDArray[Any]] = [out] if isinstance(out, np.ndarray) and out.ndim == 3 else list(out)
+    except TypeError:
+        raise TypeError(f"out is a sequence of masks, one for each alpha, not a {type(out).__name__}") from None
     if len(masks) != n_alpha:
         raise ValueError(f"out has {len(masks)} masks, but there are {n_alpha} alphas; give one mask for each alpha")
     for i, mask in enumerate(masks):
-        _output(i, mask, p)
-        for other, name in [(p.array, "P"), *((masks[j], f"out[{j}]") for j in range(i))]:
-            if np.shares_memory(mask, other):
-                raise ValueError(f"out[{i}] and {name} share memory; give every output memory of its own")
-    return masks
-
-
-def _output(i: int, mask: Any, p: Posterior) -> None:
-    what = f"out[{i}]"
-    if not isinstance(mask, np.ndarray) or mask.dtype not in (np.dtype(np.bool_), np.dtype(np.uint8)):
-        found = f"an array of {mask.dtype}" if isinstance(mask, np.ndarray) else f"a {type(mask).__name__}"
-        raise TypeError(f"{what} is {found}; masks are NumPy arrays of bool")
-    if mask.shape != p.array.shape:
-        raise ValueError(f"{what} has shape {mask.shape}, but P has shape {p.array.shape}; give a mask of P's shape")
-    if not mask.flags.writeable:
-        raise ValueError(f"{what} is read-only; give an array that can be written to")
-    if mask.size == 0:
-        return
-    reach = 1
-    for stride, n in sorted((abs(stride), n) for stride, n in zip(mask.strides, mask.shape) if n > 1):
-        if stride < reach:
+        if not isinstance(mask, np.ndarray) or mask.dtype not in (np.dtype(np.bool_), np.dtype(np.uint8)):
+            found = f"an array of {mask.dtype}" if isinstance(mask, np.ndarray) else f"a {type(mask).__name__}"
+            raise TypeError(f"out[{i}] is {found}; masks are NumPy arrays of bool")
+        if mask.shape != p.array.shape:
             raise ValueError(
-                f"{what} has elements that share memory (strides {mask.strides}); give an array of its own"
+                f"out[{i}] has shape {mask.shape}, but P has shape {p.array.shape}; give a mask of P's shape"
             )
-        reach += stride * (n - 1)
+    return masks
 
 
 def as_bytes(mask: NDArray[Any], p: Posterior) -> NDArray[np.uint8]:
     """The bytes of an output, with axes x, y, t."""
-    view = mask.view(np.uint8) if mask.size else np.empty(mask.shape, np.uint8)
+    # A plain array: what a subclass says of itself is not what its memory is.
+    view = np.asarray(mask).view(np.uint8) if mask.size else np.empty(mask.shape, np.uint8)
     return np.transpose(view, p.axes)

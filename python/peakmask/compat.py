@@ -8,12 +8,23 @@ prominences by value. What is different:
 
 - It is fast, and takes no more memory than its results; peakmask's own memory guard is active beside
   ``memory_warn_bytes``, also when that is None: an analysis that the machine has no room for raises MemoryError.
-- The three arrays of a time bin's tuple are views into three flat columns: keep one, and all of them stay in memory; copy
-  it, to keep it alone.
+- The three arrays of a time bin's tuple are views into three flat columns that own the memory, where the original's own
+  theirs: keep one, and all of them stay in memory; copy it, to keep it alone. Every mask has memory of its own in both.
 - A time bin with a NaN has no peaks and empty masks, where the original may crash.
 - Alphas are read as Python floats: with NumPy 2, ``numpy.float64`` alphas with float32 input, and ``numpy.float32``
-  alphas, gave thresholds of another precision.
-- Input that the original fails on is converted: float16, integers, booleans, longdouble (see `peakmask.analyze`).
+  alphas, gave thresholds of another precision. Whatever `list` reads is taken, sets and views of dictionaries too; alphas
+  between 2 and infinity, such as percentages, give a UserWarning.
+- Integers, float16 and longdouble, on which the original fails, are converted: to float64, to float32, to float64.
+  Integers beyond 2**53 that no float64 holds are a ValueError. (The original takes them where no cell is a peak.)
+- Booleans are converted to float64, prominences included; the original returns boolean heights, and prominences of 0.
+- The other byte order becomes native; the original returns heights as they came.
+- Masked arrays with masked cells are a TypeError, since those have no value; the original reads what lies under the mask.
+- Subclasses of ndarray (masked arrays without masked cells among them) give plain arrays; the original's heights and
+  prominences are of the subclass.
+- `compute_posterior_peak_promenences` lists pairs of Python integers; the original's second entries are NumPy's. They are
+  equal, and find the same entries in dictionaries.
+- Of the class only these three functions are here. Its other names, and the other names of its module, stay where they are:
+  import the original for them, under a name of its own. (Asking for one here is an AttributeError that says so.)
 
 `peakmask.analyze` gives the same peaks as flat columns, which spares making tuples, and takes more kinds of input.
 """
@@ -23,13 +34,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _analyze, _core, _inputs
+from . import _analyze, _core, _inputs, _options
 from ._analysis import Peaks
+from ._options import Alpha
 
 __all__ = [
     "PeakPromenence",
@@ -40,12 +52,30 @@ __all__ = [
 
 PeakTuple = tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]
 Masks = list[NDArray[np.bool_]]
-Alpha = Union[float, Sequence[float], NDArray[Any]]
 
 _WARN_BYTES = 60 * 1024**3
 
 
-class PeakPromenence:
+def _not_here(owner: str, name: str) -> str:
+    return (
+        f"{owner} has no {name!r}: peakmask stands in for compute_2d_dt_posterior_peak_promenences, "
+        "compute_posterior_peak_promenences and compute_2d_peak_prominence; for everything else keep the original "
+        "beside it: from pyphoplacecellanalysis.External.peak_prominence2d import PeakPromenence as OriginalPeakPromenence"
+    )
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(_not_here(f"module {__name__!r}", name))
+
+
+class _OnlyThree(type):
+    """Says what to do about names that the original class has, and this one has not."""
+
+    def __getattr__(cls, name: str) -> Any:
+        raise AttributeError(_not_here("peakmask.compat.PeakPromenence", name))
+
+
+class PeakPromenence(metaclass=_OnlyThree):
     """The three functions, as the original has them; they are functions of this module, too.
 
     Examples
@@ -112,7 +142,7 @@ class PeakPromenence:
         >>> np.nansum(masks[0], axis=(0, 1))
         array([2])
         """
-        array, alphas = _posterior(a_p_x_given_n), _inputs.alphas(alpha)
+        array, alphas = _posterior(a_p_x_given_n), _options.alphas(alpha)
         _guard(array, alphas, memory_warn_bytes, memory_strict)
         masks, peaks = _run(array, alphas)
         return _tuples(peaks), masks
@@ -155,7 +185,7 @@ class PeakPromenence:
         >>> [mask.shape for (mask,) in masks]
         [(2, 3, 1), (2, 3, 2)]
         """
-        alphas = _inputs.alphas(alpha)
+        alphas = _options.alphas(alpha)
         epochs = []
         for epoch in p_x_given_n_list:
             array = _posterior(epoch)

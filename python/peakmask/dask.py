@@ -6,17 +6,23 @@ one thread of its worker, so that as many chunks run at once as workers have thr
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import dask.array as da
 import numpy as np
-from dask.delayed import delayed
 from numpy.typing import NDArray
 
-from . import _inputs
+from . import _analyze, _inputs, _options
 from ._analysis import Peaks
-from ._analyze import analyze as _analyze
+from ._inputs import Labels
+from ._options import Alpha, Backend, Connectivity, OnLimit, Options
+
+try:
+    import dask.array as da
+    from dask.delayed import delayed
+except ImportError as error:
+    raise ImportError('peakmask.dask needs dask, which is not installed: pip install "peakmask[dask]"') from error
 
 __all__ = ["LazyAnalysis", "analyze", "masks", "peaks"]
 
@@ -24,22 +30,24 @@ __all__ = ["LazyAnalysis", "analyze", "masks", "peaks"]
 class LazyAnalysis(NamedTuple):
     """Masks and peaks that are yet to be computed; together they are computed once: ``dask.compute(*lazy)``."""
 
-    masks: da.Array
-    """bool, (n_alpha, *P.shape): chunks of all alphas, whole maps, and P's chunks of time."""
+    masks: Any
+    """bool, (n_alpha, *P.shape): chunks of all alphas, whole maps, and P's chunks of time. A dask array; of a DataArray, a
+    DataArray with its coordinates."""
     peaks: Any
     """dask.delayed.Delayed that computes `peakmask.Peaks` of all time bins."""
 
 
 def analyze(
-    P: da.Array,
-    alpha: float | Sequence[float] | NDArray[Any],
+    P: Any,
+    alpha: Alpha,
     *,
-    connectivity: Literal[4, 8] = 4,
-    backend: Literal["auto", "cpu", "gpu"] = "cpu",
-    layout: _inputs.Layout = "xyt",
+    connectivity: Connectivity = 4,
+    backend: Backend = "cpu",
+    layout: _inputs.Layout | None = None,
     threads: int = 1,
-    memory_limit: int | None = None,
-    on_limit: Literal["error", "warn", "ignore"] = "error",
+    memory_limit: float | str | None = None,
+    on_limit: OnLimit = "error",
+    dims: Sequence[str] | None = None,
 ) -> LazyAnalysis:
     """Find peaks and masks of a posterior in chunks of time, lazily.
 
@@ -47,9 +55,9 @@ def analyze(
     ----------
     P : dask.array.Array, shape (n_x, n_y, n_t), or (n_t, n_x, n_y) with ``layout="txy"``
         In chunks of time; maps that are cut up are put together first (``rechunk``). Hundreds to thousands of time bins
-        a chunk are a good size.
-    alpha, connectivity, layout, memory_limit, on_limit
-        As for `peakmask.analyze`, for each chunk.
+        a chunk are a good size. Or an `xarray.DataArray` of such an array (``P.chunk(time=1000)``).
+    alpha, connectivity, layout, memory_limit, on_limit, dims
+        As for `peakmask.analyze`; the limit is one for each chunk.
     backend : {"cpu", "auto", "gpu"}
         As for `peakmask.analyze`; the default spares the GPU, which workers of one machine would have to share.
     threads : int
@@ -63,10 +71,10 @@ def analyze(
     Raises
     ------
     TypeError
-        When P is no dask array.
+        When P is no dask array, or holds no real numbers.
     ValueError
-        When P has other than three axes, or chunks of unknown size. What `peakmask.analyze` refuses is raised when it is
-        computed.
+        When P has other than three axes, or chunks of unknown size; when an option has no such value. What
+        `peakmask.analyze` finds wrong with values or memory is raised when it is computed.
 
     Examples
     --------
@@ -79,43 +87,48 @@ def analyze(
     >>> len(peaks)
     1000
     """
-    if not isinstance(P, da.Array):
-        raise TypeError(f"P is a dask array, not a {type(P).__name__}; call peakmask.analyze for arrays in memory")
-    _inputs.three_axes(P.shape)
-    if layout not in _inputs.AXES:
-        raise ValueError(f'layout is "xyt" or "txy", not {layout!r}')
-    if np.isnan(P.shape).any():
-        raise ValueError("P has chunks of unknown size; call P.compute_chunk_sizes() first")
-    alphas = _inputs.alphas(alpha)
-    x, y, _ = _inputs.AXES[layout]
+    options = _options.options(connectivity, backend, threads, memory_limit, on_limit)
+    alphas = _options.alphas(alpha)
+    axes, labels, known = _inputs.axes_of(layout), Labels(), layout is not None
     # dask's own annotations cover little of this.
     array: Any = P
-    whole = array.rechunk({x: -1, y: -1})
-    options = {
-        "connectivity": connectivity,
-        "backend": backend,
-        "layout": layout,
-        "threads": threads,
-        "memory_limit": memory_limit,
-        "on_limit": on_limit,
-    }
+    if type(P).__module__.partition(".")[0] == "xarray" and isinstance(getattr(P, "data", None), da.Array):
+        (axes, labels), known = _inputs.labelled(P, dims), True
+        array = P.data
+    elif dims is not None:
+        raise ValueError(f"dims={dims!r} names dimensions of an xarray.DataArray, but P is a {type(P).__name__}")
+    if not isinstance(array, da.Array):
+        raise TypeError(
+            f"P is a dask array, or a DataArray in chunks, not a {type(P).__name__} in memory; call peakmask.analyze, "
+            "or cut it up: P.chunk(time=1000), dask.array.from_array(P, chunks=(-1, -1, 1000))"
+        )
+    _inputs.three_axes(array.shape)
+    if np.isnan(array.shape).any():
+        raise ValueError("P has chunks of unknown size; call P.compute_chunk_sizes() first")
+    _inputs.element_type(array)
+    x, y, t = axes
+    # A chunk is short: that its first axis is the longest says nothing, if the whole's is not.
+    known = known or array.shape[x] < array.shape[t]
+    whole: Any = array.rechunk({x: -1, y: -1})  # type: ignore[no-untyped-call]
+    given = (axes, known, alphas, options)
     single = tuple((1,) * len(sizes) for sizes in whole.chunks)
     nothing: NDArray[Any] = np.empty((0, 0, 0), object)
-    results = whole.map_blocks(_block, alphas, options, dtype=object, chunks=single, meta=nothing)
+    results = whole.map_blocks(_block, given, dtype=object, chunks=single, meta=nothing)
     masks = results.map_blocks(
         _masks, new_axis=0, dtype=bool, chunks=((len(alphas),), *whole.chunks), meta=np.empty((0, 0, 0, 0), bool)
     )
     # Taken out chunk by chunk, so that masks stay where they are when peaks come together.
     parts = results.map_blocks(_peaks, dtype=object, chunks=single, meta=nothing)
-    return LazyAnalysis(masks, delayed(_join)(parts))
+    joined = delayed(_join)(parts, labels, (array.shape[x], array.shape[y]))
+    return LazyAnalysis(masks if array is P else _with_labels(masks, P, alphas), joined)
 
 
-def masks(P: da.Array, alpha: float | Sequence[float] | NDArray[Any], **options: Any) -> da.Array:
+def masks(P: Any, alpha: Alpha, **options: Any) -> Any:
     """Find the masks alone: ``analyze(P, alpha, **options).masks``.
 
     Returns
     -------
-    dask.array.Array
+    dask.array.Array, or xarray.DataArray if P is one
         bool, (n_alpha, *P.shape).
 
     Examples
@@ -129,7 +142,7 @@ def masks(P: da.Array, alpha: float | Sequence[float] | NDArray[Any], **options:
     return analyze(P, alpha, **options).masks
 
 
-def peaks(P: da.Array, **options: Any) -> Any:
+def peaks(P: Any, **options: Any) -> Any:
     """Find the peaks alone: ``analyze(P, [], **options).peaks``.
 
     Returns
@@ -147,13 +160,21 @@ def peaks(P: da.Array, **options: Any) -> Any:
     return analyze(P, [], **options).peaks
 
 
-def _block(block: NDArray[Any], alphas: list[float], options: dict[str, Any]) -> NDArray[Any]:
+def _block(block: NDArray[Any], given: tuple[tuple[int, int, int], bool, list[float], Options]) -> NDArray[Any]:
     """Analyse a chunk: one cell that holds its masks and peaks."""
+    axes, known, alphas, options = given
     masks = np.empty((len(alphas), *block.shape), bool)
-    analysis = _analyze(block, alphas, out=list(masks), **options)
+    p = _inputs.Posterior(_inputs.plain(block), axes, Labels())
+    found = _analyze.run(p, alphas, options, check_axis_order=not known, out=list(masks))
     cell = np.empty((1, 1, 1), object)
-    cell[0, 0, 0] = (masks, analysis.peaks)
+    cell[0, 0, 0] = (masks, Peaks(*found[1:5]))
     return cell
+
+
+def _with_labels(masks: Any, P: Any, alphas: list[float]) -> Any:
+    return sys.modules["xarray"].DataArray(
+        masks, dims=("alpha", *P.dims), coords={**P.coords, "alpha": alphas}, name="mask"
+    )
 
 
 def _masks(cell: NDArray[Any]) -> NDArray[np.bool_]:
@@ -167,7 +188,7 @@ def _peaks(cell: NDArray[Any]) -> NDArray[Any]:
     return part
 
 
-def _join(parts: NDArray[Any]) -> Peaks:
+def _join(parts: NDArray[Any], labels: Labels, shape: tuple[int, int]) -> Peaks:
     """Put the peaks of chunks together, in order of time."""
     some: list[Peaks] = list(parts.ravel())
     starts = np.cumsum([0] + [part.n_peaks for part in some])
@@ -176,4 +197,6 @@ def _join(parts: NDArray[Any]) -> Peaks:
         np.concatenate([part.coords for part in some]),
         np.concatenate([part.prominences for part in some]),
         np.concatenate([part.heights for part in some]),
+        labels,
+        shape,
     )

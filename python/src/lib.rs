@@ -1,21 +1,18 @@
 //! The door between Python and the library: it converts arguments and results, and decides nothing.
 //!
-//! `peakmask/*.py` calls it with arrays that it has checked: three axes in the order x, y, t; float64 or float32, aligned,
-//! in the machine's byte order, with strides that are multiples of an element; outputs writeable and apart in memory.
+//! `peakmask/*.py` calls it with plain arrays that have three axes in the order x, y, t: float64 or float32, aligned, in the
+//! machine's byte order. What memory safety rests on is looked at here (`arrays.rs`), whoever calls.
 
-use std::panic::resume_unwind;
+mod arrays;
+mod ending;
+mod watch;
+
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
-use std::time::Duration;
 
 use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3};
-use numpy::{
-    Element as NumPy, IntoPyArray, PyArray3, PyArrayMethods, PyReadonlyArray3,
-    PyUntypedArrayMethods,
-};
+use numpy::{Element as NumPy, IntoPyArray, PyArray3, PyArrayMethods};
 use peakmask::{
     Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, MemoryGuard, MemoryLimit,
     Options, Peaks, Report,
@@ -24,8 +21,7 @@ use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError}
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-/// How often the calling thread looks for signals and tells of progress.
-const TICK: Duration = Duration::from_millis(50);
+use watch::Watch;
 
 #[pymodule]
 mod _core {
@@ -33,7 +29,9 @@ mod _core {
     use pyo3_log::{Caching, Logger};
 
     #[pymodule_export]
-    use super::{analyze, at_exit, estimate, forked, memory_limit};
+    use super::ending::at_exit;
+    #[pymodule_export]
+    use super::{analyze, estimate, forked, memory_limit};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -42,7 +40,9 @@ mod _core {
             .filter(log::LevelFilter::Off)
             .filter_target("peakmask".to_owned(), log::LevelFilter::Debug);
         // Refused only when this process has initialised the module before; that logger serves still.
-        let _ = logger.install();
+        if log::set_boxed_logger(Box::new(super::ending::Log(logger))).is_ok() {
+            log::set_max_level(log::LevelFilter::Debug);
+        }
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }
@@ -85,6 +85,7 @@ fn analyze<'py>(
     let call = Call {
         options,
         check_axis_order,
+        may_wait: backend == "gpu",
         out,
         progress,
     };
@@ -146,13 +147,8 @@ const INHERITED: &str = "this process was forked from one that may have used a G
 /// Called in a child after `fork`.
 #[pyfunction]
 fn forked() {
+    ending::forked();
     INHERITED_GPU.fetch_or(MAY_HOLD_GPU.load(Ordering::Relaxed), Ordering::Relaxed);
-}
-
-/// Called before the interpreter ends: threads inside a driver may outlive it, and must not log to it.
-#[pyfunction]
-fn at_exit() {
-    log::set_max_level(log::LevelFilter::Off);
 }
 
 fn without_inherited_gpu(options: Options, backend: &str) -> PyResult<Options> {
@@ -180,6 +176,7 @@ fn named<T: FromStr>(option: &str, name: &str, names: &[&str]) -> PyResult<T> {
 struct Call<'py> {
     options: Options,
     check_axis_order: bool,
+    may_wait: bool,
     out: Option<Vec<Bound<'py, PyArray3<u8>>>>,
     progress: Option<Py<PyAny>>,
 }
@@ -187,9 +184,12 @@ struct Call<'py> {
 impl<'py> Call<'py> {
     fn run<T: Element + NumPy>(self, p: &Bound<'py, PyArray3<T>>) -> PyResult<Bound<'py, PyTuple>> {
         let py = p.py();
-        let p = readable(p)?;
+        let out = match &self.out {
+            Some(out) => Some(arrays::writeable(p.as_untyped(), out)?),
+            None => None,
+        };
+        let p = arrays::readable(p)?;
         let view = p.as_array();
-        let out: Option<Vec<_>> = self.out.as_ref().map(|out| out.iter().map(bytes).collect());
         let token = CancelToken::new();
         let done = Arc::new(AtomicUsize::new(0));
         let heard = Arc::clone(&done);
@@ -212,37 +212,12 @@ impl<'py> Call<'py> {
             progress: self.progress.as_ref(),
             done: &done,
             total: view.dim().2,
+            cells: view.len(),
+            may_wait: self.may_wait,
         };
-        let results = py.detach(|| watch.over(&token, work))?.map_err(raised)?;
-        arrays(py, results)
+        let results = watch.over(py, &token, work)?.map_err(raised)?;
+        columns(py, results)
     }
-}
-
-/// A checked borrow of the input.
-fn readable<'py, T: Element + NumPy>(
-    p: &Bound<'py, PyArray3<T>>,
-) -> PyResult<PyReadonlyArray3<'py, T>> {
-    let whole = |&bytes: &isize| bytes % size_of::<T>() as isize == 0;
-    if !p.is_aligned() || !p.strides().iter().all(whole) {
-        return Err(PyTypeError::new_err(
-            "an aligned array with strides that are multiples of an element was expected",
-        ));
-    }
-    p.try_readonly()
-        .map_err(|error| PyRuntimeError::new_err(error.to_string()))
-}
-
-/// The bytes of an output.
-#[expect(
-    unsafe_code,
-    reason = "outputs are borrowed from NumPy, and are parts of one array now and then"
-)]
-fn bytes<'a>(out: &'a Bound<'_, PyArray3<u8>>) -> ArrayViewMut3<'a, u8> {
-    // SAFETY: The array lives as long as the borrow. The caller has made sure that it is writeable, and that no two of
-    // its elements, or of those of another output or of the input, share memory. That no other thread touches it during
-    // the call is the promise of whoever passes an output to NumPy, too. NumPy's own registry of borrows cannot be asked:
-    // it refuses two threads that fill disjoint time bins of one array.
-    unsafe { out.as_array_mut() }
 }
 
 /// Masks (none, if they are the caller's), peaks, report.
@@ -254,7 +229,7 @@ fn analyze_into<T: Element>(
     options: &Options,
     out: Vec<ArrayViewMut3<'_, u8>>,
 ) -> Result<Results<T>, Error> {
-    let mut masks: Vec<_> = out.into_iter().map(booleans).collect();
+    let mut masks: Vec<_> = out.into_iter().map(arrays::booleans).collect();
     let mut peaks = Peaks::new();
     let report = peakmask::analyze_into(p, options, &mut masks, &mut peaks)?;
     peaks.coords.shrink_to_fit();
@@ -263,72 +238,8 @@ fn analyze_into<T: Element>(
     Ok((Vec::new(), peaks, report))
 }
 
-/// The same memory, all false. Where it holds other bytes than 0 and 1 it may not be looked at as booleans before.
-#[expect(
-    unsafe_code,
-    reason = "the library writes booleans, NumPy may hold any byte"
-)]
-fn booleans(mut bytes: ArrayViewMut3<'_, u8>) -> ArrayViewMut3<'_, bool> {
-    bytes.fill(0);
-    // SAFETY: The view is exclusive, is given away with its lifetime, and every byte of it is 0: a boolean of the same
-    // size and alignment.
-    unsafe { bytes.raw_view_mut().cast().deref_into_view_mut() }
-}
-
-/// The calling thread's part while another works: it looks for signals, and tells of progress.
-struct Watch<'a> {
-    progress: Option<&'a Py<PyAny>>,
-    done: &'a AtomicUsize,
-    total: usize,
-}
-
-impl Watch<'_> {
-    /// Runs `work` on a thread of its own, and stops it when a signal handler or the callback raises.
-    fn over<R: Send>(&self, token: &CancelToken, work: impl FnOnce() -> R + Send) -> PyResult<R> {
-        thread::scope(|scope| {
-            let (at_work, ended) = channel::<()>();
-            let worker = thread::Builder::new()
-                .name("peakmask".to_owned())
-                .spawn_scoped(scope, move || {
-                    let _at_work = at_work;
-                    work()
-                })
-                .map_err(|error| {
-                    PyRuntimeError::new_err(format!("a thread could not be started: {error}"))
-                })?;
-            let mut told = None;
-            let mut raised = Ok(());
-            while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                if raised.is_ok() {
-                    raised = self.tell(&mut told);
-                    if raised.is_err() {
-                        token.cancel();
-                    }
-                }
-            }
-            let result = worker.join().unwrap_or_else(|panic| resume_unwind(panic));
-            raised.and_then(|()| self.tell(&mut told))?;
-            Ok(result)
-        })
-    }
-
-    /// Lets signal handlers run, and the callback if there is news.
-    fn tell(&self, told: &mut Option<usize>) -> PyResult<()> {
-        Python::attach(|py| {
-            py.check_signals()?;
-            let done = self.done.load(Ordering::Relaxed);
-            if let Some(progress) = self.progress
-                && told.replace(done) != Some(done)
-            {
-                progress.call1(py, (done, self.total))?;
-            }
-            Ok(())
-        })
-    }
-}
-
 /// (masks, offsets, coords, prominences, heights, report), without a copy.
-fn arrays<'py, T: Element + NumPy>(
+fn columns<'py, T: Element + NumPy>(
     py: Python<'py>,
     (masks, peaks, report): Results<T>,
 ) -> PyResult<Bound<'py, PyTuple>> {
@@ -369,7 +280,7 @@ fn raised(error: Error) -> PyErr {
             let [a, b, c] = shape;
             PyValueError::new_err(format!(
                 "the array of shape ({a}, {b}, {c}) looks like (t, x, y), not (x, y, t): {evidence}; \
-                 pass layout=\"txy\", or numpy.moveaxis(P, 0, 2)"
+                 pass layout=\"txy\", or numpy.moveaxis(P, 0, 2); if it is (x, y, t), pass layout=\"xyt\""
             ))
         }
         Error::EmptyMap { .. }

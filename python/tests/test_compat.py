@@ -147,6 +147,75 @@ def test_alpha_as_a_range_repeated_or_missing(p):
     np.testing.assert_array_equal(run(p)[1][0], run(p, 0.9)[1][0])
 
 
+def test_alphas_are_whatever_list_reads(p):
+    run = PeakPromenence.compute_2d_dt_posterior_peak_promenences
+    expected = run(p, ALPHA_LIST)[1]
+    by_alpha = dict.fromkeys(ALPHA_LIST)
+    for alpha in (
+        by_alpha,
+        by_alpha.keys(),
+        {"a": 0.5, "b": 0.8}.values(),
+        (0.5, 0.8),
+        np.array(ALPHA_LIST),
+        iter([0.5, 0.8]),
+    ):
+        for mask, theirs in zip(run(p, alpha)[1], expected):
+            np.testing.assert_array_equal(mask, theirs)
+    some = {0.5, 0.8}
+    assert [mask.tobytes() for mask in run(p, some)[1]] == [run(p, a)[1][0].tobytes() for a in some]
+
+
+@pytest.mark.parametrize("owner", [PeakPromenence, compat], ids=["class", "module"])
+def test_names_that_are_not_here_say_where_they_are(owner):
+    for name in ("_perform_find_posterior_peaks_peak_prominence2d_computation", "PosteriorPeaksPeakProminence2dResult"):
+        with pytest.raises(
+            AttributeError, match=f"no '{name}': .*pyphoplacecellanalysis.External.peak_prominence2d import"
+        ):
+            getattr(owner, name)
+        assert not hasattr(owner, name)
+    with pytest.raises(ImportError, match="cannot import name 'SlabResult'"):
+        from peakmask.compat import SlabResult  # noqa: F401
+
+
+def test_what_the_help_says_is_different(p):
+    """Each line of the module's documentation, beside the reference."""
+    run = PeakPromenence.compute_2d_dt_posterior_peak_promenences
+    p = p[:, :, 13:20]
+
+    def theirs(array):
+        return reference.analyze(array, [0.5])[0][0]
+
+    # Booleans.
+    flags = p > p.mean()
+    assert [column.dtype for column in theirs(flags)[1:]] == [np.float64, bool]
+    assert [column.dtype for column in run(flags, 0.5)[0][0][1:]] == [np.float64] * 2
+    assert not theirs(flags)[1].any()
+    assert run(flags, 0.5)[0][0][1].any()
+    # Integers.
+    whole = (p * 1e6).astype(np.int64)
+    with pytest.raises(OverflowError):
+        theirs(whole)
+    assert run(whole, 0.5)[0][0][2].dtype == np.float64
+    # The other byte order.
+    swapped = p.astype(p.dtype.newbyteorder())
+    assert not theirs(swapped)[2].dtype.isnative
+    assert run(swapped, 0.5)[0][0][2].dtype.isnative
+    # Masked arrays, other subclasses.
+    assert len(theirs(np.ma.masked_less(p, np.median(p)))[2])
+    with pytest.raises(TypeError, match="masked cells"):
+        run(np.ma.masked_less(p, np.median(p)), 0.5)
+    assert isinstance(theirs(np.ma.masked_array(p))[2], np.ma.MaskedArray)
+    assert type(run(np.ma.masked_array(p), 0.5)[0][0][2]) is np.ndarray
+    # Ownership.
+    (coords, prominences, heights), *_ = run(p, 0.5)[0]
+    assert all(column.flags.owndata for column in theirs(p)[1:])
+    assert not any(column.flags.owndata for column in (coords, prominences, heights))
+    # Pairs of epoch and bin.
+    indices, tuples, _ = PeakPromenence.compute_posterior_peak_promenences([p], 0.5)
+    assert all(type(part) is int for pair in indices for part in pair)
+    assert tuples[0, np.int64(3)] is tuples[indices[3]]
+
+
 def test_wrong_number_of_axes():
     with pytest.raises(ValueError, match=r"3D array, got shape \(2, 3\)"):
         PeakPromenence.compute_2d_dt_posterior_peak_promenences(np.ones((2, 3)))

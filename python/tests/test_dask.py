@@ -84,7 +84,9 @@ def test_one_thread_a_chunk(p, monkeypatch):
 
 
 def test_refusals(p):
-    with pytest.raises(TypeError, match="P is a dask array, not a ndarray; call peakmask.analyze"):
+    with pytest.raises(
+        TypeError, match="P is a dask array, or a DataArray in chunks, not a ndarray in memory; call peakmask"
+    ):
         peakmask.dask.analyze(p, ALPHA)
     chunked = da.from_array(p, (9, 8, 500))
     with pytest.raises(TypeError, match=r"P is a dask array; compute it first"):
@@ -97,6 +99,63 @@ def test_refusals(p):
         peakmask.dask.analyze(chunked[:, :, chunked[0, 0] > 0.001], ALPHA)
     with pytest.raises(MemoryError, match="1000 bytes"):
         peakmask.dask.masks(chunked, ALPHA, memory_limit=1_000).compute()
+
+
+def test_bad_options_are_refused_before_anything_is_computed(p):
+    chunked = da.from_array(p, (9, 8, 500))
+    for error, sentence, options in [
+        (ValueError, "connectivity is one of", {"connectivity": 6}),
+        (ValueError, "backend is one of", {"backend": "cuda"}),
+        (ValueError, "on_limit is one of", {"on_limit": "raise"}),
+        (ValueError, "threads is at least 1", {"threads": 0}),
+        (ValueError, "memory_limit is a number of bytes", {"memory_limit": "8 apples"}),
+        (ValueError, "names dimensions of an xarray.DataArray", {"dims": ("x", "y", "t")}),
+    ]:
+        with pytest.raises(error, match=sentence):
+            peakmask.dask.analyze(chunked, ALPHA, **options)
+    with pytest.raises(TypeError, match="alpha is a number"):
+        peakmask.dask.analyze(chunked, "0.5")
+    with pytest.raises(TypeError, match="P holds real numbers"):
+        peakmask.dask.analyze(chunked.astype(complex), ALPHA)
+
+
+def test_axis_order_is_looked_at_in_chunks_and_in_the_whole():
+    time_first = np.ascontiguousarray(np.moveaxis(bumps(5, 6, 70), 2, 0))
+    with pytest.raises(ValueError, match="its sums over axes 1 and 2 are 1"):
+        peakmask.dask.masks(da.from_array(time_first, (-1, -1, -1)), 0.5).compute()
+    assert peakmask.dask.masks(da.from_array(time_first, (-1, -1, 2)), 0.5, layout="xyt").compute().shape == (
+        1,
+        70,
+        5,
+        6,
+    )
+    # A long recording on a long track, not normalised, in chunks shorter than the track.
+    rates = np.random.default_rng(0).random((1_100, 1, 1_200))
+    assert peakmask.dask.masks(da.from_array(rates, (-1, -1, 300)), 0.5).compute().shape == (1, *rates.shape)
+
+
+@pytest.mark.parametrize("order", [("x", "y", "time"), ("time", "x", "y")], ids=str)
+def test_chunked_data_arrays_keep_their_coordinates(p, order):
+    xr = pytest.importorskip("xarray")
+    coords = {"x": np.arange(9) * 2.5, "time": np.arange(1_000) * 0.25}
+    whole = xr.DataArray(p, dims=("x", "y", "time"), coords=coords).transpose(*order)
+    expected = peakmask.analyze(whole, ALPHA)
+    lazy = peakmask.dask.analyze(whole.chunk(time=300, y=4), ALPHA)
+    assert isinstance(lazy.masks, xr.DataArray)
+    assert lazy.masks.chunks is not None
+    masks, peaks = dask.compute(*lazy)
+    assert masks.dims == ("alpha", *order)
+    np.testing.assert_array_equal(masks, expected.masks)
+    for name, values in {**coords, "alpha": ALPHA}.items():
+        np.testing.assert_array_equal(masks[name], values)
+    assert peaks.to_dataframe().equals(expected.peaks.to_dataframe())
+    odd = whole.rename(x="a", y="b", time="c").chunk(c=300)
+    with pytest.raises(ValueError, match="cannot be told"):
+        peakmask.dask.analyze(odd, ALPHA)
+    named = peakmask.dask.masks(odd, ALPHA, dims=("a", "b", "c")).compute()
+    np.testing.assert_array_equal(named, expected.masks)
+    with pytest.raises(TypeError, match="in memory; call peakmask.analyze"):
+        peakmask.dask.analyze(whole, ALPHA)
 
 
 @pytest.fixture(scope="module")

@@ -67,3 +67,13 @@ def test_example(example, tmp_path):
     assert sorted(path.name for path in Path(tmp_path).glob("*.png")) == pictures
     for picture in pictures:
         assert_is_a_picture(tmp_path / picture)
+
+
+def test_the_slurm_example_says_what_it_needs(tmp_path):
+    without = "import sys, runpy; sys.modules['dask_jobqueue'] = None"
+    code = f"{without}; runpy.run_path({str(EXAMPLES[-1])!r}, run_name='__main__')"
+    assert EXAMPLES[-1].stem == "slurm"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 1
+    assert ran.stderr.strip().endswith('pip install "peakmask[dask]" dask-jobqueue')
+    assert "Traceback" not in ran.stderr

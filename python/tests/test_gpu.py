@@ -80,6 +80,22 @@ except Exception as error:
     assert run(code % "auto", PEAKMASK_GPU="maybe").startswith("ValueError the environment variable PEAKMASK_GPU is")
 
 
+def test_a_driver_is_silent_where_there_is_no_desktop():
+    code = """
+import numpy as np, peakmask
+try:
+    peakmask.analyze(np.random.rand(4, 5, 6), 0.5, backend="gpu")
+except RuntimeError:
+    pass
+"""
+    desktop = ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")
+    environment = {name: value for name, value in os.environ.items() if name not in desktop}
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this operating system has no fork")
 def test_a_forked_child_leaves_an_inherited_gpu_alone():
     code = """

@@ -1,6 +1,8 @@
 """What is read where it lies, what is copied once, what is refused."""
 
 import tracemalloc
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from conftest import bumps
 from same import assert_same_analysis
 
 import peakmask
-from peakmask import compat
+from peakmask import _options, compat
 
 ALPHA = [0.5, 0.9]
 
@@ -163,11 +165,38 @@ def test_time_first_passed_as_time_last_is_refused_with_advice(p):
     time_first = np.ascontiguousarray(np.moveaxis(p, 2, 0))
     with pytest.raises(ValueError, match=r'looks like \(t, x, y\).*pass layout="txy", or numpy.moveaxis\(P, 0, 2\)'):
         peakmask.analyze(time_first, ALPHA)
-    with pytest.raises(ValueError, match=r"shape \(2000, 3, 4\) looks like .* 2000 bins"):
-        peakmask.analyze(np.random.default_rng(0).random((2000, 3, 4)), ALPHA)
+    rates = np.random.default_rng(0).random((2000, 3, 4))
+    with pytest.raises(
+        ValueError, match=r'shape \(2000, 3, 4\) looks like .* 2000 bins.*is \(x, y, t\), pass layout="xyt"'
+    ):
+        peakmask.analyze(rates, ALPHA)
+    # A layout that is given is believed.
+    assert peakmask.analyze(rates, ALPHA, layout="xyt").shape == (2000, 3, 4)
+    assert peakmask.analyze(time_first, ALPHA, layout="xyt").shape == time_first.shape
     assert peakmask.analyze(time_first, ALPHA, layout="txy").shape == p.shape
     # The drop-in takes what the original takes.
     assert len(compat.compute_2d_dt_posterior_peak_promenences(time_first)[0]) == 7
+
+
+@pytest.mark.parametrize("shape", [(100, 41, 63), (500, 10, 10), (1024, 5, 5), (3000, 4, 5)], ids=str)
+def test_sums_betray_time_first_whatever_the_shape(shape):
+    n_t, n_x, n_y = shape
+    time_first = np.ascontiguousarray(np.moveaxis(bumps(n_x, n_y, n_t), 2, 0))
+    for array in (time_first, time_first.astype(np.float32)):
+        with pytest.raises(ValueError, match="its sums over axes 1 and 2 are 1"):
+            peakmask.analyze(array, ALPHA)
+
+
+@pytest.mark.parametrize("shape", [(2000, 1, 50), (1025, 5, 2000), (1500, 2, 1)], ids=str)
+def test_long_tracks_are_read(shape):
+    p = bumps(*shape)
+    assert peakmask.analyze(p, 0.5).shape == shape
+    rates = 40 * p
+    if shape[0] < shape[2]:
+        assert peakmask.analyze(rates, 0.5).shape == shape
+    else:
+        with pytest.raises(ValueError, match='pass layout="xyt"'):
+            peakmask.analyze(rates, 0.5)
 
 
 def test_other_numbers_of_axes_are_refused_with_advice():
@@ -199,7 +228,7 @@ def test_nested_lists_and_read_only_maps(p, tmp_path):
     assert_same_analysis(peakmask.analyze(mapped, ALPHA), peakmask.analyze(p, ALPHA))
 
 
-@pytest.mark.parametrize("alpha", ["0.5", b"0.5", None, ["a"], [[0.5]], object(), 1j])
+@pytest.mark.parametrize("alpha", ["0.5", b"0.5", None, ["a"], ["0.5"], [[0.5]], np.array([[0.5]]), object(), 1j])
 def test_alphas_that_are_no_numbers(p, alpha):
     with pytest.raises(TypeError, match="alpha is a number or a sequence of numbers"):
         peakmask.analyze(p, alpha)
@@ -208,21 +237,67 @@ def test_alphas_that_are_no_numbers(p, alpha):
 def test_alpha_is_kept_as_floats(p):
     assert peakmask.analyze(p, 0.5).alpha == (0.5,)
     assert peakmask.analyze(p, np.float32(0.5)).alpha == (0.5,)
+    assert peakmask.analyze(p, np.array(0.5)).alpha == (0.5,)
     assert peakmask.analyze(p, range(2)).alpha == (0.0, 1.0)
     assert peakmask.analyze(p, []).masks == []
+
+
+def test_alpha_is_whatever_list_reads(p):
+    names = {0.5: "half", 0.75: "core"}
+    for alpha in (
+        names,
+        names.keys(),
+        {1: 0.5, 2: 0.75}.values(),
+        (a for a in names),
+        np.array([0.5, 0.75], np.float32),
+    ):
+        assert peakmask.analyze(p, alpha).alpha == (0.5, 0.75)
+    assert sorted(peakmask.analyze(p, {0.5, 0.75}).alpha) == [0.5, 0.75]
+
+
+@pytest.mark.parametrize("alpha", [50, [50, 90], [0.5, 2.5]])
+def test_percentages_warn_once_and_are_taken_at_their_word(p, alpha):
+    calls = [
+        lambda: peakmask.analyze(p, alpha).masks,
+        lambda: compat.compute_2d_dt_posterior_peak_promenences(p, alpha)[1],
+        lambda: compat.compute_posterior_peak_promenences([p, p], alpha)[2][0],
+    ]
+    for call in calls:
+        with pytest.warns(UserWarning, match="alpha is a fraction of the dominant peak's height, but") as caught:
+            masks = call()
+        assert len(caught) == 1
+        assert caught[0].filename == __file__
+        assert (masks[-1].sum(axis=(0, 1)) == 1).all()
+
+
+@pytest.mark.parametrize("alpha", [1.0, 1.5, 2, -1, float("nan"), float("inf"), -float("inf")])
+def test_alphas_that_may_be_meant_do_not_warn(p, alpha):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        peakmask.analyze(p, alpha)
 
 
 @pytest.mark.parametrize(
     ("options", "error", "sentence"),
     [
-        ({"connectivity": 6}, ValueError, 'connectivity is one of 4, 8, not "6"'),
-        ({"backend": "cuda"}, ValueError, 'backend is .* not "cuda"'),
+        ({"connectivity": 6}, ValueError, "connectivity is one of 4, 8, not 6"),
+        ({"connectivity": "4"}, ValueError, "connectivity is one of 4, 8, not '4'"),
+        ({"connectivity": True}, ValueError, "connectivity is one of 4, 8, not True"),
+        ({"backend": "cuda"}, ValueError, "backend is one of 'auto', 'cpu', 'gpu', not 'cuda'"),
+        ({"backend": None}, ValueError, "backend is one of .* not None"),
         ({"layout": "tyx"}, ValueError, 'layout is "xyt" or "txy", not \'tyx\''),
-        ({"on_limit": "raise"}, ValueError, 'on_limit is one of error, warn, ignore, not "raise"'),
+        ({"layout": ["x", "y", "t"]}, ValueError, 'layout is "xyt" or "txy", not '),
+        ({"on_limit": "raise"}, ValueError, "on_limit is one of 'error', 'warn', 'ignore', not 'raise'"),
         ({"threads": 0}, ValueError, "threads is at least 1, not 0"),
+        ({"threads": 2**70}, ValueError, "threads is at most 65536, not 1180591620717411303424"),
         ({"threads": 1.5}, TypeError, "threads is a whole number, not 1.5"),
         ({"memory_limit": -1}, ValueError, "memory_limit is at least 0, not -1"),
-        ({"memory_limit": "8GiB"}, TypeError, "memory_limit is a whole number, not '8GiB'"),
+        ({"memory_limit": "8 apples"}, ValueError, "memory_limit is a number of bytes, as in .* not '8 apples'"),
+        ({"memory_limit": "8 iB"}, ValueError, "memory_limit is a number of bytes"),
+        ({"memory_limit": float("nan")}, ValueError, "memory_limit is a number of bytes"),
+        ({"memory_limit": float("inf")}, ValueError, "memory_limit is a number of bytes"),
+        ({"memory_limit": [8]}, TypeError, "memory_limit is a number of bytes"),
+        ({"out": 7}, TypeError, "out is a sequence of masks, one for each alpha, not a int"),
         ({"progress": "yes"}, TypeError, "progress is True, or a function"),
         ({"dims": ("x", "y", "t")}, ValueError, "names dimensions of an xarray.DataArray, but P is a ndarray"),
     ],
@@ -230,3 +305,69 @@ def test_alpha_is_kept_as_floats(p):
 def test_options_without_such_a_value(p, options, error, sentence):
     with pytest.raises(error, match=sentence):
         peakmask.analyze(p, ALPHA, **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (1e9, 10**9),
+        (np.float32(1e3), 1000),
+        (np.int32(7), 7),
+        ("8GB", 8 * 10**9),
+        ("8 GiB", 8 << 30),
+        ("7.5kib", 7680),
+        ("500M", 500 * 10**6),
+        (".5 t", 5 * 10**11),
+        ("123", 123),
+        ("12 B", 12),
+        (2**80, 2**64 - 1),
+        (0, 0),
+    ],
+)
+def test_memory_limits_are_read_as_people_write_them(given, read):
+    assert _options.size_in_bytes("memory_limit", given) == read
+
+
+def test_memory_limit_of_a_text_is_obeyed(p):
+    with pytest.raises(MemoryError, match="the memory limit is 1000 bytes"):
+        peakmask.analyze(p, ALPHA, memory_limit="1kB")
+    assert peakmask.analyze(p, ALPHA, memory_limit="1 GB").shape == p.shape
+
+
+@pytest.mark.parametrize(
+    ("p", "error", "sentence"),
+    [
+        ("posterior.npy", TypeError, r"P is an array, not a path; load it first: numpy.load\('posterior.npy'\)"),
+        (Path("posterior.npy"), TypeError, "P is an array, not a path"),
+        ({"p": 1, "q": 2}, TypeError, "P is an array, but a dict was passed; choose one of its entries: 'p', 'q'"),
+        (None, TypeError, "P is None"),
+        (
+            [bumps(3, 4, 5), bumps(3, 4, 6)],
+            ValueError,
+            "P is one array, but a list of 2 was passed; analyse epochs one by",
+        ),
+        ([bumps(3, 4, 5), bumps(3, 4, 5)], ValueError, "compat.compute_posterior_peak_promenences"),
+        ([[1, 2], [3]], ValueError, "P cannot be read as an array with three axes"),
+    ],
+    ids=["text", "path", "dict", "none", "epochs", "epochs of one length", "ragged"],
+)
+def test_what_is_no_array_is_refused_with_advice(p, error, sentence):
+    with pytest.raises(error, match=sentence):
+        peakmask.analyze(p, ALPHA)
+
+
+def test_an_archive_of_arrays_is_refused_with_its_names(p, tmp_path):
+    np.savez(tmp_path / "p.npz", posterior=p, x=p[:, 0, 0])
+    with np.load(tmp_path / "p.npz") as archive, pytest.raises(TypeError, match="one of its entries: 'posterior', 'x'"):
+        peakmask.analyze(archive, ALPHA)
+
+
+def test_a_slice_of_a_packed_record_is_read(p):
+    """Bins that lie nine bytes apart, but of which there is one."""
+    packed = np.zeros((6, 7, 56), np.dtype([("p", np.float64), ("flag", np.int8)]))
+    packed["p"][:, :, :50] = p
+    for one in (packed["p"][:, :, :1], packed["p"][:, :, 8:9], packed["p"][:, ::-1, 16:17]):
+        assert one.strides[2] == 9
+        assert_same_analysis(peakmask.analyze(one, ALPHA), peakmask.analyze(one.copy(), ALPHA))
+    row = packed["p"][:, :, ::8][:1]
+    assert_same_analysis(peakmask.analyze(row, ALPHA), peakmask.analyze(row.copy(), ALPHA))

@@ -105,7 +105,7 @@ def test_to_xarray_of_plain_arrays(xr, p):
     result = analysis.to_xarray(x=np.arange(6) * 2.5, t=np.arange(50) * 0.25)
     assert result["mask"].dims == ("alpha", "x", "y", "t")
     assert set(result.coords) == {"alpha", "x", "t"}
-    with pytest.raises(ValueError, match=r"y has 7 cells or bins, but its coordinates have shape \(6,\)"):
+    with pytest.raises(ValueError, match=r"y has shape \(6,\), but there are 7 cells: give 7 centres"):
         analysis.to_xarray(y=np.arange(6))
     assert peakmask.analyze(p, []).to_xarray()["mask"].shape == (0, 6, 7, 50)
 

@@ -64,11 +64,11 @@ def test_bar():
     assert "100%" in ran.stderr, tqdm.__version__
 
 
-def test_no_bar_without_tqdm(monkeypatch, caplog):
+def test_no_bar_without_tqdm_but_a_warning(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    with caplog.at_level(logging.INFO, "peakmask"):
+    with pytest.warns(UserWarning, match=r'not installed: pip install "peakmask\[progress\]"') as caught:
         assert peakmask.analyze(bumps(3, 4, 5), ALPHA, progress=True).shape == (3, 4, 5)
-    assert "when tqdm is installed" in caplog.text
+    assert caught[0].filename == __file__
 
 
 @pytest.fixture
@@ -281,6 +281,63 @@ def test_importing_peakmask_imports_no_optional_package():
         "print({'pandas', 'xarray', 'tqdm', 'matplotlib', 'dask', 'pynapple', 'scipy'} & set(sys.modules))"
     )
     assert ran.stdout == "set()\n", ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "package", "extra"),
+    [
+        ("peakmask.analyze([[[1.0], [2.0]]], []).peaks.to_dataframe()", "pandas", "pandas"),
+        ("peakmask.analyze([[[1.0], [2.0]]], []).to_xarray()", "xarray", "xarray"),
+        ("import peakmask.dask", "dask", "dask"),
+        ("peakmask.dask", "dask", "dask"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(code, package, extra):
+    ran = in_new_process(f"import sys; sys.modules[{package!r}] = None; import peakmask; {code}")
+    assert ran.returncode == 1
+    assert f'{package}, which is not installed: pip install "peakmask[{extra}]"' in ran.stderr
+
+
+def test_dir_shows_what_is_for_callers():
+    ran = in_new_process("import peakmask; print(*dir(peakmask))")
+    names = "Analysis BinPeaks Peaks Report __version__ analyze compat dask estimate napari plot"
+    assert ran.stdout.split() == names.split()
+    with pytest.raises(AttributeError, match="module 'peakmask' has no attribute 'analyse'; it has .*analyze"):
+        peakmask.analyse  # noqa: B018
+
+
+def test_a_daemon_thread_may_run_while_the_interpreter_ends():
+    code = """
+import logging, sys, threading, time
+import numpy as np, peakmask
+logging.basicConfig(level=logging.DEBUG, stream=open("/dev/null", "w"))
+endless = np.broadcast_to(np.random.rand(250, 250, 1), (250, 250, 100_000))
+small = np.random.rand(41, 63, 3)
+def long(): peakmask.analyze(endless, [], threads=1, progress=lambda *told: None)
+def short():
+    while True: peakmask.analyze(small, 0.5, threads=1)
+for target in (long, short, short):
+    threading.Thread(target=target, daemon=True).start()
+time.sleep(float(sys.argv[1]))
+print("end")
+"""
+    for i in range(12):
+        ran = subprocess.run(
+            [sys.executable, "-c", code, str(0.1 + 0.01 * i)], capture_output=True, text=True, timeout=60
+        )
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "end\n", "")
+
+
+def test_an_exit_handler_may_analyse():
+    code = """
+import atexit
+def last(): print(peakmask.analyze(P, 0.5).shape, peakmask.analyze(P, 0.5, backend="cpu").shape)
+atexit.register(last)  # before peakmask's own, so that it runs after it
+import numpy as np, peakmask
+P = np.random.rand(50, 60, 3000)
+"""
+    ran = in_new_process(code)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "(50, 60, 3000) (50, 60, 3000)\n", "")
 
 
 def test_free_threaded_builds_are_refused_with_a_sentence():

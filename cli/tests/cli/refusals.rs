@@ -239,15 +239,24 @@ fn time_first_declared_as_position_first() {
     p[[3, 2, 1]] = 0.06;
     let folder = Folder::new();
     folder.write("in.npy", &npy(p.view(), PLAIN));
-    let words = &["looks like (t, x, y), not (x, y, t)", "--layout txy"];
+    let words = &[
+        "looks like (t, x, y), not (x, y, t)",
+        "--layout txy",
+        "--layout xyt",
+    ];
     folder.fail("run in.npy --alpha 0.5 -o out.npz", 2, words);
-    folder.fail("run in.npy --layout xyt --alpha 0.5 -o out.npz", 2, words);
     folder.fail("picture in.npy -o out.png", 2, words);
     folder.fail("info in.npy", 2, words);
-    folder.succeed("run in.npy --layout txy --alpha 0.5 -o out.npz");
+    for layout in ["txy", "xyt"] {
+        folder.succeed(&format!(
+            "run in.npy --layout {layout} --alpha 0.5 -o {layout}.npz"
+        ));
+    }
     let long = Array3::<f32>::from_shape_fn((1025, 2, 3), |(x, y, t)| (x * y + t) as f32);
     folder.write("long.npy", &npy(long.view(), PLAIN));
     folder.fail("run long.npy --alpha 0.5 -o long.npz", 2, words);
+    folder.succeed("run long.npy --layout xyt --alpha 0.5 -o long.npz");
+    folder.succeed("picture long.npy --layout xyt --bins 0 -o long.png");
 }
 
 #[test]
