@@ -11,6 +11,9 @@ use clap::builder::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use peakmask::{Backend, Connectivity, GpuUse, MemoryGuard, Options};
 
+use crate::marks::Marks;
+use crate::sheet::Colours;
+
 /// Peaks, prominences and dominant-peak masks of decoded position posteriors.
 ///
 /// INPUT holds P[x, y, t]: one 2-D map of position bins ("cells") for each time bin, float64 or float32, as numpy.save
@@ -44,6 +47,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Draw a sheet of time bins: posterior, mask outlines and peaks
     Picture(PictureArgs),
+    /// Write a page for the browser: time slider, maps, outlines, peaks, timelines
+    Page(PageArgs),
     /// Show version, processor, memory limit and GPUs; for an INPUT its shape and the memory that it would need
     Info(InfoArgs),
 }
@@ -212,10 +217,57 @@ pub(crate) struct PictureArgs {
     /// Which neighbours connect the cells of a mask
     #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
     pub(crate) connectivity: Connectivity,
+
+    #[command(flatten)]
+    pub(crate) marks: Marks,
+
+    #[command(flatten)]
+    pub(crate) colours: Colours,
 }
 
+#[derive(Debug, Args)]
+#[command(after_long_help = PAGE_AFTER_HELP)]
+pub(crate) struct PageArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+
+    /// A result of `peakmask run` on all time bins of INPUT; without it they are analysed now
+    #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "connectivity"])]
+    pub(crate) result: Option<PathBuf>,
+
+    /// The HTML file to write; an existing file is replaced once the new one is complete
+    #[arg(short, long, value_name = "OUT.html")]
+    pub(crate) output: PathBuf,
+
+    /// Show only time bins A to B - 1, as a Python slice: 0:1000, 500:, :100, -100:
+    #[arg(long, value_name = "A:B", allow_hyphen_values = true)]
+    pub(crate) bins: Option<BinRange>,
+
+    /// Outline the mask of this alpha; repeat for more [default: 0.5 and 0.9]
+    #[arg(long = "alpha", value_name = "A", value_parser = parse_alpha, allow_hyphen_values = true)]
+    pub(crate) alphas: Vec<f64>,
+
+    /// Which neighbours connect the cells of a mask
+    #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
+    pub(crate) connectivity: Connectivity,
+
+    #[command(flatten)]
+    pub(crate) marks: Marks,
+}
+
+const PAGE_AFTER_HELP: &str = "\
+The page is one file that any browser shows without a network: a time slider that plays, the map with outlines and peaks,
+timelines of height, areas and number of marked peaks on which a click moves the time, and the value under the pointer.
+Values are rounded for display to 255 steps between the lowest and the highest of their time bin, or to 64 or 16 where the
+file would exceed 60 MB; the page says to how many.
+
+Examples:
+  peakmask page posterior.npz -o page.html
+  peakmask page posterior.npz result.npz --bins 0:20000 -o page.html";
+
 const PICTURE_AFTER_HELP: &str = "\
-Each panel shows one time bin on its own colour scale, stated beside it: from the lowest to the highest finite value.
+Each panel shows one time bin on its own colour scale, stated beside it: from the lowest to the highest finite value; with
+--shared all have one.
 NaN cells are grey. x runs to the right and y upwards, both in cells. Maps of more than 1024 cells a side are drawn with
 the highest value of each block of cells.
 

@@ -5,8 +5,10 @@ mod budget;
 mod failure;
 mod info;
 mod input;
+mod marks;
 mod npy;
 mod output;
+mod page;
 mod picture;
 mod report;
 mod run;
@@ -41,6 +43,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Run(args) => run::run(&args, &cancel),
         Command::Picture(args) => picture::picture(&args, &cancel),
+        Command::Page(args) => page::page(&args, &cancel),
         Command::Info(args) => print(&info::info(args, &cancel)?),
     }
 }

@@ -11,9 +11,10 @@ use crate::args::PictureArgs;
 use crate::budget;
 use crate::failure::Failure;
 use crate::input::{Input, Posterior};
+use crate::marks::{Marks, Peak};
 use crate::npy::{ArrayFile, Descr, StoredArray, tuple};
 use crate::output::{Pending, check_distinct};
-use crate::sheet::{Image, Panel, Sheet};
+use crate::sheet::{Colours, Image, Panel, Sheet};
 
 /// The masks that are outlined when nobody asks for others.
 pub(crate) const DEFAULT_ALPHAS: [f64; 2] = [0.5, 0.9];
@@ -101,6 +102,8 @@ fn draw<T: Element + Pod + Into<f64>>(
         title: title(input),
         alphas,
         panels,
+        marks: args.marks.clone(),
+        colours: args.colours.clone(),
     }
     .draw(cancel)
 }
@@ -129,6 +132,8 @@ pub(crate) fn of_analysis<T: Element + Pod + Into<f64>>(
         title: title(input),
         alphas: alphas.to_vec(),
         panels,
+        marks: Marks::default(),
+        colours: Colours::default(),
     }
     .draw(cancel)
 }
@@ -150,12 +155,14 @@ fn title(input: &Input) -> String {
     format!("{name}: {n_x} × {n_y} cells, {n_t} time bins")
 }
 
-fn panel<T: Element + Into<f64>>(
+pub(crate) fn panel<T: Element + Into<f64>>(
     bin: usize,
     map: ArrayView2<'_, T>,
     analysis: &Analysis<T>,
     row: usize,
 ) -> Panel {
+    let peaks = analysis.peaks.bin(row);
+    let numbers = peaks.heights.iter().zip(peaks.prominences);
     Panel {
         bin,
         values: map.mapv(Into::into),
@@ -164,12 +171,15 @@ fn panel<T: Element + Into<f64>>(
             .iter()
             .map(|mask| mask.index_axis(Axis(2), row).to_owned())
             .collect(),
-        peaks: analysis
-            .peaks
-            .bin(row)
+        peaks: peaks
             .coords
             .iter()
-            .map(|&[x, y]| [x as usize, y as usize])
+            .zip(numbers)
+            .map(|(&[x, y], (&height, &prominence))| Peak {
+                cell: [x as usize, y as usize],
+                height: height.into(),
+                prominence: prominence.into(),
+            })
             .collect(),
     }
 }
@@ -222,18 +232,19 @@ fn evenly_spaced(
 }
 
 /// The masks and peaks of a result file, of which only the drawn bins are read.
-struct StoredResult<T> {
+pub(crate) struct StoredResult<T> {
     masks: StoredArray,
     /// The values of `masks`, where they are compressed.
     unpacked: Option<Vec<u8>>,
-    alphas: Vec<f64>,
+    pub(crate) alphas: Vec<f64>,
     offsets: Vec<i64>,
     coords: Vec<[i64; 2]>,
     heights: Vec<T>,
+    prominences: Vec<T>,
 }
 
 impl<T: Element + Pod> StoredResult<T> {
-    fn open(path: &Path, input: &Input) -> Result<Self, Failure> {
+    pub(crate) fn open(path: &Path, input: &Input) -> Result<Self, Failure> {
         let file = ArrayFile::open(path)?;
         if !file.is_archive() {
             return Err(Failure::input(
@@ -274,6 +285,7 @@ impl<T: Element + Pod> StoredResult<T> {
             offsets: column(&file, "peak_offsets", 'i')?,
             coords: column(&file, "peak_coords", 'i')?,
             heights: column(&file, "peak_heights", 'f')?,
+            prominences: column(&file, "prominences", 'f')?,
             masks,
         };
         if result.offsets.len() == n_t + 1 {
@@ -290,7 +302,7 @@ impl<T: Element + Pod> StoredResult<T> {
         )
     }
 
-    fn panel(&self, bin: usize, map: ArrayView2<'_, T>) -> Result<Panel, Failure>
+    pub(crate) fn panel(&self, bin: usize, map: ArrayView2<'_, T>) -> Result<Panel, Failure>
     where
         T: Into<f64>,
     {
@@ -306,16 +318,27 @@ impl<T: Element + Pod> StoredResult<T> {
         let rows = usize::try_from(self.offsets[bin])
             .ok()
             .zip(usize::try_from(self.offsets[bin + 1]).ok());
-        let (coords, heights) = rows
-            .and_then(|(from, to)| Some((self.coords.get(from..to)?, self.heights.get(from..to)?)))
+        let (coords, heights, prominences) = rows
+            .and_then(|(from, to)| {
+                let rows = from..to;
+                Some((
+                    self.coords.get(rows.clone())?,
+                    self.heights.get(rows.clone())?,
+                    self.prominences.get(rows)?,
+                ))
+            })
             .ok_or_else(|| self.foreign())?;
         let mut peaks = Vec::new();
-        for (&[x, y], &height) in coords.iter().zip(heights) {
+        for ((&[x, y], &height), &prominence) in coords.iter().zip(heights).zip(prominences) {
             let cell = [x as usize, y as usize];
             if map.get(cell).is_none_or(|&value| value != height) {
                 return Err(self.foreign());
             }
-            peaks.push(cell);
+            peaks.push(Peak {
+                cell,
+                height: height.into(),
+                prominence: prominence.into(),
+            });
         }
         Ok(Panel {
             bin,

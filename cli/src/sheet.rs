@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use clap::{Args, ValueEnum};
 use ndarray::Array2;
 use peakmask::CancelToken;
 use plotters::coord::Shift;
@@ -10,6 +11,7 @@ use plotters::style::register_font;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::failure::Failure;
+use crate::marks::{self, Marks, Peak};
 
 /// One time bin.
 pub(crate) struct Panel {
@@ -19,8 +21,8 @@ pub(crate) struct Panel {
     pub(crate) values: Array2<f64>,
     /// One mask for each alpha.
     pub(crate) masks: Vec<Array2<bool>>,
-    /// Cells of all peaks, in row-major order.
-    pub(crate) peaks: Vec<[usize; 2]>,
+    /// All peaks, in row-major order of their cells.
+    pub(crate) peaks: Vec<Peak>,
 }
 
 /// Panels of one size, under a title and a legend.
@@ -28,6 +30,110 @@ pub(crate) struct Sheet {
     pub(crate) title: String,
     pub(crate) alphas: Vec<f64>,
     pub(crate) panels: Vec<Panel>,
+    pub(crate) marks: Marks,
+    pub(crate) colours: Colours,
+}
+
+/// How values become colours.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Colours {
+    /// Spread the colours evenly over the values, their square roots, or their logarithms
+    ///
+    /// The floor of a logarithmic scale is --vmin, else a ten-thousandth of the top; what lies below has the lowest colour.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) scale: Spread,
+
+    /// The value of the lowest colour [default: the lowest finite value shown]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub(crate) vmin: Option<f64>,
+
+    /// The value of the highest colour [default: the highest finite value shown]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub(crate) vmax: Option<f64>,
+
+    /// Give all panels the same colours for the same values, with one bar
+    #[arg(long)]
+    pub(crate) shared: bool,
+}
+
+/// What colours are even in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Spread {
+    #[default]
+    Linear,
+    Sqrt,
+    Log,
+}
+
+/// A colour scale with its ends.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    spread: Spread,
+    /// None where no value is finite.
+    range: Option<(f64, f64)>,
+}
+
+impl Colours {
+    /// The scale for values of this range.
+    fn ends(&self, range: Option<(f64, f64)>) -> Result<Ends, String> {
+        const FLOOR: f64 = 1e-4;
+        let Some((low, high)) = range else {
+            return Ok(Ends {
+                spread: self.scale,
+                range,
+            });
+        };
+        let high = self.vmax.unwrap_or(high);
+        let low = match self.scale {
+            Spread::Log if high <= 0.0 => {
+                return Err(format!(
+                    "--scale log needs values above 0, but the highest is {high}; leave it out, or choose other time bins"
+                ));
+            }
+            Spread::Log => self.vmin.unwrap_or(high * FLOOR),
+            Spread::Linear | Spread::Sqrt => self.vmin.unwrap_or(low),
+        };
+        if low > high || (self.scale == Spread::Log && low <= 0.0) {
+            return Err(format!(
+                "the colours would run from {low} to {high}; give --vmin and --vmax in this order, above 0 for --scale log"
+            ));
+        }
+        Ok(Ends {
+            spread: self.scale,
+            range: Some((low, high)),
+        })
+    }
+}
+
+impl Ends {
+    /// Where a value lies on the scale, from 0 to 1.
+    fn position(&self, value: f64) -> f64 {
+        let (low, high) = self.range.unwrap_or((0.0, 0.0));
+        if value >= high && value > low {
+            return 1.0;
+        }
+        if value <= low {
+            return 0.0;
+        }
+        // Halves, so that the difference of extremes does not overflow.
+        let even = (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0);
+        match self.spread {
+            Spread::Linear => even,
+            Spread::Sqrt => even.sqrt(),
+            Spread::Log => (value / low).ln() / (high / low).ln(),
+        }
+        .clamp(0.0, 1.0)
+    }
+
+    /// The value in the middle of the scale.
+    fn middle(&self) -> Option<f64> {
+        let (low, high) = self.range.filter(|(low, high)| low < high)?;
+        Some(match self.spread {
+            Spread::Linear => low / 2.0 + high / 2.0,
+            Spread::Sqrt => low * 0.75 + high * 0.25,
+            Spread::Log => low.sqrt() * high.sqrt(),
+        })
+    }
 }
 
 /// A finished picture: rows of red, green and blue bytes from the top.
@@ -53,15 +159,20 @@ static FONT_FILE: &[u8] = include_bytes!("../assets/DejaVuSans-subset.ttf");
 
 const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 const NAN_GREY: RGBColor = RGBColor(0x9A, 0x9A, 0x9A);
-const COLOURS: colorous::Gradient = colorous::MAGMA;
-/// Outlines: colours that the map of colours does not contain, distinct for the colour-blind as well.
-const OUTLINES: [RGBColor; 6] = [
-    RGBColor(0x38, 0xD9, 0xFF),
-    RGBColor(0x0A, 0x5C, 0xFF),
-    RGBColor(0x00, 0xC8, 0x53),
+const COLOURS: colorous::Gradient = colorous::VIRIDIS;
+/// Outlines of ten levels, as far apart as a search could place them for normal eyes and for all three kinds of dichromats;
+/// the Python package's, whose tests measure that.
+pub(crate) const OUTLINES: [RGBColor; 10] = [
     RGBColor(0xFF, 0xFF, 0xFF),
-    RGBColor(0xFF, 0x4F, 0xD8),
-    RGBColor(0x7A, 0x7A, 0x00),
+    RGBColor(0xC6, 0x39, 0x71),
+    RGBColor(0x39, 0xFF, 0x00),
+    RGBColor(0x00, 0x00, 0x1C),
+    RGBColor(0xAA, 0x8E, 0xE3),
+    RGBColor(0x55, 0x1C, 0x00),
+    RGBColor(0x39, 0x8E, 0x00),
+    RGBColor(0x55, 0x00, 0xFF),
+    RGBColor(0xFF, 0xAA, 0x8E),
+    RGBColor(0x71, 0x1C, 0xAA),
 ];
 const DOMINANT: RGBColor = RGBColor(0xFF, 0x2D, 0x2D);
 
@@ -78,7 +189,7 @@ const MOST_PIXELS: usize = 100_000_000;
 
 const LEFT: usize = 70;
 const RIGHT: usize = 128;
-const ABOVE: usize = 44;
+const ABOVE: usize = 62;
 const BELOW: usize = 66;
 const MARGIN: usize = 24;
 const TITLE: u32 = 28;
@@ -159,7 +270,7 @@ impl Scale {
 }
 
 /// Smallest and largest finite value; the scale of a panel's colours.
-fn finite_range(values: &Array2<f64>) -> Option<(f64, f64)> {
+pub(crate) fn finite_range(values: &Array2<f64>) -> Option<(f64, f64)> {
     values
         .iter()
         .filter(|value| value.is_finite())
@@ -169,20 +280,12 @@ fn finite_range(values: &Array2<f64>) -> Option<(f64, f64)> {
         })
 }
 
-fn colour(value: f64, range: Option<(f64, f64)>) -> RGBColor {
+fn colour(value: f64, ends: &Ends) -> RGBColor {
     if value.is_nan() {
-        return NAN_GREY;
-    }
-    let (low, high) = range.unwrap_or((0.0, 0.0));
-    // Halves, so that the difference of extremes does not overflow.
-    let position = if value >= high && value > low {
-        1.0
-    } else if value <= low {
-        0.0
+        NAN_GREY
     } else {
-        (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0)
-    };
-    rgb(position.clamp(0.0, 1.0))
+        rgb(ends.position(value))
+    }
 }
 
 /// The colour at a position from 0 to 1.
@@ -193,6 +296,12 @@ fn rgb(position: f64) -> RGBColor {
 
 fn outline(index: usize) -> RGBColor {
     OUTLINES[index % OUTLINES.len()]
+}
+
+/// Black or white: the edge with which an outline of this colour reads on any ground.
+fn contrast(RGBColor(r, g, b): RGBColor) -> RGBColor {
+    let light = 299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b);
+    if light > 450 * 255 { BLACK } else { WHITE }
 }
 
 /// Where things stand on a sheet.
@@ -222,6 +331,7 @@ impl Sheet {
         };
         register_font(FONT, FontStyle::Normal, FONT_FILE)
             .map_err(|_| failed("its font is damaged".into()))?;
+        let scales = self.scales().map_err(Failure::Input)?;
         let page = self
             .page(Scale::new(first.values.dim(), self.panels.len()))
             .map_err(failed)?;
@@ -233,7 +343,8 @@ impl Sheet {
             )));
         }
         let mut rgb = vec![0xFF; width * height * 3];
-        self.paint(&mut rgb, &page, cancel).map_err(failed)?;
+        self.paint(&mut rgb, &page, &scales, cancel)
+            .map_err(failed)?;
         Ok(Image {
             width: width as u32,
             height: height as u32,
@@ -260,7 +371,18 @@ impl Sheet {
         })
     }
 
-    fn paint(&self, rgb: &mut [u8], page: &Page, cancel: &CancelToken) -> Drawn {
+    /// The colour scale of each panel.
+    fn scales(&self) -> Result<Vec<Ends>, String> {
+        let ranges = self.panels.iter().map(|panel| finite_range(&panel.values));
+        if self.colours.shared {
+            let range = ranges.flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+            let ends = self.colours.ends(range)?;
+            return Ok(vec![ends; self.panels.len()]);
+        }
+        ranges.map(|range| self.colours.ends(range)).collect()
+    }
+
+    fn paint(&self, rgb: &mut [u8], page: &Page, scales: &[Ends], cancel: &CancelToken) -> Drawn {
         let root = BitMapBackend::with_buffer(rgb, (page.width as u32, page.height as u32))
             .into_drawing_area();
         root.fill(&WHITE)?;
@@ -272,7 +394,8 @@ impl Sheet {
             }
             let x = MARGIN + i % page.columns * width + LEFT;
             let y = page.head + i / page.columns * height + ABOVE;
-            panel.paint(&root, &page.scale, [x as i32, y as i32])?;
+            let bar = !self.colours.shared || i + 1 == page.columns.min(self.panels.len());
+            panel.paint(&root, self, page, (&scales[i], bar), [x as i32, y as i32])?;
         }
         root.present()?;
         Ok(())
@@ -315,12 +438,28 @@ impl Sheet {
         let mut entries: Vec<_> = alphas
             .map(|(i, alpha)| (Icon::Outline(i), format!("mask, alpha {alpha}")))
             .collect();
-        entries.push((Icon::Dominant, "dominant peak".to_owned()));
-        entries.push((Icon::Peak, "other peaks".to_owned()));
+        if self.panels.iter().any(|panel| !panel.peaks.is_empty()) {
+            entries.push((Icon::Dominant, "dominant peak".to_owned()));
+        }
+        let marked = |panel: &Panel| self.marks.choose(&panel.peaks).len();
+        if self.panels.iter().any(|panel| marked(panel) > 1) {
+            entries.push((Icon::Peak, self.marks.words()));
+        }
         let mut values = self.panels.iter().flat_map(|panel| &panel.values);
         if values.any(|value| value.is_nan()) {
             entries.push((Icon::NotANumber, "NaN".to_owned()));
         }
+        let spread = match self.colours.scale {
+            Spread::Linear => "P",
+            Spread::Sqrt => "P, square-root scale",
+            Spread::Log => "P, log scale",
+        };
+        let whose = if self.colours.shared {
+            "one range for all panels"
+        } else {
+            "each panel its own range"
+        };
+        entries.push((Icon::Colours, format!("{spread}: {whose}")));
         let mut lines = vec![Vec::new()];
         let mut room = width;
         for (icon, words) in entries {
@@ -354,6 +493,7 @@ enum Icon {
     Dominant,
     Peak,
     NotANumber,
+    Colours,
 }
 
 impl Icon {
@@ -376,12 +516,22 @@ impl Icon {
         let centre = (x + ICON as i32 / 2, y);
         match *self {
             Self::Outline(index) => {
-                square(5, outline(index))?;
-                square(8, ground)?;
+                square(4, contrast(outline(index)))?;
+                square(6, outline(index))?;
+                square(9, contrast(outline(index)))?;
+                square(11, ground)?;
             }
             Self::Dominant => dominant_marker(root, centre, 3, (8, 13))?,
             Self::Peak => peak_marker(root, centre, 3)?,
             Self::NotANumber => {}
+            Self::Colours => {
+                let (top, bottom) = (y - ICON as i32 / 2, y + ICON as i32 / 2);
+                for column in 0..ICON as i32 {
+                    let colour = rgb(f64::from(column) / ICON as f64);
+                    let corners = [(x + column, top), (x + column + 1, bottom)];
+                    root.draw(&Rectangle::new(corners, colour.filled()))?;
+                }
+            }
         }
         Ok(())
     }
@@ -453,43 +603,50 @@ fn dominant_marker(root: &Area<'_>, (x, y): (i32, i32), radius: i32, arms: (i32,
 
 impl Panel {
     /// Draws the map with its upper left corner at `corner`, and everything around it.
-    fn paint(&self, root: &Area<'_>, scale: &Scale, [x, y]: [i32; 2]) -> Drawn {
+    fn paint(
+        &self,
+        root: &Area<'_>,
+        sheet: &Sheet,
+        page: &Page,
+        (ends, bar): (&Ends, bool),
+        [x, y]: [i32; 2],
+    ) -> Drawn {
+        let scale = &page.scale;
         let [width, height] = scale.size();
         let values = scale.pool(&self.values, f64::NAN, f64::max);
-        let range = finite_range(&self.values);
+        let marked = sheet.marks.choose(&self.peaks);
         let image = BitMapElement::with_owned_buffer(
             (x, y),
             (width as u32, height as u32),
-            self.map(&values, range, scale),
+            self.map(&values, ends, scale),
         );
         root.draw(&image.ok_or("a panel has the wrong size")?)?;
-        self.markers(root, scale, [x, y + height as i32])?;
+        self.markers(root, scale, &marked, [x, y + height as i32])?;
         root.draw(&Rectangle::new(
             [(x - 1, y - 1), (x + width as i32, y + height as i32)],
             INK.stroke_width(1),
         ))?;
-        let peaks = match self.peaks.len() {
-            1 => "1 peak".to_owned(),
-            n => format!("{n} peaks"),
+        let peaks = match (marked.len(), self.peaks.len()) {
+            (_, 1) => "1 peak".to_owned(),
+            (some, all) if some < all => format!("{some} of {all} peaks"),
+            (_, all) => format!("{all} peaks"),
         };
         text(
             root,
             &format!("bin {} · {peaks}", self.bin),
             21,
-            (x, y - 22),
+            (x, y - 44),
             (HPos::Left, VPos::Center),
         )?;
         self.axes(root, scale, [x, y + height as i32])?;
-        colour_bar(
-            root,
-            range,
-            [x + (width + BAR_GAP) as i32, y],
-            height as i32,
-        )
+        if !bar {
+            return Ok(());
+        }
+        colour_bar(root, ends, [x + (width + BAR_GAP) as i32, y], height as i32)
     }
 
     /// The map as pixels: colours, and the outlines of the masks along the borders of their cells.
-    fn map(&self, values: &Array2<f64>, range: Option<(f64, f64)>, scale: &Scale) -> Vec<u8> {
+    fn map(&self, values: &Array2<f64>, ends: &Ends, scale: &Scale) -> Vec<u8> {
         let masks: Vec<_> = self
             .masks
             .iter()
@@ -503,53 +660,58 @@ impl Panel {
             for column in 0..width {
                 let (cell, place) = ([column / p_x, up / p_y], [column % p_x, up % p_y]);
                 // The last alpha lies on top.
-                let line = (0..masks.len()).rev().find(|&i| {
-                    is_outline(&masks[i], cell, place, scale.pixels, self.inset(i, scale))
+                let line = (0..masks.len()).rev().find_map(|i| {
+                    let depth = depth(&masks[i], cell, place, scale.pixels)?;
+                    self.outline_at(i, depth, scale)
                 });
-                let RGBColor(r, g, b) = line.map_or_else(|| colour(values[cell], range), outline);
+                let RGBColor(r, g, b) = line.unwrap_or_else(|| colour(values[cell], ends));
                 rgb.extend_from_slice(&[r, g, b]);
             }
         }
         rgb
     }
 
-    /// First and last pixel of an outline, counted from the border of its region inwards: side by side where cells are
-    /// large enough, so that outlines along the same border are both seen.
-    fn inset(&self, index: usize, scale: &Scale) -> (usize, usize) {
+    /// Colour of an outline so many pixels within the border of its region: a line with edges that contrast, one or two as
+    /// cells have room. Outlines lie side by side where cells are large enough, so that those along the same border
+    /// are all seen; and within their region, so that they are whole at the wall.
+    fn outline_at(&self, index: usize, depth: usize, scale: &Scale) -> Option<RGBColor> {
         let smallest = scale.pixels[0].min(scale.pixels[1]);
-        let line = (smallest / (self.masks.len() + 1)).clamp(1, 3);
-        let from = if line * self.masks.len() <= smallest {
-            line * index
+        let width = ((smallest + self.masks.len()) / (self.masks.len() + 1)).clamp(1, 5);
+        let from = if width * self.masks.len() <= smallest {
+            width * index
         } else {
             0
         };
-        (from, from + line)
+        let place = depth.checked_sub(from)?;
+        if place == 0 || place > width {
+            return None;
+        }
+        let colour = outline(index);
+        let edge = (place == width && width > 1) || (place == 1 && width > 3);
+        Some(if edge { contrast(colour) } else { colour })
     }
 
-    fn markers(&self, root: &Area<'_>, scale: &Scale, [x, y]: [i32; 2]) -> Drawn {
-        let at = |&[cell_x, cell_y]: &[usize; 2]| {
+    fn markers(&self, root: &Area<'_>, scale: &Scale, marked: &[usize], [x, y]: [i32; 2]) -> Drawn {
+        let at = |peak: &Peak| {
+            let [cell_x, cell_y] = peak.cell;
             (
                 x + scale.centre(0, cell_x) as i32,
                 y - 1 - scale.centre(1, cell_y) as i32,
             )
         };
+        let Some(dominant) = marks::dominant(&self.peaks).map(|i| &self.peaks[i]) else {
+            return Ok(());
+        };
         let smallest = scale.pixels[0].min(scale.pixels[1]) as i32;
-        let radius = (smallest / 4).clamp(1, 5);
-        for peak in &self.peaks {
-            peak_marker(root, at(peak), radius)?;
-        }
-        // Of equal heights the first is dominant.
-        let height = |cell: &[usize; 2]| self.values[*cell];
-        let dominant = self.peaks.iter().reduce(|best, peak| {
-            if height(peak) > height(best) {
-                peak
-            } else {
-                best
-            }
-        });
         let radius = (smallest / 3).clamp(2, 6);
+        for peak in marked.iter().map(|&i| &self.peaks[i]) {
+            // As large as they are high.
+            let share = marks::share(peak.height, dominant.height).clamp(0.0, 1.0);
+            let size = (f64::from(radius) * share.sqrt()).round() as i32;
+            peak_marker(root, at(peak), size.max(1))?;
+        }
         let arms = (radius + 11, radius + 24);
-        dominant.map_or(Ok(()), |peak| dominant_marker(root, at(peak), radius, arms))
+        dominant_marker(root, at(dominant), radius, arms)
     }
 
     /// Ticks in cells, and the names of the axes; `corner` is the lower left one.
@@ -602,16 +764,15 @@ impl Panel {
     }
 }
 
-/// Whether a pixel lies on the outline of a mask: within the cell, at a distance from the outside that is within `inset`.
-fn is_outline(
+/// How many pixels within the border of a mask a pixel of a cell lies, from 1; None outside.
+fn depth(
     mask: &Array2<bool>,
     [x, y]: [usize; 2],
     place: [usize; 2],
     pixels: [usize; 2],
-    (from, to): (usize, usize),
-) -> bool {
+) -> Option<usize> {
     if !mask[[x, y]] {
-        return false;
+        return None;
     }
     // Pixels from here to the nearest one of the cell before, the same, and after, along either axis.
     let steps = [0, 1].map(|axis| [place[axis] + 1, 0, pixels[axis] - place[axis]]);
@@ -627,7 +788,7 @@ fn is_outline(
             }
         }
     }
-    distance > from && distance <= to
+    Some(distance)
 }
 
 /// Round numbers of cells below `n`, at least some 50 pixels apart.
@@ -639,7 +800,7 @@ fn ticks(n: usize, pixels: i32) -> impl Iterator<Item = usize> {
     (0..n).step_by(step.unwrap_or(n))
 }
 
-fn colour_bar(root: &Area<'_>, range: Option<(f64, f64)>, [x, y]: [i32; 2], height: i32) -> Drawn {
+fn colour_bar(root: &Area<'_>, ends: &Ends, [x, y]: [i32; 2], height: i32) -> Drawn {
     const SIZE: u32 = 17;
     let right = x + BAR_WIDTH as i32;
     for row in 0..height {
@@ -653,7 +814,7 @@ fn colour_bar(root: &Area<'_>, range: Option<(f64, f64)>, [x, y]: [i32; 2], heig
         [(x - 1, y - 1), (right, y + height)],
         INK.stroke_width(1),
     ))?;
-    let Some((low, high)) = range else {
+    let Some((low, high)) = ends.range else {
         return text(
             root,
             "not finite",
@@ -678,6 +839,15 @@ fn colour_bar(root: &Area<'_>, range: Option<(f64, f64)>, [x, y]: [i32; 2], heig
         (right + 8, y + 7),
         (HPos::Left, VPos::Center),
     )?;
+    if let Some(middle) = ends.middle().filter(|_| height >= 3 * SIZE as i32) {
+        text(
+            root,
+            &number(middle),
+            SIZE,
+            (right + 8, y + height / 2),
+            (HPos::Left, VPos::Center),
+        )?;
+    }
     text(
         root,
         &number(low),
@@ -730,27 +900,92 @@ mod tests {
         );
     }
 
-    #[test]
-    fn colours_span_the_finite_values() {
-        let range = Some((-f64::MAX, f64::MAX));
-        assert_eq!(colour(f64::NEG_INFINITY, range), rgb(0.0));
-        assert_eq!(colour(f64::MAX, range), rgb(1.0));
-        assert_eq!(colour(f64::INFINITY, range), rgb(1.0));
-        assert_eq!(colour(0.0, range), rgb(0.5));
-        assert_eq!(colour(f64::NAN, range), NAN_GREY);
+    fn ends(spread: Spread, range: (f64, f64)) -> Ends {
+        let colours = Colours {
+            scale: spread,
+            ..Colours::default()
+        };
+        colours.ends(Some(range)).expect("a scale")
     }
 
     #[test]
-    fn the_outline_of_a_cell_is_its_border() {
+    fn colours_span_the_finite_values() {
+        let ends = ends(Spread::Linear, (-f64::MAX, f64::MAX));
+        assert_eq!(colour(f64::NEG_INFINITY, &ends), rgb(0.0));
+        assert_eq!(colour(f64::MAX, &ends), rgb(1.0));
+        assert_eq!(colour(f64::INFINITY, &ends), rgb(1.0));
+        assert_eq!(colour(0.0, &ends), rgb(0.5));
+        assert_eq!(colour(f64::NAN, &ends), NAN_GREY);
+    }
+
+    #[test]
+    fn scales_spread_values() {
+        for (spread, value) in [
+            (Spread::Linear, 0.5),
+            (Spread::Sqrt, 0.25),
+            (Spread::Log, 0.01),
+        ] {
+            let ends = ends(spread, (0.0, 1.0));
+            assert!((ends.position(value) - 0.5).abs() < 1e-12, "{spread:?}");
+            assert!(
+                (ends.middle().expect("a middle") - value).abs() < 1e-12,
+                "{spread:?}"
+            );
+            assert_eq!((ends.position(-1.0), ends.position(2.0)), (0.0, 1.0));
+        }
+        let log = Colours {
+            scale: Spread::Log,
+            ..Colours::default()
+        };
+        assert!(
+            log.ends(Some((-2.0, -1.0)))
+                .is_err_and(|words| words.contains("above 0"))
+        );
+        let turned = Colours {
+            vmin: Some(2.0),
+            ..Colours::default()
+        };
+        assert!(
+            turned
+                .ends(Some((0.0, 1.0)))
+                .is_err_and(|words| words.contains("--vmin"))
+        );
+    }
+
+    #[test]
+    fn the_depth_in_a_cell_counts_from_its_border() {
         let mask = Array2::from_shape_fn((3, 3), |cell| cell == (1, 1));
-        let drawn: Vec<Vec<bool>> = (0..4)
+        let found: Vec<Vec<usize>> = (0..4)
             .map(|v| {
                 (0..4)
-                    .map(|u| is_outline(&mask, [1, 1], [u, v], [4, 4], (0, 1)))
+                    .map(|u| depth(&mask, [1, 1], [u, v], [4, 4]).expect("inside"))
                     .collect()
             })
             .collect();
-        let (full, hollow) = (vec![true; 4], vec![true, false, false, true]);
-        assert_eq!(drawn, [full.clone(), hollow.clone(), hollow, full]);
+        let (edge, inner) = (vec![1; 4], vec![1, 2, 2, 1]);
+        assert_eq!(found, [edge.clone(), inner.clone(), inner, edge]);
+        assert_eq!(depth(&mask, [0, 1], [0, 0], [4, 4]), None);
+    }
+
+    #[test]
+    fn outlines_have_edges_that_contrast_where_there_is_room() {
+        let panel = Panel {
+            bin: 0,
+            values: Array2::zeros((10, 10)),
+            masks: vec![Array2::from_elem((10, 10), true)],
+            peaks: Vec::new(),
+        };
+        let scale = Scale::new((10, 10), 1);
+        let drawn: Vec<_> = (1..7)
+            .map(|depth| panel.outline_at(0, depth, &scale))
+            .collect();
+        let (line, edge) = (Some(WHITE), Some(BLACK));
+        assert_eq!(drawn, [edge, line, line, line, edge, None]);
+        assert_eq!(contrast(OUTLINES[3]), WHITE);
+        let tiny = Scale {
+            pixels: [1, 1],
+            ..scale
+        };
+        assert_eq!(panel.outline_at(0, 1, &tiny), line);
     }
 }

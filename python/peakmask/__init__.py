@@ -7,6 +7,7 @@ each alpha the mask of the connected region around the highest peak in which ``P
 - `peakmask.compat`: stands in for ``PeakPromenence`` of pyPhoPlaceCellAnalysis; one changed import line.
 - `peakmask.plot`: pictures, with matplotlib.
 - `peakmask.dask`: arrays in chunks of time, on one machine or many.
+- `peakmask.napari`: layers for the image viewer napari.
 
 Messages go to ``logging.getLogger("peakmask")``.
 """
@@ -40,6 +41,6 @@ if hasattr(os, "register_at_fork"):
 
 def __getattr__(name: str) -> Any:
     """Import what needs optional packages when it is first used."""
-    if name in ("compat", "dask", "plot"):
+    if name in ("compat", "dask", "napari", "plot"):
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -88,7 +88,7 @@ def page(
         "colours": OUTLINES,
         "marks": peaks.words,
         "areas": [_column(np.where(peaks.live, row[chosen], np.nan), np.float64) for row in areas],
-        "area_unit": area_unit or "squared units",
+        "area_unit": area_unit or ("squared units" if along(analysis) is None else "units"),
         "low": _column(source.low, np.float64),
         "high": _column(source.high, np.float64),
         "height": _column(peaks.height, np.float64),

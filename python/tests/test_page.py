@@ -106,6 +106,16 @@ def test_a_page_holds_masks_and_peaks_as_they_are_and_values_in_steps(tmp_path, 
         np.testing.assert_array_equal(column(areas, "<f8")[live], expected.areas[i][chosen][live])
 
 
+def test_the_program_would_write_the_same(tmp_path, openfield):
+    """The other half of this comparison is among the program's tests."""
+    peakmask.analyze(openfield, [0.5, 0.9]).page(openfield, tmp_path / "page.html")
+    data = read(tmp_path / "page.html")
+    names = ("low", "high", "height", "dominant", "counts", "offsets")
+    columns = [base64.b64decode(text) for text in (*(data[name] for name in names), *data["areas"])]
+    blocks = [zlib.decompress(base64.b64decode(block)) for block in data["blocks"]]
+    assert zlib.crc32(b"".join(columns + blocks)) == 0x0E57A65A
+
+
 def test_coordinates_and_times_are_the_callers(tmp_path):
     p = bumps(6, 9, 40)
     analysis = peakmask.analyze(p, 0.5)

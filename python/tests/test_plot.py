@@ -173,6 +173,15 @@ def test_peaks_below_a_share_of_the_highest_are_not_marked(openfield):
         assert len(marked(ax, "peaks (prominence")) == int(prominent.sum()) - 1
 
 
+def test_zero_marks_all_whatever_the_signs():
+    for values in ([0.5, -3.0, 0.2], [-1.0, -3.0, -2.0], [0.0, -1.0, 0.0], [np.inf, -1.0, 2.0]):
+        p = np.full((7, 3, 1), -9.0)
+        p[[1, 3, 5], 1, 0] = values
+        analysis = peakmask.analyze(p, [])
+        ax = peakmask.plot.posterior(p, analysis, 0, min_height=0)
+        assert len(marked(ax, "peaks (all)")) == len(analysis.peaks[0].heights) - 1 == 2
+
+
 def test_marks_are_scaled_by_height():
     p = np.zeros((9, 3, 1))
     p[1, 1], p[4, 1], p[7, 1] = 0.2, 1.0, 0.6
@@ -540,13 +549,17 @@ def test_a_film_has_a_frame_for_each_bin(p, analysis, tmp_path):
         peakmask.plot.animate(p, analysis, [])
 
 
+def test_a_film_for_other_players_is_written_by_ffmpeg(p, analysis, tmp_path):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+    with matplotlib.rc_context({"animation.ffmpeg_path": ffmpeg}):
+        peakmask.plot.animate(p, analysis, range(4), save=tmp_path / "film.mp4", dpi=50)
+    assert (tmp_path / "film.mp4").read_bytes()[4:8] == b"ftyp"
+
+
 def test_a_film_without_ffmpeg_says_so(p, analysis, tmp_path):
-    matplotlib.rcParams["animation.ffmpeg_path"] = "no-such-ffmpeg"
-    try:
-        with pytest.raises(RuntimeError, match="needs ffmpeg"):
-            peakmask.plot.animate(p, analysis, [0], save=tmp_path / "film.mp4")
-    finally:
-        matplotlib.rcParams["animation.ffmpeg_path"] = "ffmpeg"
+    context = matplotlib.rc_context({"animation.ffmpeg_path": "no-such-ffmpeg"})
+    with context, pytest.raises(RuntimeError, match="needs ffmpeg"):
+        peakmask.plot.animate(p, analysis, [0], save=tmp_path / "film.mp4")
 
 
 def test_exploring_follows_slider_keys_and_button(p, analysis):

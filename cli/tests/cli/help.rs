@@ -43,7 +43,25 @@ fn the_help_is_a_manual() {
         ),
         (
             "picture --help",
-            &["RESULT.npz", "--bins", "--alpha", "Examples", "grey"],
+            &[
+                "RESULT.npz",
+                "--bins",
+                "--alpha",
+                "--min-height",
+                "--scale",
+                "Examples",
+                "grey",
+            ],
+        ),
+        (
+            "page --help",
+            &[
+                "OUT.html",
+                "--bins",
+                "--min-prominence",
+                "60 MB",
+                "Examples",
+            ],
         ),
         ("info --help", &["INPUT", "--memory-limit"]),
     ] {

@@ -6,6 +6,7 @@ mod info;
 #[cfg(unix)]
 mod interrupt;
 mod memory;
+mod page;
 mod picture;
 mod refusals;
 mod run;

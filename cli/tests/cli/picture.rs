@@ -132,6 +132,10 @@ fn results_with_wild_numbers_are_refused() {
                 "peak_heights",
                 array("'<f8'", "(1,)", &3.0_f64.to_le_bytes()),
             ),
+            (
+                "prominences",
+                array("'<f8'", "(1,)", &1.0_f64.to_le_bytes()),
+            ),
         ];
         let members: Vec<(&str, &[u8])> = members
             .iter()
@@ -233,4 +237,61 @@ fn too_many_panels_are_refused() {
         2,
         &["draw fewer with --bins"],
     );
+}
+
+#[test]
+fn marks_and_colours_are_chosen() {
+    let folder = Folder::new();
+    folder.write("in.npy", &npy(posterior::<f64>(12, 9, 50).view(), PLAIN));
+    let picture = |options: &str| {
+        folder.succeed(&format!(
+            "picture in.npy --bins 1,2,3,4 {options} -o out.png"
+        ));
+        folder.read("out.png")
+    };
+    let plain = picture("");
+    for same in ["--min-height 0.05", "--min-prominence 0", "--scale linear"] {
+        assert!(plain == picture(same), "{same}");
+    }
+    for other in [
+        "--min-height 0",
+        "--min-height 0.9",
+        "--min-prominence 0.5",
+        "--top 1",
+        "--scale sqrt",
+        "--scale log",
+        "--shared",
+        "--vmin -1",
+        "--vmax 0.5",
+    ] {
+        assert!(plain != picture(other), "{other}");
+    }
+    for (options, words) in [
+        ("--scale log --vmax -1", "--scale log needs values above 0"),
+        ("--vmin 2 --vmax 1", "give --vmin and --vmax in this order"),
+        ("--min-height 5", "a share is a number from 0 to 1"),
+        ("--scale cubic", "possible values: linear, sqrt, log"),
+    ] {
+        folder.fail(
+            &format!("picture in.npy --bins 1 {options} -o no.png"),
+            2,
+            &[words],
+        );
+    }
+}
+
+#[test]
+fn more_peaks_are_marked_by_lower_shares() {
+    let folder = Folder::new();
+    folder.write("in.npy", &npy(posterior::<f64>(41, 63, 3).view(), PLAIN));
+    let white = |share: &str| {
+        folder.succeed(&format!(
+            "picture in.npy --bins 1 --alpha 2 --min-height {share} -o out.png"
+        ));
+        let (_, _, rgb) = pixels(&folder.read("out.png"));
+        let (drawn, _) = rgb.as_chunks::<3>();
+        drawn.iter().filter(|&&pixel| pixel == [0xFF; 3]).count()
+    };
+    let counts = ["0", "0.1", "0.3"].map(white);
+    assert!(counts.is_sorted_by(|a, b| a > b), "{counts:?}");
 }

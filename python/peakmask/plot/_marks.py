@@ -67,5 +67,6 @@ def shares_of(
         shares = np.where(logs, np.exp(heights - highest), heights / highest)
         contrasts = np.where(logs, shares * -np.expm1(-prominences), prominences / highest)
     # Infinite heights and the like: the highest is whole, and what cannot be compared is nothing.
-    shares = np.where(heights == highest, 1.0, np.nan_to_num(shares, posinf=0.0))
+    # Heights below 0 beside one above it are nothing.
+    shares = np.where(heights == highest, 1.0, np.maximum(np.nan_to_num(shares, posinf=0.0, neginf=0.0), 0.0))
     return bins, heights, shares, np.nan_to_num(contrasts, posinf=1.0)

@@ -103,7 +103,8 @@ def timeline(
     unit_of_space = units_of_space.pop() if len(units_of_space) == 1 else None
     place.set_ylabel(f"position ({unit_of_space})" if unit_of_space else "position")
     height.set_ylabel("height")
-    area.set_ylabel(f"area ({unit})" if unit else "area")
+    extent = "area" if scene.along is None else "length"
+    area.set_ylabel(f"{extent} ({unit})" if unit else extent)
     count.set_ylabel("peaks")
     count.set_ylim(bottom=0)
     scene.times.dress(count.xaxis)
