@@ -202,7 +202,7 @@ pub(crate) struct PictureArgs {
     #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "connectivity"])]
     pub(crate) result: Option<PathBuf>,
 
-    /// The PNG file to write; an existing file is replaced once the new one is complete
+    /// The picture to write, .png or .svg; an existing file is replaced once the new one is complete
     #[arg(short, long, value_name = "OUT.png")]
     pub(crate) output: PathBuf,
 

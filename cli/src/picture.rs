@@ -14,7 +14,7 @@ use crate::input::{Input, Posterior};
 use crate::marks::{Marks, Peak};
 use crate::npy::{ArrayFile, Descr, StoredArray, tuple};
 use crate::output::{Pending, check_distinct};
-use crate::sheet::{Colours, Image, Panel, Sheet};
+use crate::sheet::{Colours, Format, Image, Panel, Sheet};
 
 /// The masks that are outlined when nobody asks for others.
 pub(crate) const DEFAULT_ALPHAS: [f64; 2] = [0.5, 0.9];
@@ -27,6 +27,7 @@ pub(crate) fn picture(args: &PictureArgs, cancel: &CancelToken) -> Result<(), Fa
     let mut inputs: Vec<&Path> = vec![&args.input.input];
     inputs.extend(args.result.as_deref());
     check_distinct(&inputs, &[&args.output])?;
+    let format = Format::of(&args.output)?;
     let (copy, limit) = (input.copy_bytes(input.n_bins()), budget::limit(None));
     if copy > limit.bytes {
         return Err(Failure::Memory(format!(
@@ -36,11 +37,11 @@ pub(crate) fn picture(args: &PictureArgs, cancel: &CancelToken) -> Result<(), Fa
         )));
     }
     let image = match input.dtype {
-        Dtype::F64 => draw::<f64>(args, &input, cancel),
-        Dtype::F32 => draw::<f32>(args, &input, cancel),
+        Dtype::F64 => draw::<f64>(args, &input, format, cancel),
+        Dtype::F32 => draw::<f32>(args, &input, format, cancel),
     }?;
     let mut sheet = Pending::create(&args.output)?;
-    sheet.write(|writer| image.write_png(writer))?;
+    sheet.write(|writer| image.write(writer))?;
     if cancel.is_cancelled() {
         return Err(Failure::Interrupted);
     }
@@ -50,6 +51,7 @@ pub(crate) fn picture(args: &PictureArgs, cancel: &CancelToken) -> Result<(), Fa
 fn draw<T: Element + Pod + Into<f64>>(
     args: &PictureArgs,
     input: &Input,
+    format: Format,
     cancel: &CancelToken,
 ) -> Result<Image, Failure> {
     let n_t = input.n_bins();
@@ -105,7 +107,7 @@ fn draw<T: Element + Pod + Into<f64>>(
         marks: args.marks.clone(),
         colours: args.colours.clone(),
     }
-    .draw(cancel)
+    .draw(format, cancel)
 }
 
 /// A picture of some of the time bins of a finished analysis, whose first bin is `first_bin` of the input.
@@ -115,6 +117,7 @@ pub(crate) fn of_analysis<T: Element + Pod + Into<f64>>(
     first_bin: usize,
     alphas: &[f64],
     analysis: &Analysis<T>,
+    format: Format,
     cancel: &CancelToken,
 ) -> Result<Image, Failure> {
     let peaks = &analysis.peaks;
@@ -135,7 +138,7 @@ pub(crate) fn of_analysis<T: Element + Pod + Into<f64>>(
         marks: Marks::default(),
         colours: Colours::default(),
     }
-    .draw(cancel)
+    .draw(format, cancel)
 }
 
 fn title(input: &Input) -> String {

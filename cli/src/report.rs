@@ -98,6 +98,14 @@ fn engines(report: &Report) -> String {
         (0, _) => format!("GPU: {adapter}"),
         (cpu, gpu) => format!("{cpu} bins on the CPU, {gpu} on the GPU: {adapter}"),
     };
+    // A device that had less memory to spare than it was thought to have.
+    if let Some(gpu) = report.gpu.as_ref().filter(|gpu| gpu.halvings > 0) {
+        let _ = write!(
+            words,
+            " (batches halved to {} bins for want of memory)",
+            gpu.batch_bins
+        );
+    }
     if let Some(reason) = &report.no_gpu {
         let when = if report.gpu_bins == 0 {
             "no GPU"

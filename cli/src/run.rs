@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::input::{Input, Posterior};
 use crate::output::{Pending, check_distinct, npz_bytes, persist_all, write_npz};
 use crate::report::{self, Summary};
+use crate::sheet::Format;
 use crate::{picture, terminal};
 
 pub(crate) fn run(args: &RunArgs, cancel: &CancelToken) -> Result<(), Failure> {
@@ -59,6 +60,7 @@ fn run_as<T: Element + Pod + Into<f64>>(
     if strict {
         budget.check(&plan)?;
     }
+    let format = args.picture.as_deref().map(Format::of).transpose()?;
     // Made before the analysis, so that a folder that takes no files is found out now.
     let mut result = Pending::create(&args.output)?;
     let mut sheet = args.picture.as_deref().map(Pending::create).transpose()?;
@@ -86,9 +88,10 @@ fn run_as<T: Element + Pod + Into<f64>>(
             bins.start,
             &args.alphas,
             &analysis,
+            format.unwrap_or(Format::Png),
             cancel,
         )?;
-        sheet.write(|writer| image.write_png(writer))?;
+        sheet.write(|writer| image.write(writer))?;
     }
     let summary = Summary::new(&args.alphas, &analysis);
     if let Some(file) = &mut file {

@@ -1,6 +1,8 @@
 //! The drawing: a sheet of panels, one a time bin.
 
 use std::io::{self, Write};
+use std::ops::Range;
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use ndarray::Array2;
@@ -136,21 +138,59 @@ impl Ends {
     }
 }
 
-/// A finished picture: rows of red, green and blue bytes from the top.
-pub(crate) struct Image {
-    width: u32,
-    height: u32,
-    rgb: Vec<u8>,
+/// What a picture is stored as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Png,
+    Svg,
+}
+
+impl Format {
+    /// What the name of a file asks for: SVG by its ending, PNG by any other but those of pictures of another kind.
+    pub(crate) fn of(path: &Path) -> Result<Self, Failure> {
+        let ending = path.extension().unwrap_or_default().to_string_lossy();
+        match ending.to_lowercase().as_str() {
+            "svg" => Ok(Self::Svg),
+            "pdf" | "eps" | "jpg" | "jpeg" | "gif" | "tif" | "tiff" | "webp" => {
+                Err(Failure::Input(format!(
+                    "{}: a picture is a .png or .svg file, not .{ending}; the Python package's pictures are stored as matplotlib can, also as .pdf",
+                    path.display()
+                )))
+            }
+            _ => Ok(Self::Png),
+        }
+    }
+}
+
+/// A finished picture.
+pub(crate) enum Image {
+    /// Rows of red, green and blue bytes from the top.
+    Pixels {
+        width: u32,
+        height: u32,
+        rgb: Vec<u8>,
+    },
+    /// An SVG file.
+    Vector(String),
 }
 
 impl Image {
-    pub(crate) fn write_png(&self, writer: impl Write) -> io::Result<()> {
-        let mut encoder = png::Encoder::new(writer, self.width, self.height);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_depth(png::BitDepth::Eight);
-        let mut writer = encoder.write_header()?;
-        writer.write_image_data(&self.rgb)?;
-        Ok(writer.finish()?)
+    pub(crate) fn write(&self, mut writer: impl Write) -> io::Result<()> {
+        match self {
+            Self::Vector(text) => writer.write_all(text.as_bytes()),
+            &Self::Pixels {
+                width,
+                height,
+                ref rgb,
+            } => {
+                let mut encoder = png::Encoder::new(writer, width, height);
+                encoder.set_color(png::ColorType::Rgb);
+                encoder.set_depth(png::BitDepth::Eight);
+                let mut writer = encoder.write_header()?;
+                writer.write_image_data(rgb)?;
+                Ok(writer.finish()?)
+            }
+        }
     }
 }
 
@@ -188,7 +228,7 @@ const THINNEST: usize = 72;
 const MOST_PIXELS: usize = 100_000_000;
 
 const LEFT: usize = 70;
-const RIGHT: usize = 128;
+const RIGHT: usize = 150;
 const ABOVE: usize = 62;
 const BELOW: usize = 66;
 const MARGIN: usize = 24;
@@ -198,10 +238,10 @@ const LEGEND: u32 = 20;
 const LEGEND_LINE: usize = 42;
 const ICON: usize = 32;
 const WORDS_FROM: usize = 42;
-const BAR_GAP: usize = 12;
+const BAR_GAP: usize = 34;
 const BAR_WIDTH: usize = 16;
 
-type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+type Area<DB> = DrawingArea<DB, Shift>;
 type Drawn<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// How cells become pixels: the same for all panels.
@@ -316,7 +356,7 @@ struct Page {
 }
 
 impl Sheet {
-    pub(crate) fn draw(&self, cancel: &CancelToken) -> Result<Image, Failure> {
+    pub(crate) fn draw(&self, format: Format, cancel: &CancelToken) -> Result<Image, Failure> {
         let failed = |error: Box<dyn std::error::Error>| {
             if cancel.is_cancelled() {
                 Failure::Interrupted
@@ -342,14 +382,26 @@ impl Sheet {
                 self.panels.len()
             )));
         }
-        let mut rgb = vec![0xFF; width * height * 3];
-        self.paint(&mut rgb, &page, &scales, cancel)
-            .map_err(failed)?;
-        Ok(Image {
-            width: width as u32,
-            height: height as u32,
-            rgb,
-        })
+        let (width, height) = (width as u32, height as u32);
+        match format {
+            Format::Png => {
+                let mut rgb = vec![0xFF; width as usize * height as usize * 3];
+                let root =
+                    BitMapBackend::with_buffer(&mut rgb, (width, height)).into_drawing_area();
+                self.paint(&root, &page, &scales, format, cancel)
+                    .map_err(failed)?;
+                drop(root);
+                Ok(Image::Pixels { width, height, rgb })
+            }
+            Format::Svg => {
+                let mut text = String::new();
+                let root = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
+                self.paint(&root, &page, &scales, format, cancel)
+                    .map_err(failed)?;
+                drop(root);
+                Ok(Image::Vector(text))
+            }
+        }
     }
 
     fn page(&self, scale: Scale) -> Drawn<Page> {
@@ -382,11 +434,19 @@ impl Sheet {
         ranges.map(|range| self.colours.ends(range)).collect()
     }
 
-    fn paint(&self, rgb: &mut [u8], page: &Page, scales: &[Ends], cancel: &CancelToken) -> Drawn {
-        let root = BitMapBackend::with_buffer(rgb, (page.width as u32, page.height as u32))
-            .into_drawing_area();
+    fn paint<DB: DrawingBackend>(
+        &self,
+        root: &Area<DB>,
+        page: &Page,
+        scales: &[Ends],
+        format: Format,
+        cancel: &CancelToken,
+    ) -> Drawn
+    where
+        DB::ErrorType: 'static,
+    {
         root.fill(&WHITE)?;
-        self.head(&root, &page.legend)?;
+        self.head(root, &page.legend)?;
         let [width, height] = panel_size(&page.scale);
         for (i, panel) in self.panels.iter().enumerate() {
             if cancel.is_cancelled() {
@@ -395,14 +455,23 @@ impl Sheet {
             let x = MARGIN + i % page.columns * width + LEFT;
             let y = page.head + i / page.columns * height + ABOVE;
             let bar = !self.colours.shared || i + 1 == page.columns.min(self.panels.len());
-            panel.paint(&root, self, page, (&scales[i], bar), [x as i32, y as i32])?;
+            panel.paint(
+                root,
+                self,
+                page,
+                (&scales[i], bar, format),
+                [x as i32, y as i32],
+            )?;
         }
         root.present()?;
         Ok(())
     }
 
     /// Title and legend.
-    fn head(&self, root: &Area<'_>, lines: &[Vec<Entry>]) -> Drawn {
+    fn head<DB: DrawingBackend>(&self, root: &Area<DB>, lines: &[Vec<Entry>]) -> Drawn
+    where
+        DB::ErrorType: 'static,
+    {
         let left = (MARGIN + LEFT) as i32;
         text(
             root,
@@ -497,7 +566,10 @@ enum Icon {
 }
 
 impl Icon {
-    fn paint(&self, root: &Area<'_>, (x, y): (i32, i32)) -> Drawn {
+    fn paint<DB: DrawingBackend>(&self, root: &Area<DB>, (x, y): (i32, i32)) -> Drawn
+    where
+        DB::ErrorType: 'static,
+    {
         let square = |from: i32, colour: RGBColor| {
             let to = ICON as i32 - from;
             let middle = ICON as i32 / 2;
@@ -559,13 +631,16 @@ fn columns(panels: usize, [width, height]: [usize; 2]) -> usize {
         .unwrap_or(1)
 }
 
-fn text(
-    root: &Area<'_>,
+fn text<DB: DrawingBackend>(
+    root: &Area<DB>,
     words: &str,
     size: u32,
     (x, y): (i32, i32),
     (h, v): (HPos, VPos),
-) -> Drawn {
+) -> Drawn
+where
+    DB::ErrorType: 'static,
+{
     let style = TextStyle::from((FONT, size).into_font())
         .color(&INK)
         .pos(Pos::new(h, v));
@@ -578,13 +653,24 @@ fn text_width(words: &str, size: u32) -> Drawn<usize> {
 }
 
 /// A white dot with a dark rim.
-fn peak_marker(root: &Area<'_>, at: (i32, i32), radius: i32) -> Drawn {
+fn peak_marker<DB: DrawingBackend>(root: &Area<DB>, at: (i32, i32), radius: i32) -> Drawn
+where
+    DB::ErrorType: 'static,
+{
     root.draw(&Circle::new(at, radius + 1, BLACK.filled()))?;
     Ok(root.draw(&Circle::new(at, radius, WHITE.filled()))?)
 }
 
 /// A dot between four arms that leave the cells around it free, with a light rim and a dark one.
-fn dominant_marker(root: &Area<'_>, (x, y): (i32, i32), radius: i32, arms: (i32, i32)) -> Drawn {
+fn dominant_marker<DB: DrawingBackend>(
+    root: &Area<DB>,
+    (x, y): (i32, i32),
+    radius: i32,
+    arms: (i32, i32),
+) -> Drawn
+where
+    DB::ErrorType: 'static,
+{
     for (rim, colour) in [(2, BLACK), (1, WHITE), (0, DOMINANT)] {
         for (step_x, step_y) in [(1, 0), (0, 1), (-1, 0), (0, -1)] {
             let [start, end] =
@@ -603,24 +689,34 @@ fn dominant_marker(root: &Area<'_>, (x, y): (i32, i32), radius: i32, arms: (i32,
 
 impl Panel {
     /// Draws the map with its upper left corner at `corner`, and everything around it.
-    fn paint(
+    fn paint<DB: DrawingBackend>(
         &self,
-        root: &Area<'_>,
+        root: &Area<DB>,
         sheet: &Sheet,
         page: &Page,
-        (ends, bar): (&Ends, bool),
+        (ends, bar, format): (&Ends, bool, Format),
         [x, y]: [i32; 2],
-    ) -> Drawn {
+    ) -> Drawn
+    where
+        DB::ErrorType: 'static,
+    {
         let scale = &page.scale;
         let [width, height] = scale.size();
         let values = scale.pool(&self.values, f64::NAN, f64::max);
         let marked = sheet.marks.choose(&self.peaks);
-        let image = BitMapElement::with_owned_buffer(
-            (x, y),
-            (width as u32, height as u32),
-            self.map(&values, ends, scale),
-        );
-        root.draw(&image.ok_or("a panel has the wrong size")?)?;
+        match format {
+            Format::Png => {
+                let image = BitMapElement::with_owned_buffer(
+                    (x, y),
+                    (width as u32, height as u32),
+                    self.map(&values, ends, scale),
+                );
+                root.draw(&image.ok_or("a panel has the wrong size")?)?;
+            }
+            Format::Svg => {
+                self.shapes(root, sheet, &values, ends, (scale, [x, y + height as i32]))?;
+            }
+        }
         self.markers(root, scale, &marked, [x, y + height as i32])?;
         root.draw(&Rectangle::new(
             [(x - 1, y - 1), (x + width as i32, y + height as i32)],
@@ -671,6 +767,60 @@ impl Panel {
         rgb
     }
 
+    /// The map as shapes: cells, those of one colour side by side as one, and outlines along the borders of the masks.
+    fn shapes<DB: DrawingBackend>(
+        &self,
+        root: &Area<DB>,
+        sheet: &Sheet,
+        values: &Array2<f64>,
+        ends: &Ends,
+        (scale, [x, y]): (&Scale, [i32; 2]),
+    ) -> Drawn
+    where
+        DB::ErrorType: 'static,
+    {
+        let [p_x, p_y] = scale.pixels.map(|n| n as i32);
+        let (right, up) = (|i: usize| x + i as i32 * p_x, |j: usize| y - j as i32 * p_y);
+        let (n_x, n_y) = values.dim();
+        for j in (0..n_y).rev() {
+            let colours: Vec<_> = (0..n_x).map(|i| colour(values[[i, j]], ends)).collect();
+            let mut from = 0;
+            for run in colours.chunk_by(|a, b| a == b) {
+                let to = from + run.len();
+                // A pixel further than they reach, under what is drawn next: no seams.
+                let corners = [
+                    (right(from), up(j + 1)),
+                    ((right(to) + 1).min(right(n_x)), (up(j) + 1).min(up(0))),
+                ];
+                root.draw(&Rectangle::new(corners, run[0].filled()))?;
+                from = to;
+            }
+        }
+        // Inner outlines lie on top and are narrower, so that where two coincide both are seen.
+        let mut order: Vec<usize> = (0..self.masks.len()).collect();
+        order.sort_by(|&a, &b| sheet.alphas[a].total_cmp(&sheet.alphas[b]));
+        for (rank, &level) in order.iter().enumerate() {
+            let mask = scale.pool(&self.masks[level], false, |a, b| a || b);
+            let width = 2 + (order.len() - 1 - rank).min(2) as i32;
+            for (colour, width) in [
+                (contrast(outline(level)), width + 2),
+                (outline(level), width),
+            ] {
+                for [[i, j], [k, l]] in sides(&mask) {
+                    let (upright, half) = (i == k, width / 2);
+                    let (a, b) = ((right(i), up(j)), (right(k), up(l)));
+                    let ends = if upright {
+                        [(a.0, a.1 + half), (b.0, b.1 - half)]
+                    } else {
+                        [(a.0 - half, a.1), (b.0 + half, b.1)]
+                    };
+                    root.draw(&PathElement::new(ends, colour.stroke_width(width as u32)))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Colour of an outline so many pixels within the border of its region: a line with edges that contrast, one or two as
     /// cells have room. Outlines lie side by side where cells are large enough, so that those along the same border
     /// are all seen; and within their region, so that they are whole at the wall.
@@ -691,7 +841,16 @@ impl Panel {
         Some(if edge { contrast(colour) } else { colour })
     }
 
-    fn markers(&self, root: &Area<'_>, scale: &Scale, marked: &[usize], [x, y]: [i32; 2]) -> Drawn {
+    fn markers<DB: DrawingBackend>(
+        &self,
+        root: &Area<DB>,
+        scale: &Scale,
+        marked: &[usize],
+        [x, y]: [i32; 2],
+    ) -> Drawn
+    where
+        DB::ErrorType: 'static,
+    {
         let at = |peak: &Peak| {
             let [cell_x, cell_y] = peak.cell;
             (
@@ -715,7 +874,10 @@ impl Panel {
     }
 
     /// Ticks in cells, and the names of the axes; `corner` is the lower left one.
-    fn axes(&self, root: &Area<'_>, scale: &Scale, [x, y]: [i32; 2]) -> Drawn {
+    fn axes<DB: DrawingBackend>(&self, root: &Area<DB>, scale: &Scale, [x, y]: [i32; 2]) -> Drawn
+    where
+        DB::ErrorType: 'static,
+    {
         const SIZE: u32 = 18;
         let (n_x, n_y) = self.values.dim();
         let [width, height] = scale.size().map(|n| n as i32);
@@ -791,6 +953,43 @@ fn depth(
     Some(distance)
 }
 
+/// Straight stretches of the border of a mask, from corner to corner of its cells.
+fn sides(mask: &Array2<bool>) -> Vec<[[usize; 2]; 2]> {
+    let (n_x, n_y) = mask.dim();
+    let inside = |i: usize, j: usize| {
+        let cell = i.checked_sub(1).zip(j.checked_sub(1));
+        cell.and_then(|cell| mask.get(cell))
+            .copied()
+            .unwrap_or(false)
+    };
+    let mut found = Vec::new();
+    for i in 0..=n_x {
+        let side = |j: usize| inside(i, j + 1) != inside(i + 1, j + 1);
+        for run in runs(n_y, side) {
+            found.push([[i, run.start], [i, run.end]]);
+        }
+    }
+    for j in 0..=n_y {
+        let side = |i: usize| inside(i + 1, j) != inside(i + 1, j + 1);
+        for run in runs(n_x, side) {
+            found.push([[run.start, j], [run.end, j]]);
+        }
+    }
+    found
+}
+
+/// Runs of numbers below `n` for which something holds.
+fn runs(n: usize, holds: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for i in (0..n).filter(|&i| holds(i)) {
+        match found.last_mut() {
+            Some(run) if run.end == i => run.end = i + 1,
+            _ => found.push(i..i + 1),
+        }
+    }
+    found
+}
+
 /// Round numbers of cells below `n`, at least some 50 pixels apart.
 fn ticks(n: usize, pixels: i32) -> impl Iterator<Item = usize> {
     let most = (pixels / 50).clamp(1, 8) as usize;
@@ -800,7 +999,15 @@ fn ticks(n: usize, pixels: i32) -> impl Iterator<Item = usize> {
     (0..n).step_by(step.unwrap_or(n))
 }
 
-fn colour_bar(root: &Area<'_>, ends: &Ends, [x, y]: [i32; 2], height: i32) -> Drawn {
+fn colour_bar<DB: DrawingBackend>(
+    root: &Area<DB>,
+    ends: &Ends,
+    [x, y]: [i32; 2],
+    height: i32,
+) -> Drawn
+where
+    DB::ErrorType: 'static,
+{
     const SIZE: u32 = 17;
     let right = x + BAR_WIDTH as i32;
     for row in 0..height {
@@ -965,6 +1172,25 @@ mod tests {
         let (edge, inner) = (vec![1; 4], vec![1, 2, 2, 1]);
         assert_eq!(found, [edge.clone(), inner.clone(), inner, edge]);
         assert_eq!(depth(&mask, [0, 1], [0, 0], [4, 4]), None);
+    }
+
+    #[test]
+    fn the_sides_of_a_mask_are_straight_stretches() {
+        let mask = Array2::from_shape_fn((3, 2), |(x, y)| x < 2 || y == 0);
+        let mut found = sides(&mask);
+        found.sort_unstable();
+        assert_eq!(
+            found,
+            [
+                [[0, 0], [0, 2]],
+                [[0, 0], [3, 0]],
+                [[0, 2], [2, 2]],
+                [[2, 1], [2, 2]],
+                [[2, 1], [3, 1]],
+                [[3, 0], [3, 1]],
+            ]
+        );
+        assert_eq!(sides(&Array2::from_elem((3, 2), false)).len(), 0);
     }
 
     #[test]

@@ -73,6 +73,8 @@ pub(crate) struct Sizes {
     pub(crate) dtype: Dtype,
     /// Alphas of one pass.
     pub(crate) alphas: u64,
+    /// Whether kernels read values where the host has written them, and need no copy.
+    pub(crate) mapped: bool,
     /// Whether peaks are listed.
     pub(crate) peaks: bool,
     /// Time bins side by side, padding included.
@@ -137,9 +139,13 @@ impl Sizes {
         }
     }
 
-    /// Bytes of all arrays on the device.
+    /// Bytes of all arrays on the device, beside what is mapped.
     pub(crate) fn device_bytes(&self) -> u64 {
-        Array::ALL.iter().map(|array| array.bytes(self)).sum()
+        let all: u64 = Array::ALL.iter().map(|array| array.bytes(self)).sum();
+        match self.mapped {
+            true => all - Array::Values.bytes(self),
+            false => all,
+        }
     }
 
     /// Bytes that are mapped into the host's memory: values in, results out.

@@ -17,7 +17,7 @@ use crate::{Adapter, Adapters, Dtype, Element, Error};
 /// Everything on one device that outlives an analysis.
 #[derive(Debug)]
 pub(crate) struct Context {
-    device: Option<Device>,
+    device: Option<Arc<Device>>,
     /// Compiled, and found to compute what the CPU computes.
     trusted: Mutex<Vec<Arc<Pipelines>>>,
     /// Buffers that no analysis uses now.
@@ -36,7 +36,7 @@ impl Context {
         })?;
         log::debug!("opened {}", device.adapter);
         Ok(Self {
-            device: Some(device),
+            device: Some(Arc::new(device)),
             trusted: Mutex::default(),
             slots: Mutex::default(),
             opening: start.elapsed().as_secs_f64(),
@@ -90,7 +90,7 @@ impl Context {
         lock(&self.slots).push(slot);
     }
 
-    pub(super) fn device(&self) -> &Device {
+    pub(super) fn device(&self) -> &Arc<Device> {
         match &self.device {
             Some(device) => device,
             None => unreachable!("a context without a device is being dropped"),

@@ -8,11 +8,20 @@ use super::choice::Choice;
 use super::plan::Limits;
 use crate::{Adapter, AdapterKind, Adapters};
 
-/// How long a submission may take before the device is given up. A submission's work is bounded, and takes milliseconds.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a submission may take before the device is given up, beyond what its size excuses.
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes that the slowest device takes in and works through in a second.
+const SLOWEST: u64 = 32 << 20;
+/// The longest that anybody waits for a device. Work in a submission is bounded, and takes milliseconds.
+const MOST_PATIENCE: Duration = Duration::from_secs(10);
+/// The same for software, which has no card that could hang, and shares the processor with all that runs there.
+const SOFTWARE_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How much of the memory that a driver offers may be taken, in percent, where it can tell.
-const MEMORY_SHARE: u8 = 90;
+/// How much of the memory that a driver offers may be taken, in percent. Windows lends a device the host's memory when its
+/// own is full, without a word, so there the driver's own figure has to do. Elsewhere drivers refuse by themselves, and
+/// batches get smaller; wgpu, asked to look, would look only at the memory that the host can write to directly, 256 MiB on
+/// many cards, and refuse what the driver places elsewhere.
+const MEMORY_SHARE: Option<u8> = if cfg!(windows) { Some(90) } else { None };
 
 /// Drivers crash when devices come and go side by side: one at a time in the whole process.
 static COMING_AND_GOING: Mutex<()> = Mutex::new(());
@@ -38,7 +47,7 @@ pub(crate) enum FailureKind {
     OutOfMemory,
     /// The device is gone, and with it everything on it.
     Lost,
-    /// No answer within [`PATIENCE`].
+    /// No answer in time.
     Hung,
     /// A defect of peakmask, wgpu or the driver.
     Rejected,
@@ -63,6 +72,8 @@ pub(super) struct Device {
     pub(super) adapter: Adapter,
     /// Whether the device can tell the time.
     pub(super) timestamps: bool,
+    /// Whether kernels read what the host writes where it lies: the device's memory is the host's.
+    pub(super) mapped: bool,
     /// Why the device can no longer be used: set by the driver's callback, or when it has hung.
     gone: Arc<Mutex<Option<(FailureKind, String)>>>,
 }
@@ -80,19 +91,21 @@ impl Device {
         let (instance, list, adapters) = find(choice);
         let chosen = adapters.chosen.ok_or(adapters.why)?;
         let adapter = &list[chosen];
-        let timestamps = adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        let info = adapters.found[chosen].clone();
+        // A copy within one memory gains nothing; where a card has memory of its own, kernels would read through its link.
+        let mut wanted = wgpu::Features::TIMESTAMP_QUERY;
+        wanted.set(
+            wgpu::Features::MAPPABLE_PRIMARY_BUFFERS,
+            info.kind.shares_memory(),
+        );
+        let features = adapter.features() & wanted;
         let opening = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("peakmask"),
-            required_features: if timestamps {
-                wgpu::Features::TIMESTAMP_QUERY
-            } else {
-                wgpu::Features::empty()
-            },
+            required_features: features,
             required_limits: adapter.limits(),
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
         });
-        let info = adapters.found[chosen].clone();
         let (device, queue) = pollster::block_on(opening)
             .map_err(|error| format!("{} could not be opened: {error}", info.name))?;
         drop(instance);
@@ -114,7 +127,8 @@ impl Device {
             device,
             queue,
             adapter: info,
-            timestamps,
+            timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+            mapped: features.contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS),
             gone,
         })
     }
@@ -132,6 +146,7 @@ impl Device {
             device: None,
             host: None,
             shared: self.adapter.kind.shares_memory(),
+            mapped: self.mapped,
             software,
         }
     }
@@ -159,7 +174,7 @@ impl Device {
         let memory = |error: &wgpu::Error| matches!(error, wgpu::Error::OutOfMemory { .. });
         // A lost device raises no error of its own, but misleading ones.
         if errors.iter().any(|error| !memory(error)) {
-            self.settle();
+            self.settle(stage);
         }
         self.alive(stage)?;
         let first = errors
@@ -200,7 +215,7 @@ impl Device {
     }
 
     /// Gives the device up, for all who use it.
-    fn give_up(&self, stage: &'static str, message: String) -> Failure {
+    pub(super) fn give_up(&self, stage: &'static str, message: String) -> Failure {
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         gone.get_or_insert((FailureKind::Hung, message.clone()));
         Failure {
@@ -210,12 +225,23 @@ impl Device {
         }
     }
 
+    /// How long a submission that takes in so many bytes may take.
+    pub(super) fn patience(&self, bytes: u64) -> Duration {
+        match self.adapter.kind {
+            AdapterKind::Software => SOFTWARE_PATIENCE,
+            _ => patience(bytes),
+        }
+    }
+
     /// Waits for all that was submitted: only then may a lost device say so.
-    fn settle(&self) {
-        let _ = self.device.poll(wgpu::PollType::Wait {
+    fn settle(&self, stage: &'static str) {
+        let polled = self.device.poll(wgpu::PollType::Wait {
             submission_index: None,
-            timeout: Some(PATIENCE),
+            timeout: Some(MOST_PATIENCE),
         });
+        if matches!(polled, Err(wgpu::PollError::Timeout)) {
+            self.give_up(stage, format!("no answer within {MOST_PATIENCE:?}"));
+        }
     }
 
     /// Waits until the device has done a submission, but not for ever.
@@ -230,7 +256,7 @@ impl Device {
             timeout: Some(patience),
         });
         if matches!(polled, Err(wgpu::PollError::WrongSubmissionIndex(..))) {
-            self.settle();
+            self.settle(stage);
         }
         self.alive(stage)?;
         match polled {
@@ -253,10 +279,10 @@ impl Device {
         answer: &std::sync::mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
     ) -> Result<(), Failure> {
         // Another thread may have collected the answer while it polled, and be about to hand it over.
-        match answer.recv_timeout(PATIENCE) {
+        match answer.recv_timeout(MOST_PATIENCE) {
             Ok(Ok(())) => self.alive(stage),
             Ok(Err(error)) => {
-                self.settle();
+                self.settle(stage);
                 self.alive(stage)?;
                 Err(Failure {
                     kind: FailureKind::Rejected,
@@ -272,6 +298,11 @@ impl Device {
     }
 }
 
+/// How long a card may take for a submission that takes in so many bytes.
+fn patience(bytes: u64) -> Duration {
+    (LEAST_PATIENCE + Duration::from_secs(bytes / SLOWEST)).min(MOST_PATIENCE)
+}
+
 /// All adapters, and the one that the choice falls on.
 pub(super) fn list(choice: &Choice<'_>) -> Adapters {
     let _alone = coming_and_going();
@@ -283,7 +314,7 @@ fn find(choice: &Choice<'_>) -> (wgpu::Instance, Vec<wgpu::Adapter>, Adapters) {
     descriptor.backends = wgpu::Backends::PRIMARY;
     // The same in every build; the environment can turn validation on.
     descriptor.flags = wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL.with_env();
-    descriptor.memory_budget_thresholds.for_resource_creation = Some(MEMORY_SHARE);
+    descriptor.memory_budget_thresholds.for_resource_creation = MEMORY_SHARE;
     let instance = wgpu::Instance::new(descriptor);
     let list = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
     let found: Vec<_> = list.iter().map(describe).collect();
@@ -344,5 +375,18 @@ pub(super) fn rejected<E: fmt::Display>(stage: &'static str) -> impl Fn(E) -> Fa
         kind: FailureKind::Rejected,
         stage,
         message: one_line(&error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_grows_with_the_work_and_ends() {
+        let seconds = |bytes| patience(bytes).as_secs();
+        assert_eq!(seconds(0), 2);
+        assert_eq!(seconds(64 << 20), 4);
+        assert_eq!([256 << 20, 1 << 40, u64::MAX].map(seconds), [10; 3]);
     }
 }

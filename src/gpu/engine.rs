@@ -10,6 +10,7 @@ use super::device::Failure;
 use super::kernels::{Params, Part, Pipelines};
 use super::plan::{GpuPlan, lanes_for};
 use super::slot::Slot;
+use super::submission::Submitter;
 use crate::analysis::GpuTally;
 use crate::engine::{Call, Engine, Finisher, Halt};
 use crate::findings::Findings;
@@ -43,11 +44,8 @@ impl<'c, T> Host<'c, T> {
 /// The GPU engine of one slot.
 pub(crate) struct Gpu<'c, T> {
     pub(super) context: &'c Context,
-    pub(super) pipelines: Arc<Pipelines>,
-    pub(super) slot: Slot,
-    /// By position in the table of kernels.
-    pub(super) bindings: Vec<Option<wgpu::BindGroup>>,
-    pub(super) plan: GpuPlan,
+    pub(super) submitter: Arc<Submitter>,
+    plan: GpuPlan,
     pub(super) host: Host<'c, T>,
     pub(super) tuning: GpuTuning,
     finisher: Option<(Box<dyn Engine<T> + Send>, Findings<T>)>,
@@ -93,12 +91,10 @@ impl<'c, T: Element> Gpu<'c, T> {
         host: Host<'c, T>,
         tuning: GpuTuning,
     ) -> Result<Self, Failure> {
-        let bindings = slot.bind(context.device(), pipelines)?;
+        let submitter = Submitter::new(context.device(), pipelines, slot, plan)?;
         Ok(Self {
             context,
-            pipelines: Arc::clone(pipelines),
-            slot,
-            bindings,
+            submitter: Arc::new(submitter),
             plan,
             host,
             tuning,
@@ -119,9 +115,12 @@ impl<'c, T: Element> Gpu<'c, T> {
     }
 
     /// Ends the engine's work: its tally. Its buffers are kept for the next analysis.
-    pub(crate) fn finish(self) -> GpuTally {
-        if self.sound {
-            self.context.keep(self.slot);
+    pub(crate) fn finish(mut self) -> GpuTally {
+        if self.sound
+            && let Some(submitter) = Arc::get_mut(&mut self.submitter)
+            && let Some(slot) = submitter.take_slot()
+        {
+            self.context.keep(slot);
         }
         self.tally
     }
@@ -170,7 +169,7 @@ impl<'c, T: Element> Gpu<'c, T> {
             if stop.requested() {
                 return self.leave();
             }
-            self.slot.readback.unmap();
+            self.submitter.slot().readback.unmap();
             self.submit("continuing a batch", Part::Rest, &sizes, &params)?;
             tally = self.read_tally(&sizes)?;
         }
@@ -192,7 +191,7 @@ impl<'c, T: Element> Gpu<'c, T> {
             .sum();
         self.read_masks(&sizes, findings)?;
         self.read_rows(&sizes, rows, findings)?;
-        self.slot.readback.unmap();
+        self.submitter.slot().readback.unmap();
         self.tally.seconds.readback += start.elapsed().as_secs_f64();
         self.rows_per_bin = self.rows_per_bin.max(rows as f64 / bins.len() as f64);
 
@@ -207,7 +206,7 @@ impl<'c, T: Element> Gpu<'c, T> {
             params.rows = sizes.rows as u32;
             self.submit("collecting further peaks", Part::Rows, &sizes, &params)?;
             self.read_rows(&sizes, rows - first, findings)?;
-            self.slot.readback.unmap();
+            self.submitter.slot().readback.unmap();
         }
         let left: Vec<bool> = tally[lanes..].iter().map(|&pending| pending != 0).collect();
         self.hand_over(call, &left, findings)?;
@@ -216,7 +215,7 @@ impl<'c, T: Element> Gpu<'c, T> {
 
     /// Stops between two submissions.
     fn leave<R>(&mut self) -> Result<R, Halt> {
-        self.slot.readback.unmap();
+        self.submitter.slot().readback.unmap();
         self.sound = true;
         Err(Halt::Stopped)
     }

@@ -460,6 +460,7 @@ mod tests {
                 n_y: 1,
                 dtype,
                 alphas: 1,
+                mapped: false,
                 peaks: true,
                 lanes: 1,
                 rows: 1,

@@ -14,6 +14,9 @@ const GROUP: u32 = 64;
 const SLOTS: usize = 3;
 /// Bytes of the values of a batch: large enough to fill a device and to hide its latencies.
 const VALUES_BYTES: u64 = 256 << 20;
+/// The same where the device's memory is the host's, of which there is less, and nothing to be hidden but the start of
+/// kernels.
+const SHARED_VALUES_BYTES: u64 = 64 << 20;
 /// The same for software that emulates a device, which gains nothing from large batches.
 const SOFTWARE_VALUES_BYTES: u64 = 32 << 20;
 /// Batches for each slot, if there are enough bins.
@@ -46,8 +49,21 @@ pub(crate) struct Limits {
     pub(crate) host: Option<u64>,
     /// Whether the device's memory is the host's.
     pub(crate) shared: bool,
+    /// Whether kernels can read what is mapped.
+    pub(crate) mapped: bool,
     /// Whether the device is software on the host's processor.
     pub(crate) software: bool,
+}
+
+impl Limits {
+    /// Bytes of the values of a batch on memory of this kind.
+    fn values_bytes(&self) -> u64 {
+        match (self.software, self.shared) {
+            (true, _) => SOFTWARE_VALUES_BYTES,
+            (false, true) => SHARED_VALUES_BYTES,
+            (false, false) => VALUES_BYTES,
+        }
+    }
 }
 
 /// How the GPU engine cuts up an analysis.
@@ -95,6 +111,7 @@ impl GpuPlan {
             n_y: n_y as u64,
             dtype,
             alphas: 0,
+            mapped: limits.mapped && !tuning.copied,
             peaks: demand.peaks,
             lanes: 1,
             rows: 0,
@@ -134,6 +151,8 @@ impl GpuPlan {
                     0
                 })
                 * slots;
+            // Buffers are whole numbers of words of eight bytes.
+            let whole = |bytes: u64| bytes.next_multiple_of(8);
             let exceeds = |needed: u64, limit: u64, what: &'static str| {
                 (needed > limit).then_some(TooLarge {
                     needed,
@@ -141,10 +160,10 @@ impl GpuPlan {
                     what,
                 })
             };
-            exceeds(largest, binding, "bytes of one buffer of the device")
+            exceeds(whole(largest), binding, "bytes of one buffer of the device")
                 .or_else(|| {
                     exceeds(
-                        batch.readback_bytes().max(batch.upload_bytes()),
+                        whole(batch.readback_bytes().max(batch.upload_bytes())),
                         binding,
                         "bytes of one buffer of the device",
                     )
@@ -174,12 +193,7 @@ impl GpuPlan {
         if let Some(refusal) = refusal(1) {
             return Err(refusal);
         }
-        let target = if limits.software {
-            SOFTWARE_VALUES_BYTES
-        } else {
-            VALUES_BYTES
-        };
-        let target = target / (sizes.cells() * sizes.value());
+        let target = limits.values_bytes() / (sizes.cells() * sizes.value());
         // Enough batches that slots overlap, unless they would be too small to fill a device.
         let share = (n_t.div_ceil(slots * BATCHES) as u64)
             .max(1024)
@@ -275,6 +289,7 @@ mod tests {
         device: None,
         host: None,
         shared: false,
+        mapped: false,
         software: false,
     };
 
@@ -282,7 +297,16 @@ mod tests {
     const SOFTWARE: Limits = Limits {
         binding: 128 << 20,
         shared: true,
+        mapped: true,
         software: true,
+        ..NO_LIMITS
+    };
+
+    /// A part of the processor.
+    const INTEGRATED: Limits = Limits {
+        binding: (1 << 31) - 1,
+        shared: true,
+        mapped: true,
         ..NO_LIMITS
     };
 
@@ -294,7 +318,7 @@ mod tests {
 
     /// Limits of every sort, from what a card has down to what serves for nothing.
     fn limits() -> Vec<Limits> {
-        let mut all = vec![NO_LIMITS, SOFTWARE, CARD];
+        let mut all = vec![NO_LIMITS, SOFTWARE, CARD, INTEGRATED];
         for bytes in [1 << 30, 1 << 20, 40_000, 1_000, 64, 0] {
             all.extend([
                 Limits {
@@ -376,6 +400,7 @@ mod tests {
                                     n_y: n_y as u64,
                                     dtype,
                                     alphas: n_alpha as u64,
+                                    mapped: false,
                                     peaks,
                                     lanes: n_t as u64,
                                     rows: 0,
@@ -417,7 +442,11 @@ mod tests {
         let GpuPlan { sizes, slots, .. } = plan;
         let slots = *slots as u64;
         let binding = limits.binding.min(MOST_BYTES);
-        let device: u64 = Array::ALL.iter().map(|array| array.bytes(sizes)).sum();
+        let device: u64 = Array::ALL
+            .iter()
+            .filter(|&&array| !(limits.mapped && array == Array::Values))
+            .map(|array| array.bytes(sizes))
+            .sum();
         let staging = sizes.upload_bytes() + sizes.readback_bytes();
         let host = slots
             * if limits.shared {
@@ -427,11 +456,11 @@ mod tests {
             };
         let mut needs: Vec<_> = Array::ALL
             .iter()
-            .map(|array| (array.bytes(sizes), binding))
+            .map(|array| (array.bytes(sizes).next_multiple_of(8), binding))
             .collect();
         needs.extend([
-            (sizes.upload_bytes(), binding),
-            (sizes.readback_bytes(), binding),
+            (sizes.upload_bytes().next_multiple_of(8), binding),
+            (sizes.readback_bytes().next_multiple_of(8), binding),
             (sizes.lanes.div_ceil(u64::from(plan.group)), limits.groups),
             (slots * device, limits.device.unwrap_or(u64::MAX)),
             (host, limits.host.unwrap_or(u64::MAX)),
@@ -496,12 +525,7 @@ mod tests {
                 .div_ceil(2 * plan.slots as u64)
                 .max(1024)
                 .min(asked.lanes);
-            let bytes = if limits.software {
-                SOFTWARE_VALUES_BYTES
-            } else {
-                VALUES_BYTES
-            };
-            let target = bytes / (asked.cells() * asked.value());
+            let target = limits.values_bytes() / (asked.cells() * asked.value());
             let wanted = tuning.batch.map_or(target.min(share), |batch| batch as u64);
             if plan.sizes.lanes >= wanted.clamp(1, MOST_LANES * u64::from(plan.group)) {
                 return;
@@ -529,8 +553,9 @@ mod tests {
         let lanes = |limits: &Limits| {
             GpuPlan::new(shape, Dtype::F64, options.demand(), limits).map(|plan| plan.sizes.lanes)
         };
-        // 256 MiB and 32 MiB of values.
+        // 256 MiB, 64 MiB and 32 MiB of values.
         assert_eq!(lanes(&CARD), Ok(12_992));
+        assert_eq!(lanes(&INTEGRATED), Ok(3_264));
         assert_eq!(lanes(&SOFTWARE), Ok(1_632));
         // 1 MiB holds 50 bins of 41 x 63 values of 8 bytes.
         assert_eq!(

@@ -22,6 +22,8 @@ pub(super) struct Slot {
     /// Mapped after a submission until it has been read.
     pub(super) readback: wgpu::Buffer,
     clock: Option<Clock>,
+    /// Whether kernels read values from `upload`.
+    mapped: bool,
 }
 
 /// Where a device writes the time.
@@ -45,9 +47,15 @@ impl Slot {
                 })
             })
         };
+        let mut usage = Usage::MAP_WRITE | Usage::COPY_SRC;
+        usage.set(Usage::STORAGE, sizes.mapped);
+        let upload = buffer("upload", sizes.upload_bytes(), usage, true)?;
         let arrays = Array::ALL
             .iter()
             .map(|array| {
+                if sizes.mapped && *array == Array::Values {
+                    return Ok(upload.clone());
+                }
                 let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
                 buffer("array", array.bytes(sizes), usage, false)
             })
@@ -78,12 +86,7 @@ impl Slot {
                 Usage::UNIFORM | Usage::COPY_DST,
                 false,
             )?,
-            upload: buffer(
-                "upload",
-                sizes.upload_bytes(),
-                Usage::MAP_WRITE | Usage::COPY_SRC,
-                true,
-            )?,
+            upload,
             readback: buffer(
                 "readback",
                 sizes.readback_bytes(),
@@ -91,6 +94,7 @@ impl Slot {
                 false,
             )?,
             clock,
+            mapped: sizes.mapped,
         })
     }
 
@@ -137,6 +141,7 @@ impl Slot {
             .iter()
             .zip(&self.arrays)
             .all(|(array, buffer)| buffer.size() >= array.bytes(sizes))
+            && self.mapped == sizes.mapped
             && self.upload.size() >= sizes.upload_bytes()
             && self.readback.size() >= sizes.readback_bytes()
     }
@@ -212,9 +217,9 @@ impl Slot {
             .collect()
     }
 
-    /// Fills every array with a pattern: what a kernel fails to write shows.
+    /// Fills every array with a pattern, but for values that are mapped: what a kernel fails to write shows.
     pub(super) fn poison(&self, device: &Device) {
-        for buffer in &self.arrays {
+        for buffer in self.arrays.iter().filter(|&buffer| *buffer != self.upload) {
             device
                 .queue
                 .write_buffer(buffer, 0, &vec![0xa5; buffer.size() as usize]);

@@ -52,15 +52,23 @@ impl<T: Element> Gpu<'_, T> {
         const STAGE: &str = "copying values in";
         let device = self.context.device();
         if self.tuning.poison {
-            self.slot.poison(device);
+            self.submitter.slot().poison(device);
         }
         device.alive(STAGE)?;
         let lanes = sizes.lanes as usize;
-        load::values(p, bins, lanes, &self.slot.upload, self.host.pool).map_err(rejected(STAGE))?;
+        load::values(
+            p,
+            bins,
+            lanes,
+            &self.submitter.slot().upload,
+            self.host.pool,
+        )
+        .map_err(rejected(STAGE))?;
         if !task.alphas.is_empty() {
             let at = Array::Values.bytes(sizes).next_multiple_of(8);
             let bits: Vec<u64> = task.alphas.iter().map(|alpha| alpha.to_bits()).collect();
-            self.slot
+            self.submitter
+                .slot()
                 .upload
                 .get_mapped_range_mut(at..at + Array::Alphas.bytes(sizes))
                 .map_err(rejected(STAGE))?
@@ -79,7 +87,8 @@ impl<T: Element> Gpu<'_, T> {
             return Ok(take(&[]));
         }
         let view = self
-            .slot
+            .submitter
+            .slot()
             .readback
             .get_mapped_range(at..at + bytes)
             .map_err(rejected("reading results"))?;

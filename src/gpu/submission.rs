@@ -1,48 +1,86 @@
 //! Submissions: a part of a batch as commands for the device, the wait for them, and the time that they took.
 
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use bytemuck::{bytes_of, pod_collect_to_vec};
 
 use super::arrays::{Array, PARAMS_BYTES, Sizes};
-use super::device::{self, Failure, rejected};
+use super::device::{Device, Failure, rejected};
 use super::engine::Gpu;
-use super::kernels::{KERNELS, Params, Part, Stage};
+use super::kernels::{KERNELS, Params, Part, Pipelines, Stage};
+use super::plan::GpuPlan;
+use super::slot::Slot;
 use super::staging::Layout;
 use crate::{Element, GpuSeconds};
 
-impl<T: Element> Gpu<'_, T> {
-    /// Workgroups of one dimension; further tasks continue in the next.
-    pub(super) fn fold(&self) -> u64 {
-        u64::from(
-            self.context
-                .device()
-                .device
-                .limits()
-                .max_compute_workgroups_per_dimension,
-        )
+/// All that a submission is made of. It belongs to nobody's call: whoever loses patience leaves it behind, in the thread
+/// that is still inside the driver.
+#[derive(Debug)]
+pub(super) struct Submitter {
+    device: Arc<Device>,
+    pipelines: Arc<Pipelines>,
+    /// None when it has been taken out again.
+    slot: Option<Slot>,
+    /// By position in the table of kernels.
+    bindings: Vec<Option<wgpu::BindGroup>>,
+    plan: GpuPlan,
+}
+
+impl Submitter {
+    pub(super) fn new(
+        device: &Arc<Device>,
+        pipelines: &Arc<Pipelines>,
+        slot: Slot,
+        plan: GpuPlan,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            bindings: slot.bind(device, pipelines)?,
+            device: Arc::clone(device),
+            pipelines: Arc::clone(pipelines),
+            slot: Some(slot),
+            plan,
+        })
     }
 
-    /// Has the device do a part of a batch; its results are mapped afterwards.
-    pub(super) fn submit(
-        &mut self,
+    pub(super) fn slot(&self) -> &Slot {
+        match &self.slot {
+            Some(slot) => slot,
+            None => unreachable!("the buffers are taken out when all is done"),
+        }
+    }
+
+    /// The buffers, for another analysis.
+    pub(super) fn take_slot(&mut self) -> Option<Slot> {
+        self.slot.take()
+    }
+
+    /// Workgroups of one dimension; further tasks continue in the next.
+    fn fold(&self) -> u64 {
+        self.device.limits().groups
+    }
+
+    /// Has the device do a part of a batch: the stages whose times are taken, and the seconds that it took. Results are
+    /// mapped afterwards.
+    fn submit(
+        &self,
         stage: &'static str,
         part: Part,
         sizes: &Sizes,
         params: &Params,
-    ) -> Result<(), Failure> {
+        patience: Duration,
+    ) -> Result<(Vec<Stage>, f64), Failure> {
         let start = Instant::now();
-        let device = self.context.device();
+        let (device, slot) = (&self.device, self.slot());
         let at = sizes.upload_bytes() - PARAMS_BYTES;
         device.alive(stage)?;
-        self.slot
-            .upload
+        slot.upload
             .get_mapped_range_mut(at..at + size_of::<Params>() as u64)
             .map_err(rejected(stage))?
             .copy_from_slice(bytes_of(params));
         let (submission, answers, passes) = device.checked(stage, || {
-            self.slot.upload.unmap();
+            slot.upload.unmap();
             let mut encoder = device
                 .device
                 .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -50,26 +88,24 @@ impl<T: Element> Gpu<'_, T> {
             let answers = [
                 answered(
                     &encoder,
-                    &self.slot.upload,
+                    &slot.upload,
                     wgpu::MapMode::Write,
-                    self.slot.upload.size(),
+                    slot.upload.size(),
                 ),
                 answered(
                     &encoder,
-                    &self.slot.readback,
+                    &slot.readback,
                     wgpu::MapMode::Read,
                     Layout::new(sizes).end,
                 ),
             ];
             (device.queue.submit([encoder.finish()]), answers, passes)
         })?;
-        let patience = self.tuning.patience.unwrap_or(device::PATIENCE);
         device.wait(stage, submission, patience)?;
         for answer in &answers {
             device.mapped(stage, answer)?;
         }
-        let waited = start.elapsed().as_secs_f64();
-        self.take_times(sizes, &passes, waited)
+        Ok((passes, start.elapsed().as_secs_f64()))
     }
 
     /// Records a part of a batch; the stages whose times are taken.
@@ -80,7 +116,7 @@ impl<T: Element> Gpu<'_, T> {
         sizes: &Sizes,
         params_at: u64,
     ) -> Vec<Stage> {
-        let slot = &self.slot;
+        let slot = self.slot();
         encoder.copy_buffer_to_buffer(
             &slot.upload,
             params_at,
@@ -90,7 +126,10 @@ impl<T: Element> Gpu<'_, T> {
         );
         if part == Part::Whole {
             let values = Array::Values.bytes(sizes);
-            encoder.copy_buffer_to_buffer(&slot.upload, 0, slot.array(Array::Values), 0, values);
+            if !sizes.mapped {
+                let to = slot.array(Array::Values);
+                encoder.copy_buffer_to_buffer(&slot.upload, 0, to, 0, values);
+            }
             if sizes.alphas > 0 {
                 let bytes = Array::Alphas.bytes(sizes);
                 encoder.copy_buffer_to_buffer(
@@ -164,6 +203,65 @@ impl<T: Element> Gpu<'_, T> {
         back(Array::RowValues, room, to.bases, half);
         slot.take_times(encoder, stages.len() as u32, to.times);
         stages
+    }
+}
+
+impl Drop for Submitter {
+    fn drop(&mut self) {
+        if self.device.has_hung() {
+            // To free what the device works with would wait for it.
+            std::mem::forget(self.slot.take());
+            std::mem::forget(std::mem::take(&mut self.bindings));
+            std::mem::forget(Arc::clone(&self.pipelines));
+            std::mem::forget(Arc::clone(&self.device));
+        }
+    }
+}
+
+impl<T: Element> Gpu<'_, T> {
+    /// Workgroups of one dimension; further tasks continue in the next.
+    pub(super) fn fold(&self) -> u64 {
+        self.submitter.fold()
+    }
+
+    /// Has the device do a part of a batch; its results are mapped afterwards.
+    ///
+    /// A driver may keep for ever whoever hands it work or asks it how far it is, and with it everybody who wants to do the
+    /// same. So that happens in a thread of its own, for which nobody waits longer than patience lasts.
+    pub(super) fn submit(
+        &mut self,
+        stage: &'static str,
+        part: Part,
+        sizes: &Sizes,
+        params: &Params,
+    ) -> Result<(), Failure> {
+        let device = self.context.device();
+        device.alive(stage)?;
+        let patience = device.patience(Array::Values.bytes(sizes));
+        let patience = self.tuning.patience.unwrap_or(patience);
+        let submitter = Arc::clone(&self.submitter);
+        let (sizes_there, params) = (*sizes, *params);
+        let (sender, answer) = channel();
+        let thread = std::thread::Builder::new()
+            .name("peakmask-gpu-submit".to_owned())
+            .spawn(move || {
+                let result = submitter.submit(stage, part, &sizes_there, &params, patience);
+                // Before the answer: whoever has it may close the device.
+                drop(submitter);
+                let _ = sender.send(result);
+            })
+            .map_err(rejected(stage))?;
+        let result = match answer.recv_timeout(patience) {
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(device.give_up(stage, format!("no answer within {patience:?}")));
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(rejected(stage)("its thread panicked")),
+            Ok(result) => result,
+        };
+        // It has nothing left to do.
+        let _ = thread.join();
+        let (passes, waited) = result?;
+        self.take_times(sizes, &passes, waited)
     }
 
     /// Adds the times of a submission, which have come back with its results, to the tally.

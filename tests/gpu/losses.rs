@@ -1,9 +1,13 @@
 //! Devices that are lost, and devices that are too small.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use peakmask::{Backend, Engines, Error, GpuContext, GpuTuning, GpuUse, Options, analyze};
+use peakmask::{
+    Backend, Engines, Error, GpuContext, GpuFault, GpuTuning, GpuUse, Options, analyze,
+};
 
+use crate::processes::Child;
+use crate::support::engine::gpu;
 use crate::{Known, corridors, gpu_or_return, on};
 
 /// A device of its own, for a test that destroys it.
@@ -146,6 +150,71 @@ fn a_device_that_hangs_is_given_up() {
 
     drop(context);
     known.exact(&on(&ready(), GpuTuning::default()));
+}
+
+/// A submission that takes minutes: floods that never come to an end, in very many dispatches. The driver is at work all
+/// the while, and whoever asks it to wait, or to close the device, waits for it.
+fn endless(context: &GpuContext) -> Options {
+    let tuning = GpuTuning {
+        fault: Some(GpuFault {
+            file: "flood",
+            from: "flags |= DONE;\n            break;",
+            to: "flags |= SECOND;",
+        }),
+        dispatches: Some(20_000),
+        patience: Some(PATIENCE),
+        ..Default::default()
+    };
+    on(context, tuning)
+}
+
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A child's part: its device hangs, beside the CPU and alone.
+pub(crate) fn hang(child: &mut Child) {
+    let name = gpu().expect("the parent has one").adapter().name.clone();
+    let open = || GpuContext::open(&Options::new().adapter(&name)).expect("it can be opened");
+
+    // Floods of a while for the CPU, so that the GPU comes to draw a batch before all is done: how soon is not ours to say.
+    let known = Known::by_cpu(corridors([64, 64, 3_000], false), levels(4), true);
+    let auto = (0..8).find_map(|_| {
+        let both = endless(&open())
+            .backend(Backend::Auto)
+            .gpu(GpuUse::Require)
+            .threads(1);
+        let start = Instant::now();
+        let report = known.exact(&both);
+        assert_eq!(report.cpu_bins, 3_000, "{report:?}");
+        let why = report.no_gpu.unwrap_or_default();
+        why.contains("answer")
+            .then(|| (why, start.elapsed().as_millis()))
+    });
+    let (why, took) = auto.expect("in one of eight runs the GPU draws a batch");
+    child.say("auto", why);
+    child.say("took", took);
+
+    let known = Known::<f64>::drawn(7, [20, 30, 256]);
+    let context = open();
+    let refused = analyze(known.p.view(), &known.options(&endless(&context)));
+    child.say("gpu", refused.expect_err("it never ends"));
+    let start = Instant::now();
+    drop(context);
+    child.say("closing", start.elapsed().as_millis());
+}
+
+#[test]
+fn a_driver_that_never_comes_to_an_end_keeps_nobody() {
+    gpu_or_return!();
+    let start = Instant::now();
+    let said = crate::processes::child("hang", &[], None);
+    // Patience, kernels that are compiled, the CPU's work, and the end of the process, on a machine that is busy.
+    let seconds = start.elapsed().as_secs();
+    assert!(seconds < 120, "{seconds} s\n{}", said.text);
+    for who in ["auto", "gpu"] {
+        let answer = said.get(who);
+        assert!(answer.contains("did not answer in time"), "{}", said.text);
+    }
+    assert!(said.value("closing") < 500, "{}", said.text);
 }
 
 /// Opened beside the CPU, as for a caller who names an adapter and keeps nothing. The CPU has floods of seconds before it,

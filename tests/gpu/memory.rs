@@ -1,7 +1,9 @@
 //! Memory that is short: on the device, on the host, and by the caller's word.
 
 use ndarray::Array3;
-use peakmask::{Backend, Dtype, Error, GpuTuning, MemoryGuard, Options, analyze, estimate};
+use peakmask::{
+    AdapterKind, Backend, Dtype, Error, GpuTuning, MemoryGuard, Options, analyze, estimate,
+};
 
 use crate::processes::{Child, child};
 use crate::{Known, gpu_or_return, on};
@@ -38,6 +40,31 @@ fn the_callers_limit_of_device_memory_holds() {
         needed > 10_000 && what.contains("device"),
         "{needed} {what}"
     );
+}
+
+/// Values that kernels read where the host has written them, and values that are copied first: the answers are the same,
+/// and a device that shares the host's memory takes that much less of it.
+#[test]
+fn values_are_copied_only_to_a_memory_of_its_own() {
+    let context = gpu_or_return!();
+    let known = Known::<f64>::drawn(13, [20, 33, 300]);
+    let bytes = |copied| {
+        let tuning = GpuTuning {
+            copied,
+            slots: Some(2),
+            batch: Some(96),
+            ..GpuTuning::default()
+        };
+        let gpu = known.exact(&on(context, tuning)).gpu.expect("it ran");
+        (gpu.device_bytes, gpu.staging_bytes)
+    };
+    let shared = matches!(
+        context.adapter().kind,
+        AdapterKind::Software | AdapterKind::Integrated
+    );
+    let (as_it_lies, copied) = (bytes(false), bytes(true));
+    let values = if shared { 2 * 96 * 20 * 33 * 8 } else { 0 };
+    assert_eq!(as_it_lies, (copied.0 - values, copied.1));
 }
 
 /// Results come first: a GPU's staging is cut to what they leave of the limit.

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use ndarray::Array3;
 use peakmask::{Backend, Error, GpuContext, GpuTuning, GpuUse, Options, Report, analyze};
 
-use crate::{Known, gpu_or_return, memory, on};
+use crate::{Known, gpu_or_return, losses, memory, on};
 
 /// Which case a child runs.
 const CASE: &str = "PEAKMASK_TEST_CASE";
@@ -27,7 +27,7 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    fn get(&self, name: &str) -> &str {
+    pub(crate) fn get(&self, name: &str) -> &str {
         self.text
             .lines()
             .find_map(|line| {
@@ -87,6 +87,7 @@ fn cases() {
         "halving" => memory::halving(&mut child),
         "analyses" => analyses(&mut child),
         "short" => short(),
+        "hang" => losses::hang(&mut child),
         "validation" => validation(&mut child),
         _ => panic!("there is no case {case}"),
     }

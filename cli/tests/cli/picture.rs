@@ -295,3 +295,29 @@ fn more_peaks_are_marked_by_lower_shares() {
     let counts = ["0", "0.1", "0.3"].map(white);
     assert!(counts.is_sorted_by(|a, b| a > b), "{counts:?}");
 }
+
+#[test]
+fn a_picture_is_stored_as_svg_too() {
+    let folder = Folder::new();
+    folder.write("in.npy", &npy(posterior::<f64>(12, 9, 50).view(), PLAIN));
+    folder.succeed("picture in.npy --bins 1,2 --alpha 0.5 -o out.svg");
+    folder.succeed("run in.npy --alpha 0.5 -o out.npz --picture run.svg");
+    for name in ["out.svg", "run.svg"] {
+        let text = String::from_utf8(folder.read(name)).expect("text");
+        assert!(
+            text.starts_with("<svg ") && text.trim_end().ends_with("</svg>"),
+            "{name}"
+        );
+        for part in ["mask, alpha 0.5", "bin ", "<rect ", "<polyline "] {
+            assert!(text.contains(part), "{name}: {part}");
+        }
+        assert!(!text.contains("<image"), "cells are shapes");
+        assert!(text.len() < 2_000_000, "{name}: {} bytes", text.len());
+    }
+    folder.fail(
+        "picture in.npy -o out.pdf",
+        2,
+        &["a picture is a .png or .svg file, not .pdf"],
+    );
+    folder.fail("run in.npy -o no.npz --picture out.jpg", 2, &["not .jpg"]);
+}
