@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
 
 use naga::back::{hlsl, msl, pipeline_constants, spv};
+use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use naga::{Literal, Module, ScalarKind, TypeInner};
+use naga::{AddressSpace, Literal, Module, ScalarKind, StorageAccess, TypeInner};
 
 /// Shaders of a stage that the CPU engine has too.
 const TWINS: [&str; 5] = ["survey", "threshold", "flood", "peaks", "bases"];
@@ -92,7 +96,8 @@ fn every_target_takes_every_entry_point() {
     }
 }
 
-/// Writes one entry point for Vulkan, Metal and DirectX 12, as wgpu would.
+/// Writes one entry point for Vulkan, Metal and DirectX 12, with the options of wgpu 30: indices are kept within arrays,
+/// loops are counted, and workgroup memory is not filled beforehand, as the engine asks.
 fn write(shader: &Shader, name: &str, entry: &str, constants: &naga::back::PipelineConstants) {
     let stage = naga::ShaderStage::Compute;
     let (module, info) = pipeline_constants::process_overrides(
@@ -102,19 +107,66 @@ fn write(shader: &Shader, name: &str, entry: &str, constants: &naga::back::Pipel
         constants,
     )
     .unwrap_or_else(|error| panic!("{name}, overrides: {error}"));
+    let bindings: Vec<_> = module
+        .global_variables
+        .iter()
+        .filter_map(|(_, variable)| Some((variable.binding?, variable.space)))
+        .collect();
 
-    let options = spv::Options::default();
-    let pipeline = spv::PipelineOptions {
-        shader_stage: stage,
-        entry_point: entry.to_owned(),
-    };
-    let words = spv::write_vec(&module, &info, &options, Some(&pipeline))
-        .unwrap_or_else(|error| panic!("{name}, SPIR-V: {error}"));
-    assert!(words.len() > 50, "{name}: {} words of SPIR-V", words.len());
+    // Devices that keep buffers' indices within bounds by themselves are trusted with that.
+    for (version, target, buffer) in [
+        ((1, 0), "vulkan1.0", BoundsCheckPolicy::Restrict),
+        ((1, 6), "vulkan1.3", BoundsCheckPolicy::Unchecked),
+    ] {
+        let options = spv::Options {
+            lang_version: version,
+            bounds_check_policies: BoundsCheckPolicies {
+                index: BoundsCheckPolicy::Restrict,
+                buffer,
+                image_load: BoundsCheckPolicy::Restrict,
+                binding_array: BoundsCheckPolicy::Unchecked,
+            },
+            zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+            force_loop_bounding: true,
+            ..Default::default()
+        };
+        let pipeline = spv::PipelineOptions {
+            shader_stage: stage,
+            entry_point: entry.to_owned(),
+        };
+        let words = spv::write_vec(&module, &info, &options, Some(&pipeline))
+            .unwrap_or_else(|error| panic!("{name}, SPIR-V: {error}"));
+        assert!(words.len() > 50, "{name}: {} words of SPIR-V", words.len());
+        if let Some(complaint) = complaint(&words, target) {
+            panic!("{name}, {target}: {complaint}");
+        }
+    }
 
+    // Buffers one after the other, then the lengths of all arrays without a fixed one.
+    let mut resources = msl::EntryPointResources::default();
+    for (slot, &(binding, space)) in bindings.iter().enumerate() {
+        let target = msl::BindTarget {
+            buffer: Some(slot as u8),
+            mutable: matches!(space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE)),
+            ..Default::default()
+        };
+        resources.resources.insert(binding, target);
+    }
+    resources.sizes_buffer = Some(resources.resources.len() as u8);
     // The first version that can reverse bits.
     let options = msl::Options {
         lang_version: (2, 1),
+        per_entry_point_map: [(entry.to_owned(), resources)].into(),
+        spirv_cross_compatibility: false,
+        fake_missing_bindings: false,
+        bounds_check_policies: BoundsCheckPolicies {
+            index: BoundsCheckPolicy::Restrict,
+            buffer: BoundsCheckPolicy::Restrict,
+            image_load: BoundsCheckPolicy::Restrict,
+            binding_array: BoundsCheckPolicy::Unchecked,
+        },
+        zero_initialize_workgroup_memory: false,
+        force_loop_bounding: true,
         ..Default::default()
     };
     let pipeline = msl::PipelineOptions {
@@ -124,16 +176,81 @@ fn write(shader: &Shader, name: &str, entry: &str, constants: &naga::back::Pipel
     let (metal, _) = msl::write_string(&module, &info, &options, &pipeline)
         .unwrap_or_else(|error| panic!("{name}, MSL: {error}"));
     assert!(metal.contains("kernel void"), "{name}: {metal}");
+    // Every entry point has an array, and what it reads of it lies within.
+    assert!(
+        metal.contains("_buffer_sizes") && metal.contains("metal::min(unsigned("),
+        "{name}: {metal}"
+    );
 
-    let options = hlsl::Options::default();
-    let pipeline = hlsl::PipelineOptions {
-        entry_point: Some((stage, entry.to_owned())),
-    };
-    let mut direct = String::new();
-    hlsl::Writer::new(&mut direct, &options, &pipeline)
-        .write(&module, &info, None)
-        .unwrap_or_else(|error| panic!("{name}, HLSL: {error}"));
-    assert!(direct.contains("numthreads(64"), "{name}: {direct}");
+    // Without a compiler of its own, DirectX 12 takes the older language.
+    for shader_model in [hlsl::ShaderModel::V5_1, hlsl::ShaderModel::V6_0] {
+        let mut binding_map = hlsl::BindingMap::default();
+        for (register, &(binding, _)) in bindings.iter().enumerate() {
+            let target = hlsl::BindTarget {
+                register: register as u32,
+                restrict_indexing: true,
+                ..Default::default()
+            };
+            binding_map.insert(binding, target);
+        }
+        let options = hlsl::Options {
+            shader_model,
+            binding_map,
+            fake_missing_bindings: false,
+            zero_initialize_workgroup_memory: false,
+            restrict_indexing: true,
+            force_loop_bounding: true,
+            ..Default::default()
+        };
+        let pipeline = hlsl::PipelineOptions {
+            entry_point: Some((stage, entry.to_owned())),
+        };
+        let mut direct = String::new();
+        hlsl::Writer::new(&mut direct, &options, &pipeline)
+            .write(&module, &info, None)
+            .unwrap_or_else(|error| panic!("{name}, HLSL {shader_model:?}: {error}"));
+        assert!(direct.contains("numthreads(64"), "{name}: {direct}");
+    }
+}
+
+/// What the validator of SPIR-V says against a module, if it is installed; `PEAKMASK_TEST_SPIRV=require` makes its absence a
+/// failure.
+fn complaint(words: &[u32], target: &str) -> Option<String> {
+    static HERE: LazyLock<bool> = LazyLock::new(|| {
+        let here = Command::new("spirv-val").arg("--version").output().is_ok();
+        let required = std::env::var("PEAKMASK_TEST_SPIRV").is_ok_and(|value| value == "require");
+        assert!(
+            here || !required,
+            "PEAKMASK_TEST_SPIRV=require: there is no spirv-val"
+        );
+        here
+    });
+    if !*HERE {
+        return None;
+    }
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file can be written");
+    for word in words {
+        let written = file.write_all(&word.to_ne_bytes());
+        written.expect("a temporary file can be written");
+    }
+    let output = Command::new("spirv-val")
+        .args(["--target-env", target])
+        .arg(file.path())
+        .output()
+        .expect("it ran before");
+    let text = [output.stdout, output.stderr].concat();
+    (!output.status.success()).then(|| String::from_utf8_lossy(&text).into_owned())
+}
+
+/// A module that is no good is complained of, where there is a validator.
+#[test]
+fn the_validator_of_spirv_is_asked() {
+    let there = Command::new("spirv-val").arg("--version").output().is_ok();
+    let nonsense = complaint(
+        &[0x0723_0203, 0x0001_0000, 0, 1, 0, 0xffff_ffff],
+        "vulkan1.0",
+    );
+    assert_eq!(nonsense.is_some(), there);
 }
 
 #[test]
