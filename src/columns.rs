@@ -9,6 +9,7 @@ use std::sync::{PoisonError, RwLock};
 use ndarray::Array3;
 
 use crate::analysis::Peaks;
+use crate::coordinates;
 use crate::element::Element;
 use crate::error::Error;
 use crate::findings::FoundPeaks;
@@ -90,9 +91,10 @@ impl<T: Element> Columns<T> {
         let n = rows.len();
         let storage = self.storage.read().unwrap_or_else(PoisonError::into_inner);
         let n_y = self.n_y;
-        for (row, &cell) in storage.coords.rows(&rows).iter_mut().zip(&found.cells) {
-            row.write([i64::from(cell / n_y), i64::from(cell % n_y)]);
-        }
+        let coords = storage.coords.rows(&rows).iter_mut();
+        coordinates::put(&found.cells, n_y, coords, |row, at| {
+            row.write(at);
+        });
         let values = found.heights.iter().zip(&found.bases);
         for (row, (&height, &base)) in storage.prominences.rows(&rows).iter_mut().zip(values) {
             row.write(T::prominence(height, base));

@@ -2,6 +2,9 @@
 
 use ndarray::ArrayViewMut1;
 
+/// Booleans in a cache line.
+const LINE: usize = 64;
+
 /// Bytes of eight booleans for each value of eight bits, lowest bit first.
 const EXPANDED: [[bool; 8]; 256] = {
     let mut table = [[false; 8]; 256];
@@ -20,7 +23,9 @@ const EXPANDED: [[bool; 8]; 256] = {
 /// Writes a boolean for each bit.
 pub(crate) fn booleans(bits: &[u8], mut row: ArrayViewMut1<'_, bool>) {
     match row.as_slice_mut() {
-        Some(row) => expand(bits, row),
+        // A bin alone: no more than a store.
+        Some([out]) => *out = bits[0] & 1 != 0,
+        Some(out) => Expand::best().expand(bits, out),
         None => {
             for (t, out) in row.iter_mut().enumerate() {
                 *out = bits[t / 8] >> (t % 8) & 1 != 0;
@@ -29,9 +34,42 @@ pub(crate) fn booleans(bits: &[u8], mut row: ArrayViewMut1<'_, bool>) {
     }
 }
 
-/// Writes one boolean for each bit, from the first on.
-fn expand(bits: &[u8], out: &mut [bool]) {
-    // Whole cache lines are streamed past the caches: an ordinary store would first fetch the line that it overwrites.
+/// How a cache line of booleans, or a part of one, is written from its bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expand {
+    /// Eight booleans at a time, from a table.
+    Table,
+    /// All at once, by their bits as a mask of AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    Mask,
+}
+
+impl Expand {
+    fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+            return Self::Mask;
+        }
+        Self::Table
+    }
+
+    /// Writes one boolean for each bit, from the first on.
+    #[cfg_attr(
+        target_arch = "x86_64",
+        expect(unsafe_code, reason = "a function compiled for AVX-512")
+    )]
+    fn expand(self, bits: &[u8], out: &mut [bool]) {
+        match self {
+            // SAFETY: `best`, and the tests, choose it where the processor offers it.
+            #[cfg(target_arch = "x86_64")]
+            Self::Mask => unsafe { by_mask(bits, out) },
+            Self::Table => by_table(bits, out),
+        }
+    }
+}
+
+/// Whole cache lines are streamed past the caches: an ordinary store would first fetch the line that it overwrites.
+fn by_table(bits: &[u8], out: &mut [bool]) {
     let head = out.as_ptr().align_offset(LINE).min(out.len());
     let (first, rest) = out.split_at_mut(head);
     copy(bits_at(bits, 0), first);
@@ -44,8 +82,32 @@ fn expand(bits: &[u8], out: &mut [bool]) {
     copy(bits_at(bits, at), lines.into_remainder());
 }
 
-/// Booleans in a cache line.
-const LINE: usize = 64;
+/// The same with a cache line, or what there is of it at both ends, in one store.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw")]
+#[expect(unsafe_code, reason = "masked and streaming stores")]
+fn by_mask(bits: &[u8], out: &mut [bool]) {
+    use std::arch::x86_64::{_mm512_mask_storeu_epi8, _mm512_maskz_set1_epi8, _mm512_stream_si512};
+    let head = out.as_ptr().align_offset(LINE).min(out.len());
+    let (first, rest) = out.split_at_mut(head);
+    let mut lines = rest.chunks_exact_mut(LINE);
+    let mut at = head;
+    for line in &mut lines {
+        let booleans = _mm512_maskz_set1_epi8(bits_at(bits, at), 1);
+        // SAFETY: 64 bytes of an exclusive borrow, aligned to 64; 0 and 1 are valid booleans. The batch ends with a fence,
+        // before any other thread may look.
+        unsafe { _mm512_stream_si512(line.as_mut_ptr().cast(), booleans) };
+        at += LINE;
+    }
+    for (at, part) in [(0, first), (at, lines.into_remainder())] {
+        if !part.is_empty() {
+            let booleans = _mm512_maskz_set1_epi8(bits_at(bits, at), 1);
+            let there = u64::MAX >> (LINE - part.len());
+            // SAFETY: only the bytes of the part, an exclusive borrow shorter than a line, are stored.
+            unsafe { _mm512_mask_storeu_epi8(part.as_mut_ptr().cast(), there, booleans) };
+        }
+    }
+}
 
 /// The 64 bits from bit `at` on; those that do not exist are clear.
 #[inline]
@@ -129,5 +191,36 @@ pub(crate) fn pack(bits: &[u8], shift: usize, bins: usize, mut row: ArrayViewMut
         let kept = *byte & ((1 << (from - 8 * i)) - 1) as u8;
         let new = bits_at(bits, from - shift) & ((1 << (end - from)) - 1);
         *byte = kept | (new << (from - 8 * i)) as u8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every way writes the same, at every alignment and of every length, and nothing beside it.
+    #[test]
+    fn every_way_writes_every_boolean_and_no_other() {
+        let mut rng = fastrand::Rng::with_seed(3);
+        for length in (0..200_usize).chain([1_000, 1_024]) {
+            let bits: Vec<u8> = (0..length.div_ceil(8)).map(|_| rng.u8(..)).collect();
+            let start = rng.usize(..80);
+            let expected = (0..length).map(|t| bits[t / 8] >> (t % 8) & 1 != 0);
+            for beside in [false, true] {
+                for way in [Expand::Table, Expand::best()] {
+                    let mut out = vec![beside; start + length + 80];
+                    way.expand(&bits, &mut out[start..start + length]);
+                    fence();
+                    assert!(
+                        out[start..start + length]
+                            .iter()
+                            .copied()
+                            .eq(expected.clone())
+                    );
+                    let rest = out[..start].iter().chain(&out[start + length..]);
+                    assert!(rest.copied().all(|byte| byte == beside));
+                }
+            }
+        }
     }
 }

@@ -34,6 +34,9 @@ struct Order<'a, T> {
     waiting: BTreeMap<usize, Found<'a, T>>,
     /// Batches from the far end, by first bin: written when all workers have ended.
     later: BTreeMap<usize, Found<'a, T>>,
+    /// Lists of batches that have waited: their memory serves the next that has to. To take memory and to give it back costs
+    /// more than all else that is done under the lock.
+    spare: Vec<FoundPeaks<T>>,
     budget: Budget,
 }
 
@@ -56,6 +59,7 @@ impl<'a, T: Element> Gathering<'a, T> {
                 next: 0,
                 waiting: BTreeMap::new(),
                 later: BTreeMap::new(),
+                spare: Vec::new(),
                 budget,
             }),
             passed: Condvar::new(),
@@ -78,11 +82,10 @@ impl<'a, T: Element> Gathering<'a, T> {
         room: usize,
         stop: &Stop,
     ) -> Result<bool, Error> {
-        let taken = |peaks: &mut FoundPeaks<T>| std::mem::replace(peaks, FoundPeaks::new(room));
         let mut order = lock(&self.order);
         order.budget.take_peaks(peaks.cells.len())?;
         if !in_turn {
-            let peaks = taken(peaks).shrunk();
+            let peaks = std::mem::replace(peaks, FoundPeaks::new(room)).shrunk();
             order.later.insert(first, Found { peaks, offsets });
             return Ok(true);
         }
@@ -97,7 +100,8 @@ impl<'a, T: Element> Gathering<'a, T> {
                 .0;
         }
         if order.next != first {
-            let peaks = taken(peaks);
+            let spare = order.spare.pop();
+            let peaks = std::mem::replace(peaks, spare.unwrap_or_else(|| FoundPeaks::new(room)));
             order.waiting.insert(first, Found { peaks, offsets });
             return Ok(true);
         }
@@ -112,8 +116,10 @@ impl<'a, T: Element> Gathering<'a, T> {
             self.passed.notify_all();
         }
         self.write(rows, peaks, offsets);
-        for (rows, found) in ready {
+        for (rows, mut found) in ready {
             self.write(rows, &found.peaks, found.offsets);
+            found.peaks.clear();
+            lock(&self.order).spare.push(found.peaks);
         }
         Ok(true)
     }

@@ -106,6 +106,7 @@ mod analyzer;
 mod choices;
 mod columns;
 mod context;
+mod coordinates;
 mod cpu;
 mod driver;
 mod element;

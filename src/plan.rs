@@ -10,7 +10,7 @@ pub(crate) const BLOCK: usize = 16;
 /// Filled bits of one batch.
 const FILLED_BYTES: usize = 1 << 20;
 /// Peaks that a worker lists before it hands them over; one more tile may come on top.
-pub(crate) const LISTED_BYTES: usize = 1 << 20;
+pub(crate) const LISTED_BYTES: usize = 5 << 20;
 /// Bins of one batch: its masks are written in rows of this many booleans.
 const BATCH_BINS: usize = 1024;
 /// Batches for each thread, if there are enough time bins: then all threads end at about the same time.

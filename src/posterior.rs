@@ -83,10 +83,14 @@ impl<'a, T: Element> Posterior<'a, T> {
         self.view[at]
     }
 
-    /// Values in memory from one map cell to the next along an axis.
+    /// Where the value at `[x, y, t]` lies, and how many values further its neighbours along each axis.
     #[inline(always)]
-    pub(crate) fn stride(&self, axis: usize) -> isize {
-        self.view.strides()[axis]
+    pub(crate) fn place(&self, at: [usize; 3]) -> (*const T, [isize; 3]) {
+        let strides = self.view.strides();
+        let strides = [strides[0], strides[1], strides[2]];
+        let offset = (0..3).map(|axis| (at[axis] as isize).wrapping_mul(strides[axis]));
+        let offset = offset.fold(0, isize::wrapping_add);
+        (self.view.as_ptr().wrapping_offset(offset), strides)
     }
 
     /// The time bins `bins` alone.

@@ -56,6 +56,8 @@ pub(crate) struct Run<'a, 'p, T> {
 struct Outcome {
     /// Workers that have not ended.
     running: usize,
+    /// Whether anybody waits for them: to wake is a call of the operating system.
+    awaited: bool,
     seconds: Seconds,
     error: Option<Error>,
     /// What the caller's callback panicked with.
@@ -181,7 +183,9 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         let mut outcome = lock(&self.outcome);
         outcome.running -= 1;
         outcome.seconds.add(&seconds);
-        self.ended.notify_all();
+        if outcome.awaited {
+            self.ended.notify_all();
+        }
     }
 
     /// A worker's part: takes batches until there are none, or until it should stop, and calls `look_around` between them.
@@ -206,10 +210,11 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     /// Waits until all workers have ended, and calls `look_around` now and then.
     fn wait(&self, look_around: impl Fn()) {
         loop {
-            let outcome = lock(&self.outcome);
+            let mut outcome = lock(&self.outcome);
             if outcome.running == 0 {
                 return;
             }
+            outcome.awaited = true;
             let waited = self.ended.wait_timeout(outcome, TICK);
             drop(waited);
             look_around();

@@ -19,7 +19,7 @@ const ROOMS: [&[&str]; 19] = [
     &["queue"],
     &["outputs", "columns"],
     &["engine"],
-    &["expand", "findings", "posterior"],
+    &["coordinates", "expand", "findings", "posterior"],
     &["memory"],
     &["plan", "analysis"],
     &["tuning"],

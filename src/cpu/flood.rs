@@ -9,7 +9,8 @@ use crate::Connectivity;
 use crate::engine::Stop;
 
 /// Grows the dominant cell of one lane, in planes `above` and `filled`, to the fixpoint: row after row down and up from
-/// it, each taking what touches the row before and running along its words. False when it was stopped before.
+/// it, each taking what touches the row before and running along its words. The map rows that it reaches, first and last;
+/// none when it was stopped before.
 #[inline(always)]
 pub(super) fn flood(
     planes: Planes,
@@ -19,7 +20,7 @@ pub(super) fn flood(
     dominant: usize,
     connectivity: Connectivity,
     stop: &Stop,
-) -> bool {
+) -> Option<(usize, usize)> {
     let eight = connectivity == Connectivity::Eight;
     let (x, y) = (dominant / planes.n_y, dominant % planes.n_y);
     let n_x = planes.n_x;
@@ -52,10 +53,10 @@ pub(super) fn flood(
             }
         }
         if !gained {
-            return true;
+            return Some((low, high));
         }
         if stop.requested() {
-            return false;
+            return None;
         }
         from = low;
     }

@@ -59,8 +59,8 @@ fn swap<const DISTANCE: usize>(rows: &mut [[u64; 8]; 8], shift: u32, mask: u64) 
     }
 }
 
-/// Asks for `values` values from `start` on to be brought near, some time before they are needed: the processor's own
-/// prefetchers stop at page boundaries, and every cell of a tile's source lies on another page.
+/// Asks for `values` values from `start` on to be brought into the first-level cache, shortly before they are needed: the
+/// processor's own prefetchers stop at page boundaries, and every cell of a tile's source lies on another page.
 #[inline(always)]
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "prefetch hints")]
@@ -72,9 +72,23 @@ pub(super) fn prefetch<T>(start: *const T, values: usize) {
     }
 }
 
+/// Asks for the cache line of a value to be brought into the second-level cache, some time before it is needed.
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "prefetch hints")]
+pub(super) fn prefetch_early<T>(value: *const T) {
+    use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+    // SAFETY: as above.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(value.cast()) };
+}
+
 #[inline(always)]
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) fn prefetch<T>(_start: *const T, _values: usize) {}
+
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn prefetch_early<T>(_value: *const T) {}
 
 #[cfg(test)]
 mod tests {

@@ -28,6 +28,7 @@ use crate::plan::{CpuPlan, LISTED_BYTES};
 use crate::vector::{Line, Set, width};
 use crate::{Element, Seconds};
 use bases::Lists;
+use load::Soon;
 use map::Map;
 use planes::Planes;
 use survey::Survey;
@@ -148,6 +149,8 @@ struct Scratch<T> {
     /// A plane for each alpha.
     above: Vec<u64>,
     filled: Vec<u64>,
+    /// Whether the last tile was left before its end.
+    stopped: bool,
     row: peaks::Row,
     lists: Lists<T>,
     map: Option<Map>,
@@ -166,6 +169,7 @@ impl<T: Element> Scratch<T> {
             sunk: Vec::new(),
             above: Vec::new(),
             filled: Vec::new(),
+            stopped: false,
             row: peaks::Row::new::<T>(n_y),
             lists: Lists::new(),
             map: None,
@@ -219,6 +223,7 @@ impl<T: Element> Scratch<T> {
         let lanes = shape.groups * width::<T>();
         let planes = Planes::new(self.n_x, self.n_y, lanes);
         let n = bins.len();
+        self.clear_filled(planes);
         let mut clock = Clock(Instant::now());
         self.stream::<S>(call, bins, shape)?;
         self.survey.finish::<T, S>(shape, &self.tile, n);
@@ -229,11 +234,10 @@ impl<T: Element> Scratch<T> {
         self.thresholds::<S>(task, shape, planes);
         clock.lap(&mut seconds.compare);
         for (a, above) in self.above.chunks_exact(planes.len()).enumerate() {
-            self.filled.clear();
-            memory::resize(&mut self.filled, planes.len(), 0);
+            let mut reached = self.n_x..0;
             for lane in lanes::set_lanes(self.survey.live) {
                 let dominant = self.survey.dominant[lane] as usize;
-                if !flood::flood(
+                let (low, high) = flood::flood(
                     planes,
                     above,
                     &mut self.filled,
@@ -241,11 +245,10 @@ impl<T: Element> Scratch<T> {
                     dominant,
                     task.connectivity,
                     stop,
-                ) {
-                    return None;
-                }
+                )?;
+                reached = reached.start.min(low)..reached.end.max(high + 1);
             }
-            hand_over(planes, &self.filled, n, a, at, findings);
+            hand_over(planes, &mut self.filled, reached, n, a, at, findings);
         }
         clock.lap(&mut seconds.flood);
         if task.peaks {
@@ -261,6 +264,7 @@ impl<T: Element> Scratch<T> {
             findings.peaks.counts.extend(std::iter::repeat_n(0, n));
         }
         clock.lap(&mut seconds.bases);
+        self.stopped = false;
         Some(())
     }
 
@@ -295,7 +299,14 @@ impl<T: Element> Scratch<T> {
                     return None;
                 }
                 if loaded == taken {
-                    loaded = load::load(call.p, bins.clone(), shape, &mut self.tile, taken);
+                    loaded = load::load::<T, S>(
+                        call.p,
+                        bins.clone(),
+                        shape,
+                        &mut self.tile,
+                        taken,
+                        call.task.peaks && taken > BAND,
+                    );
                 }
                 self.survey.add::<T, S>(shape, &self.tile, taken);
                 taken += 1;
@@ -308,7 +319,9 @@ impl<T: Element> Scratch<T> {
                     self.sunk[g] |= self.flat[g] & sunk;
                     S::store(floor, &mut self.floors[g]);
                     for x in from..to {
-                        self.flat[g] |= self.find::<S>(shape, g, x);
+                        let t = bins.start + g * width::<T>();
+                        let soon = Soon::new(call.p, x + BAND + 1, t, g + 1 == shape.groups);
+                        self.flat[g] |= self.find::<S>(shape, g, x, soon);
                     }
                 }
             }
@@ -319,13 +332,13 @@ impl<T: Element> Scratch<T> {
     /// Lists the peaks of a map row in one group of lanes, above the floor of the group; the lanes that have cells on it
     /// which are as high as all around.
     #[inline(always)]
-    fn find<S: Set<T>>(&mut self, shape: Shape, g: usize, x: usize) -> u64 {
+    fn find<S: Set<T>>(&mut self, shape: Shape, g: usize, x: usize, soon: Soon<T>) -> u64 {
         let width = width::<T>();
         let row = |x: usize| &self.tile[shape.start(x, g)..][..shape.n_y];
         let up = x.checked_sub(1).map(row);
         let down = (x + 1 < shape.n_x).then(|| row(x + 1));
         let here = row(x);
-        self.row.find::<T, S>(up, here, down, &self.floors[g]);
+        self.row.find::<T, S>(up, here, down, &self.floors[g], soon);
         let values: &[T] = bytemuck::must_cast_slice(here);
         let around: &[T] = bytemuck::must_cast_slice(&self.row.around);
         for (w, &peaks) in self.row.peaks.iter().enumerate() {
@@ -359,8 +372,20 @@ impl<T: Element> Scratch<T> {
             self.lists.clear((u64::MAX >> (64 - width)) << (g * width));
             self.floors[g] = self.survey.floor[g];
             for x in 0..shape.n_x {
-                self.find::<S>(shape, g, x);
+                self.find::<S>(shape, g, x, Soon::nothing());
             }
+        }
+    }
+
+    /// Makes room for filled cells, none of which is set: those of a flood are cleared when they are handed over, unless
+    /// it was stopped.
+    fn clear_filled(&mut self, planes: Planes) {
+        if self.stopped {
+            self.filled.fill(0);
+        }
+        self.stopped = true;
+        if self.filled.len() < planes.len() {
+            self.filled.resize(planes.len(), 0);
         }
     }
 
@@ -408,6 +433,7 @@ impl<T: Element> Scratch<T> {
     ) -> Option<()> {
         let Call { task, stop, .. } = *call;
         let planes = Planes::new(self.n_x, self.n_y, 1);
+        self.clear_filled(planes);
         let mut clock = Clock(Instant::now());
         let map = self
             .map
@@ -421,14 +447,13 @@ impl<T: Element> Scratch<T> {
         let live = map.survey::<T, S>();
         clock.lap(&mut seconds.survey);
         for (a, &alpha) in task.alphas.iter().enumerate() {
-            self.filled.clear();
-            memory::resize(&mut self.filled, planes.len(), 0);
+            let mut reached = 0..0;
             if let Some((_, top, dominant)) = live {
                 let longest = planes.len().max(self.above.len());
                 memory::resize(&mut self.above, longest, 0);
                 let above = &mut self.above[..planes.len()];
                 map.threshold::<T, S>(planes, T::threshold(alpha, top), above);
-                if !flood::flood(
+                let (low, high) = flood::flood(
                     planes,
                     above,
                     &mut self.filled,
@@ -436,11 +461,10 @@ impl<T: Element> Scratch<T> {
                     dominant,
                     task.connectivity,
                     stop,
-                ) {
-                    return None;
-                }
+                )?;
+                reached = low..high + 1;
             }
-            hand_over(planes, &self.filled, 1, a, at, findings);
+            hand_over(planes, &mut self.filled, reached, 1, a, at, findings);
         }
         clock.lap(&mut seconds.flood);
         let peaks = &mut findings.peaks;
@@ -455,16 +479,18 @@ impl<T: Element> Scratch<T> {
             _ => peaks.counts.push(0),
         }
         clock.lap(&mut seconds.bases);
+        self.stopped = false;
         Some(())
     }
 }
 
-/// Turns the filled cells of `bins` lanes into rows of bits by bin, of alpha number `a`, from bin number `at` of the batch
-/// on.
+/// Turns the filled cells of `bins` lanes, in the map rows `reached`, into rows of bits by bin, of alpha number `a`, from
+/// bin number `at` of the batch on; clears them.
 #[inline(always)]
 fn hand_over<T>(
     planes: Planes,
-    filled: &[u64],
+    filled: &mut [u64],
+    reached: Range<usize>,
     bins: usize,
     a: usize,
     at: usize,
@@ -472,11 +498,12 @@ fn hand_over<T>(
 ) {
     let mut rows = findings.rows_mut(a, planes.n_x * planes.n_y);
     let bytes = bins.div_ceil(8);
-    for words in filled.chunks_exact(planes.lanes.max(1) * planes.words) {
-        for (w, lanes) in words.chunks_exact(planes.lanes).enumerate() {
-            let cells = (planes.n_y - w * 64).min(64);
+    for x in 0..planes.n_x {
+        for w in 0..planes.words {
+            let lanes = &mut filled[planes.word(x, w, 0)..][..planes.lanes];
+            let cells = rows.by_ref().take((planes.n_y - w * 64).min(64));
             if planes.lanes == 1 {
-                for (y, row) in rows.by_ref().take(cells).enumerate() {
+                for (y, row) in cells.enumerate() {
                     let bit = (lanes[0] >> y & 1) as u8;
                     if at.is_multiple_of(8) {
                         row[at / 8] = bit;
@@ -484,16 +511,17 @@ fn hand_over<T>(
                         row[at / 8] |= bit << (at % 8);
                     }
                 }
+                lanes[0] = 0;
                 continue;
             }
-            let mut words = [0; 64];
-            words[..lanes.len()].copy_from_slice(lanes);
-            let turned = if words == [0; 64] {
-                [[0; 8]; 8]
-            } else {
-                lanes::transpose_64(&words)
-            };
-            for (y, row) in rows.by_ref().take(cells).enumerate() {
+            let mut turned = [[0; 8]; 8];
+            if reached.contains(&x) {
+                let mut words = [0; 64];
+                words[..lanes.len()].copy_from_slice(lanes);
+                turned = lanes::transpose_64(&words);
+                lanes.fill(0);
+            }
+            for (y, row) in cells.enumerate() {
                 let (row, word) = (&mut row[at / 8..], turned[y % 8][y / 8]);
                 match bytes {
                     8 => row[..8].copy_from_slice(&word.to_le_bytes()),

@@ -4,6 +4,7 @@
 //! Peaks: set where a live lane's value exceeds its Floor and is `>=` all of the eight neighbours that exist. A per-cell
 //! map, so no order matters.
 
+use super::load::Soon;
 use crate::Element;
 use crate::vector::{Line, Set, width};
 
@@ -30,7 +31,8 @@ impl Row {
         }
     }
 
-    /// Finds the peaks of the map row `here` between two others, where there are any.
+    /// Finds the peaks of the map row `here` between two others, where there are any, and asks for the values at `soon`
+    /// meanwhile, a cache line for each cell.
     #[inline(always)]
     pub(super) fn find<T: Element, S: Set<T>>(
         &mut self,
@@ -38,6 +40,7 @@ impl Row {
         here: &[Line],
         down: Option<&[Line]>,
         floor: &Line,
+        mut soon: Soon<T>,
     ) {
         let n_y = here.len();
         let up = &up.unwrap_or(&self.nothing)[..n_y];
@@ -67,6 +70,7 @@ impl Row {
                 highest |= S::reaches(value, all) << (k * width::<T>());
                 above_floor |= S::exceeds(value, floor) << (k * width::<T>());
                 (before, column, value, beside) = (column, next_column, next, next_beside);
+                soon.ask();
                 y += 1;
             }
             *peaks = highest & above_floor;
