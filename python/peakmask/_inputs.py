@@ -103,9 +103,12 @@ def plain(p: ArrayLike) -> NDArray[Any]:
             "peakmask.compat.compute_posterior_peak_promenences"
         )
     try:
-        return np.asarray(p)
+        array = np.asarray(p)
     except ValueError as error:
         raise ValueError(f"P cannot be read as an array with three axes: {error}") from None
+    if array.dtype == object and array.ndim < 3 and isinstance(p, (list, tuple)):  # NumPy before 1.24
+        raise ValueError("P cannot be read as an array with three axes: its parts differ in shape")
+    return array
 
 
 def three_axes(shape: tuple[int, ...]) -> None:
