@@ -23,8 +23,6 @@ const EXPANDED: [[bool; 8]; 256] = {
 /// Writes a boolean for each bit.
 pub(crate) fn booleans(bits: &[u8], mut row: ArrayViewMut1<'_, bool>) {
     match row.as_slice_mut() {
-        // A bin alone: no more than a store.
-        Some([out]) => *out = bits[0] & 1 != 0,
         Some(out) => Expand::best().expand(bits, out),
         None => {
             for (t, out) in row.iter_mut().enumerate() {

@@ -226,7 +226,15 @@ pub(crate) fn write_masks<T: Sync>(
         let alpha = output.alpha - alphas.start;
         match &mut output.target {
             Target::Bytes(mask) => {
-                let mask = mask.slice_axis_mut(Axis(2), Slice::from(at..at + bins));
+                let mut mask = mask.slice_axis_mut(Axis(2), Slice::from(at..at + bins));
+                if bins == 1 {
+                    // A bin alone has no rows: to make one for each cell would take longer than the analysis.
+                    let (n_x, n_y, _) = mask.dim();
+                    for (out, bits) in mask.iter_mut().zip(findings.rows(alpha, n_x * n_y)) {
+                        *out = bits[0] & 1 != 0;
+                    }
+                    continue;
+                }
                 map_rows(findings, alpha, mask, pool, |bits, row| {
                     booleans(bits, row);
                 });

@@ -70,7 +70,7 @@ pub(crate) struct CpuPlan {
     /// Alphas of a pass over a batch.
     pub(crate) alphas: usize,
     /// The most peaks that a worker lists before it hands them over.
-    pub(crate) listed: usize,
+    pub(crate) peak_room: usize,
 }
 
 impl Plan {
@@ -142,7 +142,7 @@ impl CpuPlan {
             lanes,
             batch,
             alphas,
-            listed: LISTED_BYTES / (4 + 2 * dtype.size()) + lanes.min(n_t) * cells,
+            peak_room: LISTED_BYTES / (4 + 2 * dtype.size()) + lanes.min(n_t) * cells,
         }
     }
 
@@ -159,7 +159,7 @@ impl CpuPlan {
         // Peaks in the order in which they are met, in order of bins, and those of another batch that waits. A tile may
         // list a peak in every cell.
         let lists = self.lanes * cells;
-        let listed = 3 * lists * (4 + 2 * dtype.size()) + 2 * LISTED_BYTES;
-        (tile + blocks + planes + ties + filled + listed + 12 * cells) as u64
+        let lists_bytes = 3 * lists * (4 + 2 * dtype.size()) + 2 * LISTED_BYTES;
+        (tile + blocks + planes + ties + filled + lists_bytes + 12 * cells) as u64
     }
 }

@@ -42,7 +42,7 @@ pub(crate) struct Cpu<T> {
     scratch: Scratch<T>,
     instruction_set: InstructionSet,
     alphas: usize,
-    listed: usize,
+    peak_room: usize,
 }
 
 impl<T: Element> Cpu<T> {
@@ -63,13 +63,13 @@ impl<T: Element> Cpu<T> {
             scratch: Scratch::new(n_x, n_y, plan.lanes),
             instruction_set,
             alphas: plan.alphas,
-            listed: plan.listed,
+            peak_room: plan.peak_room,
         }
     }
 
     /// Follows another plan for maps of the same shape.
     pub(crate) fn follow(&mut self, plan: &CpuPlan) {
-        (self.alphas, self.listed) = (plan.alphas, plan.listed);
+        (self.alphas, self.peak_room) = (plan.alphas, plan.peak_room);
     }
 }
 
@@ -105,7 +105,7 @@ impl<T: Element> Engine<T> for Cpu<T> {
     }
 
     fn peak_room(&self) -> usize {
-        self.listed
+        self.peak_room
     }
 }
 

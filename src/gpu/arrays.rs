@@ -42,27 +42,27 @@ arrays! {
     /// Thresholds.
     Levels = 5: |b| b.alphas * b.lanes * b.value();
     /// Bits by cell: what reaches its threshold.
-    Above = 6: |b| b.alphas * b.places() * b.lanes * 4;
+    Above = 6: |b| b.alphas * b.map_words() * b.lanes * 4;
     /// Bits by cell: the masks.
-    Filled = 7: |b| b.alphas * b.places() * b.lanes * 4;
+    Filled = 7: |b| b.alphas * b.map_words() * b.lanes * 4;
     /// Where each flood stands.
     Floods = 8: |b| b.alphas * b.lanes * 16;
     /// Bits by lane: the masks.
     Masks = 9: |b| b.alphas * b.cells() * b.lane_words() * 4;
     /// Bits by cell: the peaks.
-    Peaks = 10: |b| b.listed(b.places() * b.lanes * 4);
+    Peaks = 10: |b| b.if_peaks(b.map_words() * b.lanes * 4);
     /// The highest cell known of the rim of each peak's plateau.
-    Rims = 11: |b| b.listed(b.cells() * b.lanes * 4);
+    Rims = 11: |b| b.if_peaks(b.cells() * b.lanes * 4);
     /// Where the sweeps over each lane's plateaus stand.
-    Plateaus = 12: |b| b.listed(b.lanes * 16);
+    Plateaus = 12: |b| b.if_peaks(b.lanes * 16);
     /// Peaks before each block of the list.
-    Before = 13: |b| b.listed(b.list_blocks() * b.lanes * 4);
+    Before = 13: |b| b.if_peaks(b.list_blocks() * b.lanes * 4);
     /// Peaks of each lane, whether it is pending, and peaks before it.
     Tally = 14: |b| 3 * b.lanes * 4;
     /// Cells of the listed peaks.
-    RowCells = 15: |b| b.listed(b.rows * 4);
+    RowCells = 15: |b| b.if_peaks(b.rows * 4);
     /// Heights and bases of the listed peaks.
-    RowValues = 16: |b| b.listed(2 * b.rows * b.value());
+    RowValues = 16: |b| b.if_peaks(2 * b.rows * b.value());
 }
 
 /// The sizes of a batch.
@@ -94,7 +94,7 @@ impl Sizes {
     }
 
     /// Words of 32 cells in a map.
-    pub(crate) fn places(&self) -> u64 {
+    pub(crate) fn map_words(&self) -> u64 {
         self.n_x * self.words()
     }
 
@@ -107,7 +107,7 @@ impl Sizes {
         self.dtype.size() as u64
     }
 
-    fn listed(&self, bytes: u64) -> u64 {
+    fn if_peaks(&self, bytes: u64) -> u64 {
         if self.peaks { bytes } else { 0 }
     }
 
@@ -125,15 +125,15 @@ impl Sizes {
 
     /// Words of 32 cells in which one invocation lists the peaks.
     pub(crate) fn list_words(&self) -> u64 {
-        self.places()
+        self.map_words()
             .isqrt()
             .clamp(4, 64)
-            .max(self.places().div_ceil(16_384))
+            .max(self.map_words().div_ceil(16_384))
     }
 
     pub(crate) fn list_blocks(&self) -> u64 {
         if self.peaks {
-            self.places().div_ceil(self.list_words())
+            self.map_words().div_ceil(self.list_words())
         } else {
             0
         }

@@ -126,13 +126,13 @@ macro_rules! kernels {
 kernels! {
     Survey: "survey" "survey", Both, ONCE, One, [Values, Partials], Sizes::survey_blocks;
     Survey: "survey" "join", Both, ONCE, One, [Values, Alphas, Partials, Surveys, Levels], |_| 1;
-    Threshold: "threshold" "threshold", Masks, ONCE, One, [Values, Levels, Above], Sizes::places;
+    Threshold: "threshold" "threshold", Masks, ONCE, One, [Values, Levels, Above], Sizes::map_words;
     Flood: "flood" "seed", Masks, ONCE, One, [Surveys, Above, Filled, Floods], |sizes| sizes.alphas;
     Flood: "flood" "flood", Masks, AGAIN, Resumed, [Above, Filled, Floods], |sizes| sizes.alphas;
-    Peaks: "peaks" "find", Peaks, ONCE, One, [Values, Surveys, Peaks], Sizes::places;
-    Bases: "bases" "rim", Peaks, ONCE, One, [Values, Peaks, Rims], Sizes::places;
+    Peaks: "peaks" "find", Peaks, ONCE, One, [Values, Surveys, Peaks], Sizes::map_words;
+    Bases: "bases" "rim", Peaks, ONCE, One, [Values, Peaks, Rims], Sizes::map_words;
     Bases: "bases" "spread", Peaks, AGAIN, Resumed, [Values, Peaks, Rims, Plateaus], |_| 1;
-    Pack: "pack" "pack", Masks, AGAIN, One, [Filled, Masks], |sizes| sizes.alphas * sizes.places();
+    Pack: "pack" "pack", Masks, AGAIN, One, [Filled, Masks], |sizes| sizes.alphas * sizes.map_words();
     // Counts become sums in place: a continuation counts again.
     Collect: "collect" "count", Peaks, AGAIN, One, [Peaks, Before], Sizes::list_blocks;
     Collect: "collect" "sum", Both, AGAIN, One, [Floods, Plateaus, Before, Tally], |_| 1;

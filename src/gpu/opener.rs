@@ -133,7 +133,7 @@ impl Inside {
 fn is_kept_waiting() -> bool {
     let start = Instant::now();
     loop {
-        // Held by nobody who is alive, if not to be had for so long: a fork may have come while another thread held it.
+        // A lock that cannot be had for so long belongs to a thread that a fork has left behind in the parent.
         let inside: Option<MutexGuard<'_, Inside>> = INSIDE.try_lock().ok();
         if let Some(mut inside) = inside {
             inside.forget_other_process();

@@ -124,7 +124,7 @@ impl GpuPlan {
             });
         }
         // So many alphas that their bits take a few times the room of the values, and no more.
-        let bits = sizes.places() * 8 + sizes.cells() / 8;
+        let bits = sizes.map_words() * 8 + sizes.cells() / 8;
         let alphas = (4 * sizes.cells() * sizes.value() / bits).clamp(1, MOST_ALPHAS as u64);
         sizes.alphas = alphas.min(demand.alphas as u64);
         let with_lanes = |lanes: u64| Sizes {
@@ -203,7 +203,7 @@ impl GpuPlan {
             .map_or_else(|| target.min(share), |bins| bins as u64)
             .clamp(1, MOST_LANES * u64::from(group));
         let lanes = largest_that(wanted, |lanes| refusal(lanes).is_none());
-        let whole_sweep = 4 * sizes.places();
+        let whole_sweep = 4 * sizes.map_words();
         let dispatches = (SWEEPS * whole_sweep)
             .div_ceil(u64::from(iterations))
             .clamp(2, 64) as u32;
