@@ -46,20 +46,26 @@ fn main() {
     let given = |flag: &str| std::env::args().any(|argument| argument == flag);
     let timed = given("--bench") && !given("--test");
     let n_t = if timed { 2_048 } else { 128 };
-    let mut criterion = Criterion::default().configure_from_args();
+    let table = given("--table");
+    let mut criterion = Criterion::default();
+    if !table {
+        criterion = criterion.configure_from_args();
+    }
     for kind in Kind::ALL {
         let stack = kind.stack::<f64>(n_t, Layout::Xyt, Pages::Default, 1);
         for bins in SIZES {
             let mut loops = Loop::new(stack.view(), bins);
             loops.assert_right(stack.view());
-            if given("--table") {
+            if table {
                 loops.table(kind.name());
             } else {
                 loops.bench(kind.name(), &mut criterion);
             }
         }
     }
-    criterion.final_summary();
+    if !table {
+        criterion.final_summary();
+    }
 }
 
 fn options() -> Options {

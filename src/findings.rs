@@ -1,5 +1,7 @@
 //! Findings: what an engine returns for a batch of time bins, before any of it reaches the caller's arrays.
 
+use crate::memory;
+
 /// Filled cells by alpha, and the peaks of every bin with the two values that make a prominence.
 #[derive(Debug)]
 pub(crate) struct Findings<T> {
@@ -28,9 +30,9 @@ impl<T> FoundPeaks<T> {
     pub(crate) fn new(most: usize) -> Self {
         Self {
             counts: Vec::new(),
-            cells: Vec::with_capacity(most),
-            heights: Vec::with_capacity(most),
-            bases: Vec::with_capacity(most),
+            cells: memory::room(most),
+            heights: memory::room(most),
+            bases: memory::room(most),
         }
     }
 
@@ -69,7 +71,7 @@ impl<T> Findings<T> {
     /// Makes room for `planes` (alphas times cells) rows of `lanes` bits, and forgets the peaks of the last batch.
     pub(crate) fn start(&mut self, lanes: usize, planes: usize) {
         self.row_bytes = lanes.div_ceil(8);
-        self.filled.resize(planes * self.row_bytes, 0);
+        memory::resize(&mut self.filled, planes * self.row_bytes, 0);
         self.peaks.clear();
     }
 

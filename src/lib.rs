@@ -108,6 +108,7 @@ mod columns;
 mod context;
 mod coordinates;
 mod cpu;
+mod driver;
 mod element;
 mod engine;
 mod error;
@@ -136,6 +137,7 @@ pub use analysis::{Analysis, BinPeaks, Engines, GpuReport, GpuSeconds, Peaks, Re
 pub use analyzer::{Analyzer, analyze, analyze_into, estimate};
 pub use choices::{Backend, CancelToken, Connectivity, GpuUse, MemoryGuard, Progress};
 pub use context::GpuContext;
+pub use driver::check_drivers;
 pub use element::{Dtype, Element};
 pub use error::{Error, LimitSource};
 pub use gpus::adapters;

@@ -2,6 +2,8 @@
 
 mod control_group;
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -23,7 +25,8 @@ pub struct MemoryLimit {
 }
 
 impl MemoryLimit {
-    /// What the machine and the process's control group have to spare now: the smaller of the two.
+    /// What the machine and the process's control group have to spare now, the smaller of the two, less what they need
+    /// themselves: 64 MiB or, if that is more, a twentieth of it. Programs, page tables and buffers of files take some, too.
     ///
     /// Where the operating system tells neither, `bytes` is `u64::MAX` and `source` is [`LimitSource::Unknown`].
     pub fn detect() -> Self {
@@ -31,6 +34,19 @@ impl MemoryLimit {
             available_physical(),
             control_group::bytes_left(Path::new("/")),
         )
+        .with_headroom()
+    }
+
+    fn with_headroom(self) -> Self {
+        const LEAST: u64 = 64 << 20;
+        let headroom = match self.source {
+            LimitSource::Unknown => 0,
+            _ => LEAST.max(self.bytes / 20),
+        };
+        Self {
+            bytes: self.bytes.saturating_sub(headroom),
+            ..self
+        }
     }
 
     fn smaller(physical: Option<u64>, control_group: Option<u64>) -> Self {
@@ -174,6 +190,64 @@ impl Budget {
     }
 }
 
+/// What a thread unwinds with when the operating system refuses memory for its scratch.
+///
+/// Scratch is taken deep inside a batch. Whoever runs one notes how it ended, panics included, and makes an error of this.
+#[derive(Debug)]
+struct Refused {
+    bytes: u64,
+}
+
+/// The error of a thread that has unwound: of memory that was refused, or else, with the panic's `message`, of a defect.
+pub(crate) fn error_of(panic: &(dyn Any + Send), message: impl FnOnce() -> String) -> Error {
+    match panic.downcast_ref::<Refused>() {
+        Some(&Refused { bytes }) => Error::OutOfMemory { bytes },
+        None => Error::Worker { message: message() },
+    }
+}
+
+/// Does what takes scratch where nobody else notes how it ends.
+pub(crate) fn taking<R>(scratch: impl FnOnce() -> R) -> Result<R, Error> {
+    catch_unwind(AssertUnwindSafe(scratch)).map_err(|panic| {
+        if panic.is::<Refused>() {
+            error_of(&*panic, String::new)
+        } else {
+            resume_unwind(panic)
+        }
+    })
+}
+
+fn refuse<V>(len: usize) -> ! {
+    let bytes = (len as u64).saturating_mul(size_of::<V>() as u64);
+    // Without a word on the standard error: it is no defect.
+    resume_unwind(Box::new(Refused { bytes }))
+}
+
+/// An empty vector with room, whose memory is touched only when it is written.
+pub(crate) fn room<V>(len: usize) -> Vec<V> {
+    let mut vector = Vec::new();
+    if vector.try_reserve_exact(len).is_err() {
+        refuse::<V>(len);
+    }
+    vector
+}
+
+/// A vector of zeros, whose memory is touched only when it is written.
+pub(crate) fn zeros<V: bytemuck::Zeroable>(len: usize) -> Vec<V> {
+    bytemuck::allocation::try_zeroed_vec(len).unwrap_or_else(|()| refuse::<V>(len))
+}
+
+/// Makes a vector as long as this, with copies of a value where it grows.
+pub(crate) fn resize<V: Clone>(vector: &mut Vec<V>, len: usize, value: V) {
+    if vector
+        .try_reserve_exact(len.saturating_sub(vector.len()))
+        .is_err()
+    {
+        refuse::<V>(len);
+    }
+    vector.resize(len, value);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +263,27 @@ mod tests {
             (limit.bytes, limit.source),
             (u64::MAX, LimitSource::Unknown)
         );
+    }
+
+    #[test]
+    fn refused_scratch_is_an_error_and_other_panics_go_on() {
+        let most = usize::MAX >> 4;
+        let refused = Error::OutOfMemory { bytes: most as u64 };
+        assert_eq!(taking(|| room::<u8>(most)), Err(refused.clone()));
+        assert_eq!(taking(|| zeros::<u8>(most)), Err(refused.clone()));
+        assert_eq!(taking(|| resize(&mut vec![1_u8], most, 0)), Err(refused));
+        assert_eq!(taking(|| zeros::<u32>(3)), Ok(vec![0; 3]));
+        let defect = catch_unwind(|| taking(|| resume_unwind(Box::new("a defect"))));
+        assert!(defect.is_err());
+    }
+
+    #[test]
+    fn headroom_is_the_larger_of_64_mib_and_a_twentieth() {
+        let left = |bytes, source| MemoryLimit { bytes, source }.with_headroom().bytes;
+        assert_eq!(left(100 << 20, LimitSource::Physical), 36 << 20);
+        assert_eq!(left(60 << 20, LimitSource::ControlGroup), 0);
+        assert_eq!(left(20 << 30, LimitSource::Physical), 19 << 30);
+        assert_eq!(left(u64::MAX, LimitSource::Unknown), u64::MAX);
     }
 
     #[cfg(any(target_os = "linux", target_os = "macos", target_os = "windows"))]

@@ -85,13 +85,15 @@ impl Plan {
     ) -> Self {
         let [n_x, n_y, n_t] = shape;
         let cpu = CpuPlan::new(n_x * n_y, n_t, dtype, masks, most);
-        let threads = most.min(n_t.div_ceil(cpu.batch)).max(1);
+        // Without time bins nobody works.
+        let workers = most.min(n_t.div_ceil(cpu.batch));
+        let threads = workers.max(1);
         let n_alpha = masks as u64;
         let bins_and_cells = (n_t as u64).saturating_mul((n_x * n_y) as u64);
         let mask_bytes = bins_and_cells.saturating_mul(n_alpha);
         let scratch = cpu
             .scratch_bytes(n_x, n_y, dtype)
-            .saturating_mul(threads as u64);
+            .saturating_mul(workers as u64);
         let offsets = (n_t as u64).saturating_add(1).saturating_mul(8);
         let estimate = Estimate {
             mask_bytes,
@@ -140,7 +142,7 @@ impl CpuPlan {
             lanes,
             batch,
             alphas,
-            listed: LISTED_BYTES / (4 + 2 * dtype.size()) + lanes * cells,
+            listed: LISTED_BYTES / (4 + 2 * dtype.size()) + lanes.min(n_t) * cells,
         }
     }
 
@@ -155,9 +157,9 @@ impl CpuPlan {
         let ties = 2 * 8 * cells;
         let filled = self.batch.div_ceil(8) * cells * self.alphas;
         // Peaks in the order in which they are met, in order of bins, and those of another batch that waits. A tile may
-        // list a peak in every cell; memory that is never touched counts for little: a quarter.
-        let lists = self.lanes * cells / 4;
+        // list a peak in every cell.
+        let lists = self.lanes * cells;
         let listed = 3 * lists * (4 + 2 * dtype.size()) + 2 * LISTED_BYTES;
-        (tile + blocks + planes + ties + filled + listed + 8 * cells) as u64
+        (tile + blocks + planes + ties + filled + listed + 12 * cells) as u64
     }
 }

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::findings::{Findings, FoundPeaks};
 use crate::gather::Gathering;
 use crate::locks::lock;
+use crate::memory;
 use crate::outputs::write_masks;
 use crate::posterior::Posterior;
 use crate::queue::{Batch, Queue, TICK};
@@ -174,12 +175,8 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     /// Runs the part of a worker that is expected, and takes note of how it ended, panics included.
     pub(crate) fn as_worker(&self, work: impl FnOnce(&mut Seconds) -> Result<(), Error>) {
         let mut seconds = Seconds::default();
-        let result =
-            catch_unwind(AssertUnwindSafe(|| work(&mut seconds))).unwrap_or_else(|panic| {
-                Err(Error::Worker {
-                    message: message(&*panic),
-                })
-            });
+        let result = catch_unwind(AssertUnwindSafe(|| work(&mut seconds)))
+            .unwrap_or_else(|panic| Err(memory::error_of(&*panic, || message(&*panic))));
         if let Err(error) = result {
             self.fail(Some(error));
         }

@@ -14,7 +14,7 @@ use crate::engine::{Stop, Task};
 use crate::error::Error;
 use crate::gather::Gathering;
 use crate::instruction_set::InstructionSet;
-use crate::memory::Budget;
+use crate::memory::{self, Budget};
 use crate::options::Options;
 use crate::outputs::Parts;
 use crate::plan::Plan;
@@ -102,7 +102,7 @@ impl<T: Element> Crew<T> {
             self.start_threads(plan.threads)?;
         }
         let workers = if alone { 0 } else { plan.threads };
-        self.prepare_workers(workers, plan, n_x, n_y);
+        memory::taking(|| self.prepare_workers(workers, plan, n_x, n_y))?;
         let before = peaks.len();
         let most_waiting = if joined {
             plan.threads.max(2)

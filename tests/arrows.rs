@@ -26,7 +26,7 @@ const ROOMS: [&[&str]; 19] = [
     &["adapter", "choices", "element"],
     &["error"],
     &["instruction_set", "vector"],
-    &["locks", "names"],
+    &["driver", "locks", "names"],
 ];
 
 /// One room of `src/` imports another.

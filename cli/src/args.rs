@@ -51,6 +51,9 @@ pub(crate) enum Command {
     Page(PageArgs),
     /// Show version, processor, memory limit and GPUs; for an INPUT its shape and the memory that it would need
     Info(InfoArgs),
+    /// Try out the drivers of GPUs: what the other commands start beside themselves
+    #[command(hide = true)]
+    TryDrivers(ProbeArgs),
 }
 
 /// Where the posterior lies, and how its axes are ordered.
@@ -162,6 +165,17 @@ pub(crate) struct GpuArgs {
     /// worth opening it.
     #[arg(long, value_name = "USE", value_parser = named::<GpuUse>(&GPU_USES))]
     pub(crate) gpu: Option<GpuUse>,
+}
+
+/// What drivers are tried out for.
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    /// The analysis that is to follow; without it, a list
+    #[arg(long, value_parser = named::<Backend>(&BACKENDS))]
+    pub(crate) backend: Option<Backend>,
+
+    #[command(flatten)]
+    pub(crate) gpu: GpuArgs,
 }
 
 impl GpuArgs {

@@ -41,33 +41,55 @@ pub(crate) fn limit_in_words(limit: MemoryLimit) -> String {
 pub(crate) struct Plan {
     pub(crate) n_bins: usize,
     pub(crate) copy: u64,
+    /// What a picture takes.
+    pub(crate) picture: u64,
     pub(crate) estimate: Estimate,
 }
 
 impl Plan {
-    pub(crate) fn new(input: &Input, n_bins: usize, options: &Options) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        input: &Input,
+        n_bins: usize,
+        options: &Options,
+        panels: usize,
+    ) -> Result<Self, Failure> {
         let [n_x, n_y, _] = input.shape();
         let estimate = peakmask::estimate([n_x, n_y, n_bins], input.dtype, options)
             .map_err(|error| input.array.unusable(error))?;
         Ok(Self {
             n_bins,
             copy: input.copy_bytes(n_bins),
+            picture: picture_bytes(input, panels.min(n_bins), options.alpha_values().len()),
             estimate,
         })
     }
 
     pub(crate) fn total(&self) -> u64 {
-        self.copy.saturating_add(self.estimate.total())
+        self.beside_analysis().saturating_add(self.estimate.total())
+    }
+
+    /// What is taken beside the analysis.
+    pub(crate) fn beside_analysis(&self) -> u64 {
+        self.copy.saturating_add(self.picture)
     }
 
     /// The total if every time bin has so many peaks, should that be more than assumed.
     fn total_with_density(&self, peaks_per_bin: f64) -> u64 {
         let peaks = (peaks_per_bin * self.n_bins as f64) as u64;
-        self.copy.saturating_add(
+        self.beside_analysis().saturating_add(
             self.estimate
                 .total_with(peaks.max(self.estimate.assumed_peaks)),
         )
     }
+}
+
+/// What the maps and outlines of so many panels take: values as they are and as `f64`, and masks.
+pub(crate) fn picture_bytes(input: &Input, panels: usize, alphas: usize) -> u64 {
+    let [n_x, n_y, _] = input.shape();
+    let cell = input.dtype.size() + size_of::<f64>() + alphas;
+    [n_y, panels, cell]
+        .iter()
+        .fold(n_x as u64, |product, &n| product.saturating_mul(n as u64))
 }
 
 /// An input, what is asked of it, and the memory that it may take.
@@ -76,15 +98,25 @@ pub(crate) struct Budget<'a> {
     pub(crate) options: &'a Options,
     pub(crate) bins: Range<usize>,
     pub(crate) limit: MemoryLimit,
+    /// Time bins that are drawn.
+    pub(crate) panels: usize,
 }
 
 impl Budget<'_> {
     pub(crate) fn plan(&self) -> Result<Plan, Failure> {
-        Plan::new(self.input, self.bins.len(), self.options)
+        self.plan_for(self.bins.len())
     }
 
-    /// Refuses a plan that exceeds the limit.
-    pub(crate) fn check(&self, plan: &Plan) -> Result<(), Failure> {
+    fn plan_for(&self, n_bins: usize) -> Result<Plan, Failure> {
+        Plan::new(self.input, n_bins, self.options, self.panels)
+    }
+
+    /// Refuses a plan that exceeds the limit; `peaks_per_bin` samples the input, for advice that holds.
+    pub(crate) fn check(
+        &self,
+        plan: &Plan,
+        peaks_per_bin: impl FnOnce() -> Result<f64, Failure>,
+    ) -> Result<(), Failure> {
         if plan.total() <= self.limit.bytes {
             return Ok(());
         }
@@ -92,9 +124,13 @@ impl Budget<'_> {
             0 => String::new(),
             bytes => format!("; a copy of the input takes {}", size(bytes)),
         };
+        let picture = match plan.picture {
+            0 => String::new(),
+            bytes => format!("; a picture takes {}", size(bytes)),
+        };
         Err(self.refusal(
             format!(
-                "analysing {} time bins needs {} (masks and scratch {}, some {} peaks {}{copy})",
+                "analysing {} time bins needs {} (masks and scratch {}, some {} peaks {}{copy}{picture})",
                 self.bins.len(),
                 size(plan.total()),
                 size(plan.estimate.fixed_bytes),
@@ -105,7 +141,7 @@ impl Budget<'_> {
                         .saturating_sub(plan.estimate.fixed_bytes)
                 ),
             ),
-            0.0,
+            peaks_per_bin()?,
         ))
     }
 
@@ -151,18 +187,23 @@ impl Budget<'_> {
         ))
     }
 
-    /// The largest number of time bins that fits, fewer than all chosen ones.
+    /// The largest number of time bins that fits, fewer than all chosen ones. What a machine can spare is a little less the
+    /// next time that it is asked.
     fn largest(&self, peaks_per_bin: f64) -> usize {
+        let limit = match self.limit.source {
+            LimitSource::Caller => self.limit.bytes,
+            _ => self.limit.bytes - self.limit.bytes / 16,
+        };
         most(self.bins.len().saturating_sub(1), |n_bins| {
-            Plan::new(self.input, n_bins, self.options)
-                .is_ok_and(|plan| plan.total_with_density(peaks_per_bin) <= self.limit.bytes)
+            self.plan_for(n_bins)
+                .is_ok_and(|plan| plan.total_with_density(peaks_per_bin) <= limit)
         })
     }
 
     /// The largest number of time bins that fits, all included.
     pub(crate) fn largest_of_all(&self) -> usize {
         most(self.bins.len(), |n_bins| {
-            Plan::new(self.input, n_bins, self.options)
+            self.plan_for(n_bins)
                 .is_ok_and(|plan| plan.total() <= self.limit.bytes)
         })
     }

@@ -56,7 +56,10 @@ impl From<peakmask::Error> for Failure {
         use peakmask::Error;
         match error {
             Error::Cancelled { .. } => Self::Interrupted,
-            Error::OverBudget { .. } | Error::OutOfMemory { .. } => Self::Memory(error.to_string()),
+            // Threads that do not start lack memory for their stacks.
+            Error::OverBudget { .. } | Error::OutOfMemory { .. } | Error::Threads { .. } => {
+                Self::Memory(error.to_string())
+            }
             Error::EmptyMap { .. } | Error::MapTooLarge { .. } | Error::Environment { .. } => {
                 Self::Input(error.to_string())
             }

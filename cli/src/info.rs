@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::input::Input;
 use crate::npy::tuple;
 use crate::picture::DEFAULT_ALPHAS;
-use crate::terminal;
+use crate::{drivers, terminal};
 
 pub(crate) fn info(args: InfoArgs, cancel: &CancelToken) -> Result<String, Failure> {
     let limit = budget::limit(args.memory_limit);
@@ -21,7 +21,11 @@ pub(crate) fn info(args: InfoArgs, cancel: &CancelToken) -> Result<String, Failu
         InstructionSet::detect(),
         limit_in_words(limit),
     );
+    drivers::try_first(&args.gpu, None, cancel);
     gpus(&mut text, &args.gpu)?;
+    if cancel.is_cancelled() {
+        return Err(Failure::Interrupted);
+    }
     let InfoArgs {
         input: Some(input),
         reading,
@@ -38,7 +42,7 @@ pub(crate) fn info(args: InfoArgs, cancel: &CancelToken) -> Result<String, Failu
         alphas
     };
     describe(&mut text, &input);
-    if input.copy().is_none() {
+    if input.copy().is_none() && input.n_bins() > 0 {
         match input.dtype {
             Dtype::F64 => check_axis_order::<f64>(&input, cancel)?,
             Dtype::F32 => check_axis_order::<f32>(&input, cancel)?,
@@ -50,6 +54,7 @@ pub(crate) fn info(args: InfoArgs, cancel: &CancelToken) -> Result<String, Failu
         options: &options,
         bins: 0..input.n_bins(),
         limit,
+        panels: 0,
     };
     plan(&mut text, &budget)?;
     Ok(text)

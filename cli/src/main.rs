@@ -1,7 +1,9 @@
 //! The command-line program of peakmask.
 
+mod allocator;
 mod args;
 mod budget;
+mod drivers;
 mod failure;
 mod info;
 mod input;
@@ -17,7 +19,6 @@ mod signals;
 mod terminal;
 
 use std::io::{self, Write as _};
-use std::process::ExitCode;
 
 use clap::Parser as _;
 use peakmask::CancelToken;
@@ -25,26 +26,35 @@ use peakmask::CancelToken;
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
 
-fn main() -> ExitCode {
-    let cli = Cli::parse();
+fn main() {
     terminal::show_warnings();
-    match execute(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match execute() {
+        Ok(()) => 0,
         Err(failure) => {
             terminal::say(&format!("error: {failure}"));
-            ExitCode::from(failure.exit_code())
+            failure.exit_code()
         }
-    }
+    };
+    let _ = io::stdout().flush();
+    // Drivers have code of their own for the end of a process, and may be at work.
+    signals::end_at_once(code.into())
 }
 
-fn execute(cli: Cli) -> Result<(), Failure> {
+fn execute() -> Result<(), Failure> {
     let cancel = CancelToken::new();
     signals::listen(&cancel).map_err(Failure::Other)?;
-    match cli.command {
+    let cli = Cli::parse();
+    let result = match cli.command {
         Command::Run(args) => run::run(&args, &cancel),
         Command::Picture(args) => picture::picture(&args, &cancel),
         Command::Page(args) => page::page(&args, &cancel),
-        Command::Info(args) => print(&info::info(args, &cancel)?),
+        Command::Info(args) => info::info(args, &cancel).and_then(|text| print(&text)),
+        Command::TryDrivers(args) => drivers::try_out(&args),
+    };
+    match result {
+        // Whatever became of what was given up.
+        Err(_) if cancel.is_cancelled() => Err(Failure::Interrupted),
+        result => result,
     }
 }
 

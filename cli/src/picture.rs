@@ -8,7 +8,7 @@ use ndarray::{ArrayView2, ArrayView4, Axis, ShapeBuilder};
 use peakmask::{Analysis, Backend, CancelToken, Dtype, Element, Options};
 
 use crate::args::PictureArgs;
-use crate::budget;
+use crate::budget::{self, Plan};
 use crate::failure::Failure;
 use crate::input::{Input, Posterior};
 use crate::marks::{Marks, Peak};
@@ -20,7 +20,7 @@ use crate::sheet::{Colours, Format, Image, Panel, Sheet};
 pub(crate) const DEFAULT_ALPHAS: [f64; 2] = [0.5, 0.9];
 
 /// The number of time bins drawn when nobody names them.
-const PANELS: usize = 12;
+pub(crate) const PANELS: usize = 12;
 
 pub(crate) fn picture(args: &PictureArgs, cancel: &CancelToken) -> Result<(), Failure> {
     let input = Input::open(&args.input)?;
@@ -68,6 +68,26 @@ fn draw<T: Element + Pod + Into<f64>>(
     } else {
         args.bins.clone()
     };
+    let alphas = match args.alphas.as_slice() {
+        [] => DEFAULT_ALPHAS.to_vec(),
+        alphas => alphas.to_vec(),
+    };
+    let options = Options::new()
+        .alphas(alphas.iter().copied())
+        .connectivity(args.connectivity)
+        // A few time bins: whatever the environment says about GPUs, none is worth opening.
+        .backend(Backend::Cpu)
+        .cancel_token(cancel.clone());
+    let limit = budget::limit(None);
+    let plan = Plan::new(input, bins.len(), &options, bins.len())?;
+    if plan.picture.saturating_add(plan.estimate.total()) > limit.bytes {
+        return Err(Failure::Memory(format!(
+            "drawing {} time bins takes {}, but the memory limit is {}; draw fewer of them with --bins",
+            bins.len(),
+            budget::size(plan.picture.saturating_add(plan.estimate.total())),
+            budget::limit_in_words(limit)
+        )));
+    }
     let maps = posterior.select(&bins)?;
     let (alphas, panels) = match &args.result {
         Some(path) => {
@@ -80,17 +100,7 @@ fn draw<T: Element + Pod + Into<f64>>(
             (result.alphas, panels)
         }
         None => {
-            let alphas = if args.alphas.is_empty() {
-                DEFAULT_ALPHAS.to_vec()
-            } else {
-                args.alphas.clone()
-            };
-            let options = Options::new()
-                .alphas(alphas.iter().copied())
-                .connectivity(args.connectivity)
-                // A few time bins: whatever the environment says about GPUs, none is worth opening.
-                .backend(Backend::Cpu)
-                .cancel_token(cancel.clone());
+            let options = options.memory_limit(limit.bytes.saturating_sub(plan.picture));
             let analysis = peakmask::analyze(maps.view(), &options)?;
             let panels = bins
                 .iter()

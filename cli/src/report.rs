@@ -171,6 +171,7 @@ pub(crate) fn json(
             "bytes_per_peak": plan.estimate.bytes_per_peak,
             "assumed_peaks": plan.estimate.assumed_peaks,
             "copy_bytes": plan.copy,
+            "picture_bytes": plan.picture,
             "total_bytes": plan.total(),
         },
         "outputs": {

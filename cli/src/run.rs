@@ -14,10 +14,11 @@ use crate::input::{Input, Posterior};
 use crate::output::{Pending, check_distinct, npz_bytes, persist_all, write_npz};
 use crate::report::{self, Summary};
 use crate::sheet::Format;
-use crate::{picture, terminal};
+use crate::{drivers, picture, terminal};
 
 pub(crate) fn run(args: &RunArgs, cancel: &CancelToken) -> Result<(), Failure> {
     check_engine(args)?;
+    drivers::try_first(&args.gpu, Some(args.backend), cancel);
     let input = Input::open(&args.input)?;
     let outputs: Vec<&Path> = [
         Some(&args.output),
@@ -48,17 +49,25 @@ fn run_as<T: Element + Pod + Into<f64>>(
         options: &options,
         bins: bins.clone(),
         limit: budget::limit(args.memory_limit),
+        panels: args.picture.as_ref().map_or(0, |_| picture::PANELS),
     };
     let plan = budget.plan()?;
     let strict = args.on_limit == MemoryGuard::Strict;
     if strict && plan.copy > 0 {
         // Before the copy is made; a mapped input is first checked for swapped axes, which falsify every estimate.
-        budget.check(&plan)?;
+        budget.check(&plan, || {
+            // The first time bins stand for all, as many as there is surely room for.
+            let room = budget.limit.bytes / 8 / input.copy_bytes(1).max(1);
+            let some = bins.start..bins.start + bins.len().min(SAMPLE).min(room as usize);
+            peaks_per_bin(&input.load::<T>(some, cancel)?, &budget)
+        })?;
     }
     let posterior = input.load::<T>(bins.clone(), cancel)?;
-    posterior.check_axis_order()?;
+    if !bins.is_empty() {
+        posterior.check_axis_order()?;
+    }
     if strict {
-        budget.check(&plan)?;
+        budget.check(&plan, || peaks_per_bin(&posterior, &budget))?;
     }
     let format = args.picture.as_deref().map(Format::of).transpose()?;
     // Made before the analysis, so that a folder that takes no files is found out now.
@@ -69,7 +78,7 @@ fn run_as<T: Element + Pod + Into<f64>>(
     let bar = terminal::bar(args.quiet);
     let options = options
         .clone()
-        .memory_limit(budget.limit.bytes.saturating_sub(plan.copy));
+        .memory_limit(budget.limit.bytes.saturating_sub(plan.beside_analysis()));
     let analysis = beside_checksum(input, cancel, || analyze(&posterior, options, &budget, bar))?;
 
     let [n_x, n_y, _] = input.shape();
@@ -166,23 +175,36 @@ fn analyze<T: Element>(
     if analysis.is_err() {
         bar.finish_and_clear();
     }
-    analysis.map_err(|error| budget.exceeded(error, || peaks_per_bin(posterior, budget.options)))
+    analysis.map_err(|error| budget.exceeded(error, || peaks_per_bin(posterior, budget)))
 }
 
-/// The number of peaks in a time bin, from a sample, with a margin for the others.
+/// The most time bins in which peaks are counted to tell how many there are in others.
+const SAMPLE: usize = 64;
+
+/// The number of peaks in a time bin, from a sample, with a margin for the others; where there is no room for a sample, the
+/// most that there can be.
 fn peaks_per_bin<T: Element>(
     posterior: &Posterior<'_, T>,
-    options: &Options,
+    budget: &Budget<'_>,
 ) -> Result<f64, Failure> {
-    const SAMPLE: usize = 64;
     const MARGIN: f64 = 1.25;
-    let n_t = posterior.view()?.dim().2;
-    let bins: Vec<_> = (0..n_t).step_by((n_t / SAMPLE).max(1)).collect();
-    let options = options
+    let (n_x, n_y, n_t) = posterior.view()?.dim();
+    // A few large maps are enough.
+    let sample = SAMPLE.min((1 << 20) / (n_x * n_y).max(1)).max(1);
+    let bins: Vec<_> = (0..n_t).step_by(n_t.div_ceil(sample).max(1)).collect();
+    let options = budget
+        .options
         .clone()
         .alphas([])
         .backend(Backend::Cpu)
-        .memory_guard(MemoryGuard::Off);
-    let peaks = peakmask::analyze(posterior.select(&bins)?.view(), &options)?.peaks;
-    Ok(MARGIN * peaks.len() as f64 / bins.len().max(1) as f64)
+        .threads(1)
+        .memory_guard(MemoryGuard::Strict)
+        .memory_limit(budget.limit.bytes);
+    match peakmask::analyze(posterior.select(&bins)?.view(), &options) {
+        Ok(analysis) => Ok(MARGIN * analysis.peaks.len() as f64 / bins.len().max(1) as f64),
+        Err(peakmask::Error::OverBudget { .. } | peakmask::Error::OutOfMemory { .. }) => {
+            Ok((n_x * n_y) as f64)
+        }
+        Err(error) => Err(error.into()),
+    }
 }

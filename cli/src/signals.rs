@@ -79,6 +79,7 @@ fn asked() -> Option<i32> {
     }
 }
 
+pub(crate) use platform::end_at_once;
 #[cfg(unix)]
 pub(crate) use platform::watch_mapping;
 
@@ -95,6 +96,7 @@ mod platform {
     use libc::{c_char, c_int, c_void, siginfo_t};
 
     use super::{Stage, Unfinished};
+    use crate::allocator;
     use crate::failure::Failure;
     use crate::terminal;
 
@@ -229,6 +231,12 @@ mod platform {
                 leave(2, &mapping.sentence);
             }
         }
+        if signal == libc::SIGABRT && allocator::has_refused() {
+            leave(
+                3,
+                "error: the operating system refused memory; analyse fewer time bins at once, or allow the process more\n",
+            );
+        }
         remove_unfinished();
         let faults = [
             libc::SIGILL,
@@ -267,6 +275,11 @@ mod platform {
             );
             libc::_exit(code)
         }
+    }
+
+    /// Ends the program without what belongs to an orderly end: a driver may be at work that this would wait for.
+    pub(crate) fn end_at_once(code: c_int) -> ! {
+        leave(code, "")
     }
 
     #[expect(unsafe_code, reason = "a system call that a signal handler can make")]
@@ -328,6 +341,11 @@ mod platform {
             }
         })
         .map_err(|error| format!("Ctrl-C cannot be handled: {error}"))
+    }
+
+    /// Ends the program.
+    pub(crate) fn end_at_once(code: i32) -> ! {
+        std::process::exit(code)
     }
 
     /// What ends the program here cannot be caught.

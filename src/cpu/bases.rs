@@ -8,6 +8,7 @@ use super::lanes::set_lanes;
 use super::tile::Lane;
 use crate::Element;
 use crate::findings::FoundPeaks;
+use crate::memory;
 
 /// The peaks of a tile, lane by lane, each with its highest neighbour: for a peak on its own its base, for a cell of a
 /// plateau its own value.
@@ -48,14 +49,14 @@ impl<T: Element> Lists<T> {
     pub(super) fn start(&mut self, cells: usize, lanes: usize) {
         if self.cells.len() < cells * lanes {
             *self = Self {
-                cells: vec![0; cells * lanes],
-                heights: vec![T::default(); cells * lanes],
-                around: vec![T::default(); cells * lanes],
+                cells: memory::zeros(cells * lanes),
+                heights: memory::zeros(cells * lanes),
+                around: memory::zeros(cells * lanes),
                 room: cells,
-                ties: vec![0; cells],
-                pending: vec![0; cells],
-                rows: vec![0; cells],
-                group: Vec::with_capacity(cells),
+                ties: memory::zeros(cells),
+                pending: memory::zeros(cells),
+                rows: memory::zeros(cells),
+                group: memory::room(cells),
                 ..Self::new()
             };
         }

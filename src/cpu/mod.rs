@@ -23,6 +23,7 @@ use bytemuck::Zeroable;
 use crate::engine::{Call, Engine, Halt, Task};
 use crate::findings::Findings;
 use crate::instruction_set::InstructionSet;
+use crate::memory;
 use crate::plan::{CpuPlan, LISTED_BYTES};
 use crate::vector::{Line, Set, width};
 use crate::{Element, Seconds};
@@ -277,7 +278,7 @@ impl<T: Element> Scratch<T> {
         shape: Shape,
     ) -> Option<()> {
         if self.tile.len() < shape.len() {
-            self.tile.resize(shape.len(), Line::zeroed());
+            memory::resize(&mut self.tile, shape.len(), Line::zeroed());
         }
         self.survey.start::<T>(shape);
         self.floors.clear();
@@ -391,7 +392,7 @@ impl<T: Element> Scratch<T> {
     /// The cells that reach each alpha's level.
     #[inline(always)]
     fn thresholds<S: Set<T>>(&mut self, task: Task<'_>, shape: Shape, planes: Planes) {
-        self.above.resize(task.alphas.len() * planes.len(), 0);
+        memory::resize(&mut self.above, task.alphas.len() * planes.len(), 0);
         for (&alpha, above) in task
             .alphas
             .iter()
@@ -448,7 +449,8 @@ impl<T: Element> Scratch<T> {
         for (a, &alpha) in task.alphas.iter().enumerate() {
             let mut reached = 0..0;
             if let Some((_, top, dominant)) = live {
-                self.above.resize(planes.len().max(self.above.len()), 0);
+                let longest = planes.len().max(self.above.len());
+                memory::resize(&mut self.above, longest, 0);
                 let above = &mut self.above[..planes.len()];
                 map.threshold::<T, S>(planes, T::threshold(alpha, top), above);
                 let (low, high) = flood::flood(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::choice::Choice;
 use super::plan::Limits;
-use crate::{Adapter, AdapterKind, Adapters};
+use crate::{Adapter, AdapterKind, Adapters, driver};
 
 /// How long a submission may take before the device is given up, beyond what its size excuses.
 const LEAST_PATIENCE: Duration = Duration::from_secs(2);
@@ -87,6 +87,7 @@ impl fmt::Debug for Device {
 impl Device {
     /// Opens the adapter that the choice falls on, or says why there is none.
     pub(super) fn open(choice: &Choice<'_>) -> Result<Self, String> {
+        driver::verdict()?;
         let _alone = coming_and_going();
         let (instance, list, adapters) = find(choice);
         let chosen = adapters.chosen.ok_or(adapters.why)?;
@@ -305,6 +306,13 @@ fn patience(bytes: u64) -> Duration {
 
 /// All adapters, and the one that the choice falls on.
 pub(super) fn list(choice: &Choice<'_>) -> Adapters {
+    if let Err(why) = driver::verdict() {
+        return Adapters {
+            found: Vec::new(),
+            chosen: None,
+            why,
+        };
+    }
     let _alone = coming_and_going();
     find(choice).2
 }

@@ -1,21 +1,31 @@
-//! The opener: a thread that opens a device and makes it ready while the CPU is already at work. Nobody waits for it,
-//! until the process ends.
+//! The opener: a thread that opens a device and makes it ready while the CPU is already at work. Nobody waits for it
+//! but the end of the process, and that not for long.
 
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use std::sync::{Arc, Mutex, Once, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Context, Variant};
-use crate::Element;
 use crate::engine::Finisher;
+use crate::{Element, driver};
 
 /// How long the end of the process waits for a driver.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Openers that may still be inside a driver, and the process that has them: a forked child inherits the list, and none of
-/// its threads.
-static RUNNING: Mutex<Vec<(u32, JoinHandle<()>)>> = Mutex::new(Vec::new());
+/// Openers that are inside a driver.
+static INSIDE: Mutex<Inside> = Mutex::new(Inside {
+    openers: 0,
+    process: 0,
+    ending: false,
+});
+
+struct Inside {
+    openers: usize,
+    /// The process that has them: a forked child inherits their number, and none of their threads.
+    process: u32,
+    /// Nobody enters a driver any more.
+    ending: bool,
+}
 
 /// A device that is being opened and made ready.
 #[derive(Debug)]
@@ -33,24 +43,24 @@ impl Opener {
         variant: Variant,
         finisher: Finisher<T>,
     ) -> Result<Self, String> {
-        static AT_EXIT: Once = Once::new();
-        AT_EXIT.call_once(join_at_exit);
-        AT_THREAD_END.with(|_| ());
         let (sender, answer) = channel();
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name("peakmask-gpu-open".to_owned())
             .spawn(move || {
-                let answer = open().and_then(|context| {
+                // It may take long, and nobody has to wait for it.
+                let answer = driver::verdict().and_then(|()| {
+                    let _visit = Visit::begin().ok_or("the process is about to end")?;
+                    let context = open()?;
                     let seconds = context.prepare(variant, finisher)?;
-                    Ok((context, seconds))
+                    // Nobody may want it any more: then it is closed here.
+                    let _ = sender.send(Ok((context, seconds)));
+                    Ok(())
                 });
-                // Nobody may want it any more: then it is closed here.
-                let _ = sender.send(answer);
+                if let Err(reason) = answer {
+                    let _ = sender.send(Err(reason));
+                }
             })
             .map_err(|error| format!("no thread could be started to open it: {error}"))?;
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        running.retain(|(_, thread)| !thread.is_finished());
-        running.push((std::process::id(), thread));
         Ok(Self { answer })
     }
 
@@ -66,58 +76,110 @@ impl Opener {
     }
 }
 
-/// Waits for drivers at the end of the thread that had one opened.
-///
-/// A process ends with the destructors of its main thread, then runs what was registered for its exit, the latest first.
-/// What drivers register comes later than anything that could be registered here, and a driver that is at work without
-/// what it has just taken down hangs or crashes: waiting has to come before all of that.
-struct AtThreadEnd;
+/// A stay inside a driver, during which the process must not end: its end runs the driver's own handlers, and a driver that is
+/// at work without what they have just taken down hangs or crashes.
+struct Visit;
 
-thread_local! {
-    static AT_THREAD_END: AtThreadEnd = const { AtThreadEnd };
+impl Visit {
+    /// None when the process is about to end.
+    fn begin() -> Option<Self> {
+        let mut inside = INSIDE.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.forget_other_process();
+        if inside.ending {
+            return None;
+        }
+        inside.openers += 1;
+        drop(inside);
+        wait_at_exit();
+        // The latest handler runs first, and drivers register theirs when it suits them: this one is registered again
+        // until they are done. Without the thread it is as early as it is.
+        let _ = std::thread::Builder::new()
+            .name("peakmask-gpu-exit".to_owned())
+            .stack_size(64 << 10)
+            .spawn(|| {
+                while INSIDE
+                    .lock()
+                    .is_ok_and(|inside| inside.openers > 0 && !inside.ending)
+                {
+                    wait_at_exit();
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            });
+        Some(Self)
+    }
 }
 
-impl Drop for AtThreadEnd {
+impl Drop for Visit {
     fn drop(&mut self) {
-        join();
+        let mut inside = INSIDE.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.openers = inside.openers.saturating_sub(1);
     }
 }
 
-/// The second-best time to wait: for a process that ends by another thread's doing.
-#[expect(unsafe_code, reason = "a handler for the end of the process")]
-fn join_at_exit() {
-    extern "C" fn at_exit() {
-        join();
+impl Inside {
+    fn forget_other_process(&mut self) {
+        let process = std::process::id();
+        if self.process != process {
+            *self = Self {
+                openers: 0,
+                process,
+                ending: false,
+            };
+        }
     }
-    // SAFETY: the handler only reads a static that is never dropped, and cannot unwind. Where it is refused, the process
-    // ends without waiting, as it would have.
-    unsafe { libc::atexit(at_exit) };
 }
 
-/// Drivers crash when the process ends while a device is being opened.
-fn join() {
+/// Waits until no opener is inside a driver; whether that took longer than it may.
+fn is_kept_waiting() -> bool {
     let start = Instant::now();
-    // A driver that hangs must not keep the process for ever.
-    while is_any_running() && start.elapsed() < PATIENCE {
+    loop {
+        // Held by nobody who is alive, if not to be had for so long: a fork may have come while another thread held it.
+        let inside: Option<MutexGuard<'_, Inside>> = INSIDE.try_lock().ok();
+        if let Some(mut inside) = inside {
+            inside.forget_other_process();
+            inside.ending = true;
+            if inside.openers == 0 {
+                return false;
+            }
+        }
+        if start.elapsed() > PATIENCE {
+            return true;
+        }
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-fn is_any_running() -> bool {
-    // Held by nobody who is alive, if not to be had: a fork may have come while another thread held it.
-    let Ok(mut running) = RUNNING.try_lock() else {
-        return false;
-    };
-    if running
-        .iter()
-        .any(|&(process, _)| process != std::process::id())
-    {
-        // Handles of threads that do not exist here are not to be touched, not even to be dropped.
-        std::mem::forget(std::mem::take(&mut *running));
-        return false;
+/// Has the end of the process wait for drivers, before all that was registered for it until now.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "a handler for the end of the process")]
+fn wait_at_exit() {
+    use std::ffi::{c_int, c_void};
+
+    unsafe extern "C" {
+        fn on_exit(handler: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
     }
-    for (_, thread) in running.extract_if(.., |(_, thread)| thread.is_finished()) {
-        let _ = thread.join();
+    extern "C" fn at_exit(status: c_int, _: *mut c_void) {
+        if is_kept_waiting() {
+            // SAFETY: what is buffered is written, and the process ends with the exit code that it was to have. The rest of
+            // its end would wait for the driver for ever.
+            unsafe {
+                libc::fflush(std::ptr::null_mut());
+                libc::_exit(status);
+            }
+        }
     }
-    !running.is_empty()
+    // SAFETY: the handler is a function of this program, and cannot unwind. Where it is refused, the process ends without
+    // waiting, as it would have.
+    unsafe { on_exit(at_exit, std::ptr::null_mut()) };
+}
+
+/// Has the end of the process wait for drivers, before all that was registered for it until now.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+#[expect(unsafe_code, reason = "a handler for the end of the process")]
+fn wait_at_exit() {
+    extern "C" fn at_exit() {
+        is_kept_waiting();
+    }
+    // SAFETY: as above.
+    unsafe { libc::atexit(at_exit) };
 }

@@ -1,7 +1,11 @@
 //! What a hostile day brings: signals, disks that fill up, links that lead nowhere, inputs that lie, memory that ends, drivers
 //! that hang. The program ends in time, with one sentence and the right exit code, and leaves nothing half done.
 
+#[cfg(target_os = "linux")]
+mod drivers;
 mod inputs;
+#[cfg(target_os = "linux")]
+mod memory;
 #[cfg(unix)]
 mod outputs;
 #[cfg(unix)]
