@@ -7,6 +7,7 @@ use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 use smallvec::SmallVec;
 
 use crate::analysis::{Analysis, Peaks, Report};
+use crate::choices::CancelToken;
 use crate::columns;
 use crate::element::{Dtype, Element};
 use crate::engine::Task;
@@ -88,7 +89,7 @@ use crate::schedule::{Crew, Job};
 /// When the progress callback panics: the analysis is stopped, and the panic goes on.
 pub fn analyze<T: Element>(p: ArrayView3<'_, T>, options: &Options) -> Result<Analysis<T>, Error> {
     let (n_x, n_y, _) = p.dim();
-    Analyzer::closed([n_x, n_y], p.dim().2, options.clone(), KeptLimit::recent())?.analyze(p)
+    Analyzer::closed([n_x, n_y], p.dim().2, options.clone())?.analyze(p)
 }
 
 /// Does what [`analyze`] does, into the caller's arrays, and so takes no memory for masks.
@@ -135,7 +136,7 @@ pub fn analyze_into<T: Element>(
     peaks: &mut Peaks<T>,
 ) -> Result<Report, Error> {
     let (n_x, n_y, n_t) = p.dim();
-    let mut analyzer = Analyzer::closed([n_x, n_y], n_t, options.clone(), KeptLimit::recent())?;
+    let mut analyzer = Analyzer::closed([n_x, n_y], n_t, options.clone())?;
     if masks.len() != options.alphas.len() {
         return Err(Error::OutputCount {
             alphas: options.alphas.len(),
@@ -225,18 +226,13 @@ impl<T: Element> Analyzer<T> {
     /// [`Error::EmptyMap`], [`Error::MapTooLarge`], [`Error::InstructionSet`], [`Error::Environment`], [`Error::NoGpu`], as
     /// [`analyze`].
     pub fn new(shape: [usize; 2], options: Options) -> Result<Self, Error> {
-        let mut analyzer = Self::closed(shape, 0, options, KeptLimit::default())?;
+        let mut analyzer = Self::closed(shape, 0, options)?;
         analyzer.crew.open(&analyzer.options)?;
         Ok(analyzer)
     }
 
     /// The same without a GPU, which then comes with the first call that needs it; `n_t` is for messages.
-    fn closed(
-        [n_x, n_y]: [usize; 2],
-        n_t: usize,
-        options: Options,
-        limit: KeptLimit,
-    ) -> Result<Self, Error> {
+    fn closed([n_x, n_y]: [usize; 2], n_t: usize, options: Options) -> Result<Self, Error> {
         check_map([n_x, n_y, n_t])?;
         let best = InstructionSet::detect();
         let instruction_set = options.instruction_set.unwrap_or(best);
@@ -251,7 +247,7 @@ impl<T: Element> Analyzer<T> {
             threads: options.threads.unwrap_or_else(cores),
             crew: Crew::new(&options, instruction_set)?,
             options,
-            limit,
+            limit: KeptLimit::recent(),
         })
     }
 
@@ -263,6 +259,17 @@ impl<T: Element> Analyzer<T> {
     /// The options.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// The switch that stops the runs to come, in place of that of the options: one that has been used stays on.
+    pub fn set_cancel_token(&mut self, token: CancelToken) {
+        self.options.cancel = Some(token);
+    }
+
+    /// The memory limit of the runs to come, in place of that of the options; without one, what the machine and the process's
+    /// control group have to spare.
+    pub fn set_memory_limit(&mut self, bytes: Option<u64>) {
+        self.options.memory_limit = bytes;
     }
 
     /// Finds what [`analyze`] finds, with fresh outputs for all of it.

@@ -73,7 +73,7 @@ fn available_physical() -> Option<u64> {
 }
 
 /// A memory limit that is read when it is first needed, and again when the need is large.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct KeptLimit {
     found: Option<MemoryLimit>,
 }

@@ -198,6 +198,13 @@ fn a_failed_run_takes_nothing_away() {
         }
     );
     assert_eq!((peaks.n_bins(), peaks.len()), (0, 0));
+    // With a new switch it goes on; with a limit of its own it does not, until that is lifted.
+    analyzer.set_cancel_token(CancelToken::new());
+    analyzer.set_memory_limit(Some(1));
+    let error = analyzer.analyze(p.view()).unwrap_err();
+    assert!(matches!(error, Error::OverBudget { limit: 1, .. }));
+    analyzer.set_memory_limit(None);
+    assert_eq!(analyzer.analyze(p.view()).unwrap().peaks, before);
 }
 
 #[test]

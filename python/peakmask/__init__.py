@@ -4,6 +4,7 @@ For every time bin of a posterior ``P[x, y, t]``, `analyze` finds all peaks with
 each alpha the mask of the connected region around the highest peak in which ``P >= alpha * height``.
 
 - `peakmask.analyze`: the interface.
+- `peakmask.Analyzer`: the same again and again, down to one time bin in a closed loop.
 - `peakmask.compat`: stands in for ``PeakPromenence`` of pyPhoPlaceCellAnalysis; one changed import line.
 - `peakmask.plot`: pictures, with matplotlib.
 - `peakmask.dask`: arrays in chunks of time, on one machine or many.
@@ -29,9 +30,10 @@ if sysconfig.get_config_var("Py_GIL_DISABLED"):
 from . import _core
 from ._analysis import Analysis, BinPeaks, Peaks, Report
 from ._analyze import analyze, estimate
+from ._analyzer import Analyzer
 from ._core import __version__
 
-__all__ = ["Analysis", "BinPeaks", "Peaks", "Report", "__version__", "analyze", "estimate"]
+__all__ = ["Analysis", "Analyzer", "BinPeaks", "Peaks", "Report", "__version__", "analyze", "estimate"]
 
 _MODULES = ("compat", "dask", "napari", "plot")
 

@@ -117,14 +117,22 @@ def analyze(
     alphas = _options.alphas(alpha)
     options = _options.options(connectivity, backend, threads, memory_limit, on_limit)
     masks = None if out is None else _inputs.outputs(out, p, len(alphas))
-    with _teller(progress, p.xyt.shape[2]) as tell:
+    return analysed(p, alphas, options, out=masks, progress=progress)
+
+
+def analysed(
+    p: _inputs.Posterior,
+    alphas: list[float],
+    options: Options,
+    *,
+    out: Masks | None,
+    progress: bool | Callable[[int, int], object] | None,
+    kept: _core.Analyzer | None = None,
+) -> Analysis:
+    """Analyse what has been checked, and tell of it."""
+    with _teller(progress, p.shape[2]) as tell:
         fresh, offsets, coords, prominences, heights, report = run(
-            p,
-            alphas,
-            options,
-            check_axis_order=not p.known,
-            out=masks,
-            progress=tell,
+            p, alphas, options, check_axis_order=not p.known, out=out, progress=tell, kept=kept
         )
     told = Report(report)
     if log.isEnabledFor(logging.DEBUG):
@@ -135,13 +143,12 @@ def analyze(
             told["engine"],
             told["seconds"]["total"],
         )
-    n_x, n_y, n_t = p.xyt.shape
     return Analysis(
         alphas,
-        [p.back(mask) for mask in fresh] if masks is None else [mask.view(np.bool_) for mask in masks],
-        Peaks(offsets, coords, prominences, heights, p.labels, (n_x, n_y)),
+        [p.back(mask) for mask in fresh] if out is None else [mask.view(np.bool_) for mask in out],
+        Peaks(offsets, coords, prominences, heights, p.labels, p.shape[:2]),
         told,
-        shape=(n_x, n_y, n_t),
+        shape=p.shape,
         axes=p.axes,
         connectivity=options.connectivity,
         labels=p.labels,
@@ -200,16 +207,26 @@ def run(
     check_axis_order: bool = False,
     out: list[NDArray[Any]] | None = None,
     progress: Callable[[int, int], object] | None = None,
+    kept: _core.Analyzer | None = None,
 ) -> tuple[Masks, NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any], str]:
-    """Analyse what has been checked; make a copy of what cannot be read where it lies, if there is room for it."""
+    """Analyse what has been checked; make a copy of what cannot be read where it lies, if there is room for it.
+
+    With an analyzer that has been kept, for these alphas and options; else with a new one.
+    """
     memory_limit = options.memory_limit
-    if not _inputs.readable(p.array):
+    if not (as_it_lies := _inputs.readable(p.array)):
         size = _inputs.element_type(p.array).itemsize
-        plan = _core.estimate(p.xyt.shape, size, len(alphas), threads=options.threads)
+        plan = _core.estimate(p.shape, size, len(alphas), threads=options.threads)
         rest = plan["total"] - (0 if out is None else plan["masks"])
         memory_limit = _room_for_copy(p.array, rest, memory_limit, options.on_limit)
+    array = (p.array if as_it_lies and p.array.size else _inputs.values(p.array)).transpose(p.axes)
+    masks = None if out is None else [_inputs.as_bytes(mask, p) for mask in out]
+    if kept is not None:
+        return kept.run(
+            array, memory_limit=memory_limit, check_axis_order=check_axis_order, out=masks, progress=progress
+        )
     return _core.analyze(
-        _inputs.values(p.array).transpose(p.axes),
+        array,
         alphas,
         connectivity=options.connectivity,
         backend=options.backend,
@@ -217,7 +234,7 @@ def run(
         memory_limit=memory_limit,
         on_limit=options.on_limit,
         check_axis_order=check_axis_order,
-        out=None if out is None else [_inputs.as_bytes(mask, p) for mask in out],
+        out=masks,
         progress=progress,
     )
 

@@ -1,12 +1,46 @@
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["__version__", "analyze", "at_exit", "estimate", "forked", "memory_limit"]
+__all__ = ["Analyzer", "__version__", "analyze", "at_exit", "estimate", "forked", "memory_limit"]
 
 __version__: str
+
+_Results = tuple[
+    list[NDArray[np.bool_]],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[Any],
+    NDArray[Any],
+    str,
+]
+
+@final
+class Analyzer:
+    def __new__(
+        cls,
+        shape: tuple[int, int],
+        itemsize: int,
+        alphas: Sequence[float],
+        *,
+        connectivity: int,
+        backend: str,
+        adapter: str | None,
+        threads: int,
+        memory_limit: int | None,
+        on_limit: str,
+    ) -> Analyzer: ...
+    def run(
+        self,
+        p: NDArray[Any],
+        *,
+        memory_limit: int | None,
+        check_axis_order: bool,
+        out: Sequence[NDArray[np.uint8]] | None,
+        progress: Callable[[int, int], object] | None,
+    ) -> _Results: ...
 
 def analyze(
     p: NDArray[Any],
@@ -20,14 +54,7 @@ def analyze(
     check_axis_order: bool,
     out: Sequence[NDArray[np.uint8]] | None,
     progress: Callable[[int, int], object] | None,
-) -> tuple[
-    list[NDArray[np.bool_]],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[Any],
-    NDArray[Any],
-    str,
-]: ...
+) -> _Results: ...
 def estimate(shape: tuple[int, int, int], itemsize: int, n_alpha: int, *, threads: int) -> dict[str, int]: ...
 def at_exit() -> None: ...
 def forked() -> None: ...

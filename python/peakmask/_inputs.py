@@ -43,9 +43,11 @@ class Posterior:
     """Whether the caller or the array says which axis is which, so that no guess is needed."""
 
     @property
-    def xyt(self) -> NDArray[Any]:
-        """The array seen with its axes in the order x, y, t."""
-        return np.transpose(self.array, self.axes)
+    def shape(self) -> tuple[int, int, int]:
+        """(n_x, n_y, n_t)."""
+        x, y, t = self.axes
+        shape = self.array.shape
+        return shape[x], shape[y], shape[t]
 
     def back(self, mask: NDArray[Any]) -> NDArray[Any]:
         """Turn an array of axes x, y, t so that its axes are the caller's."""

@@ -3,6 +3,7 @@
 //! `peakmask/*.py` calls it with plain arrays that have three axes in the order x, y, t: float64 or float32, aligned, in the
 //! machine's byte order. What memory safety rests on is looked at here (`arrays.rs`), whoever calls.
 
+mod analyzer;
 mod arrays;
 mod ending;
 mod watch;
@@ -14,8 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3};
 use numpy::{Element as NumPy, IntoPyArray, PyArray3, PyArrayMethods};
 use peakmask::{
-    Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, MemoryGuard, MemoryLimit,
-    Options, Peaks, Report,
+    Analysis, Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, MemoryGuard,
+    MemoryLimit, Options, Peaks, Report,
 };
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -28,6 +29,8 @@ mod _core {
     use pyo3::prelude::*;
     use pyo3_log::{Caching, Logger};
 
+    #[pymodule_export]
+    use super::analyzer::Analyzer;
     #[pymodule_export]
     use super::ending::at_exit;
     #[pymodule_export]
@@ -66,33 +69,28 @@ fn analyze<'py>(
     out: Option<Vec<Bound<'py, PyArray3<u8>>>>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let mut options = Options::new()
-        .alphas(alphas)
-        .connectivity(named(
-            "connectivity",
-            &connectivity.to_string(),
-            Connectivity::NAMES,
-        )?)
-        .backend(named("backend", backend, Backend::NAMES)?)
-        .threads(threads)
-        .memory_guard(named("on_limit", on_limit, MemoryGuard::NAMES)?);
-    if let Some(bytes) = memory_limit {
-        options = options.memory_limit(bytes);
+    let options = Chosen {
+        alphas,
+        connectivity,
+        backend,
+        adapter: None,
+        threads,
+        memory_limit,
+        on_limit,
     }
-    if backend != "cpu" {
-        options = without_inherited_gpu(options, backend)?;
-    }
+    .options()?;
     let call = Call {
-        options,
         check_axis_order,
         may_wait: backend == "gpu",
         out,
         progress,
     };
+    let watched = Watched::default();
+    let options = watched.over(options).cancel_token(watched.token.clone());
     if let Ok(p) = p.cast::<PyArray3<f64>>() {
-        call.run(p)
+        call.run(p, &watched, |p, out| analyze_with(p, &options, out))
     } else if let Ok(p) = p.cast::<PyArray3<f32>>() {
-        call.run(p)
+        call.run(p, &watched, |p, out| analyze_with(p, &options, out))
     } else {
         Err(PyTypeError::new_err(
             "an array of three axes, of native float64 or float32, was expected",
@@ -148,6 +146,7 @@ const INHERITED: &str = "this process was forked from one that may have used a G
 #[pyfunction]
 fn forked() {
     ending::forked();
+    analyzer::forked();
     INHERITED_GPU.fetch_or(MAY_HOLD_GPU.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
@@ -172,17 +171,86 @@ fn named<T: FromStr>(option: &str, name: &str, names: &[&str]) -> PyResult<T> {
     })
 }
 
-/// The arguments of one call, but for the array.
-struct Call<'py> {
-    options: Options,
-    check_axis_order: bool,
-    may_wait: bool,
-    out: Option<Vec<Bound<'py, PyArray3<u8>>>>,
-    progress: Option<Py<PyAny>>,
+/// Options as Python passes them.
+pub(crate) struct Chosen<'a> {
+    pub(crate) alphas: Vec<f64>,
+    pub(crate) connectivity: i64,
+    pub(crate) backend: &'a str,
+    pub(crate) adapter: Option<&'a str>,
+    pub(crate) threads: usize,
+    pub(crate) memory_limit: Option<u64>,
+    pub(crate) on_limit: &'a str,
 }
 
+impl Chosen<'_> {
+    /// The library's options; without a GPU that a fork has left behind.
+    pub(crate) fn options(self) -> PyResult<Options> {
+        let mut options = Options::new()
+            .alphas(self.alphas)
+            .connectivity(named(
+                "connectivity",
+                &self.connectivity.to_string(),
+                Connectivity::NAMES,
+            )?)
+            .backend(named("backend", self.backend, Backend::NAMES)?)
+            .threads(self.threads)
+            .memory_guard(named("on_limit", self.on_limit, MemoryGuard::NAMES)?);
+        if let Some(bytes) = self.memory_limit {
+            options = options.memory_limit(bytes);
+        }
+        if let Some(name) = self.adapter {
+            options = options.adapter(name);
+        }
+        if self.backend != "cpu" {
+            options = without_inherited_gpu(options, self.backend)?;
+        }
+        Ok(options)
+    }
+}
+
+/// How the calling thread stops the work, and sees how far it has come.
+#[derive(Default)]
+pub(crate) struct Watched {
+    pub(crate) token: CancelToken,
+    pub(crate) done: Arc<AtomicUsize>,
+}
+
+impl Watched {
+    /// Options of work that tells how far it has come.
+    pub(crate) fn over(&self, options: Options) -> Options {
+        let heard = Arc::clone(&self.done);
+        options.progress(move |progress| heard.store(progress.done, Ordering::Relaxed))
+    }
+
+    /// The same for new work, with a switch that nobody has used.
+    pub(crate) fn again(&mut self) {
+        self.token = CancelToken::new();
+        self.done.store(0, Ordering::Relaxed);
+    }
+}
+
+/// What one call brings, but for the array.
+pub(crate) struct Call<'py> {
+    pub(crate) check_axis_order: bool,
+    pub(crate) may_wait: bool,
+    pub(crate) out: Option<Vec<Bound<'py, PyArray3<u8>>>>,
+    pub(crate) progress: Option<Py<PyAny>>,
+}
+
+/// The caller's masks, which may hold any bytes; none if they are to be made.
+pub(crate) type Out<'a> = Option<Vec<ArrayViewMut3<'a, u8>>>;
+
+/// Masks (none, if they are the caller's), peaks, report.
+pub(crate) type Results<T> = (Vec<Array3<bool>>, Peaks<T>, Report);
+
 impl<'py> Call<'py> {
-    fn run<T: Element + NumPy>(self, p: &Bound<'py, PyArray3<T>>) -> PyResult<Bound<'py, PyTuple>> {
+    /// Does the work without Python's lock, and watches it.
+    pub(crate) fn run<T: Element + NumPy>(
+        &self,
+        p: &Bound<'py, PyArray3<T>>,
+        watched: &Watched,
+        work: impl FnOnce(ArrayView3<'_, T>, Out<'_>) -> Result<Results<T>, Error> + Send,
+    ) -> PyResult<Bound<'py, PyTuple>> {
         let py = p.py();
         let out = match &self.out {
             Some(out) => Some(arrays::writeable(p.as_untyped(), out)?),
@@ -190,52 +258,50 @@ impl<'py> Call<'py> {
         };
         let p = arrays::readable(p)?;
         let view = p.as_array();
-        let token = CancelToken::new();
-        let done = Arc::new(AtomicUsize::new(0));
-        let heard = Arc::clone(&done);
-        let options = self
-            .options
-            .cancel_token(token.clone())
-            .progress(move |progress| heard.store(progress.done, Ordering::Relaxed));
         let check = self.check_axis_order;
         let work = || {
             if check {
                 peakmask::check_axis_order(view)?;
             }
-            match out {
-                None => peakmask::analyze(view, &options)
-                    .map(|analysis| (analysis.masks, analysis.peaks, analysis.report)),
-                Some(out) => analyze_into(view, &options, out),
-            }
+            work(view, out)
         };
         let watch = Watch {
             progress: self.progress.as_ref(),
-            done: &done,
+            done: &watched.done,
             total: view.dim().2,
             cells: view.len(),
             may_wait: self.may_wait,
         };
-        let results = watch.over(py, &token, work)?.map_err(raised)?;
+        let results = watch.over(py, &watched.token, work)?.map_err(raised)?;
         columns(py, results)
     }
 }
 
-/// Masks (none, if they are the caller's), peaks, report.
-type Results<T> = (Vec<Array3<bool>>, Peaks<T>, Report);
-
-/// Does what `peakmask::analyze` does, into outputs that may hold any bytes.
-fn analyze_into<T: Element>(
+/// Does what `peakmask::analyze` does.
+fn analyze_with<T: Element>(
     p: ArrayView3<'_, T>,
     options: &Options,
-    out: Vec<ArrayViewMut3<'_, u8>>,
+    out: Out<'_>,
 ) -> Result<Results<T>, Error> {
+    let Some(out) = out else {
+        return peakmask::analyze(p, options).map(parts);
+    };
     let mut masks: Vec<_> = out.into_iter().map(arrays::booleans).collect();
     let mut peaks = Peaks::new();
     let report = peakmask::analyze_into(p, options, &mut masks, &mut peaks)?;
+    Ok((Vec::new(), shrunk(peaks), report))
+}
+
+pub(crate) fn parts<T>(analysis: Analysis<T>) -> Results<T> {
+    (analysis.masks, analysis.peaks, analysis.report)
+}
+
+/// Peaks that take no more memory than they need.
+pub(crate) fn shrunk<T>(mut peaks: Peaks<T>) -> Peaks<T> {
     peaks.coords.shrink_to_fit();
     peaks.prominences.shrink_to_fit();
     peaks.heights.shrink_to_fit();
-    Ok((Vec::new(), peaks, report))
+    peaks
 }
 
 /// (masks, offsets, coords, prominences, heights, report), without a copy.
@@ -270,7 +336,7 @@ fn json(mut report: Report) -> PyResult<String> {
 }
 
 /// The library's error as Python's, in words that name what Python can change.
-fn raised(error: Error) -> PyErr {
+pub(crate) fn raised(error: Error) -> PyErr {
     match error {
         Error::OverBudget { .. } => PyMemoryError::new_err(format!(
             "{error} (memory_limit=, on_limit=\"warn\", or out= to reuse masks)"
@@ -285,6 +351,7 @@ fn raised(error: Error) -> PyErr {
         }
         Error::EmptyMap { .. }
         | Error::MapTooLarge { .. }
+        | Error::MapShape { .. }
         | Error::OutputCount { .. }
         | Error::OutputShape { .. }
         | Error::Environment { .. } => PyValueError::new_err(error.to_string()),

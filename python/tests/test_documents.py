@@ -46,7 +46,7 @@ def test_all_of_the_readme(tmp_path):
     for needed in ("matplotlib", "dask", "xarray"):
         pytest.importorskip(needed)
     blocks = re.findall(r"```python\n(.*?)```", README, re.S)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     (tmp_path / "readme.py").write_text("\n".join(blocks) + "\nassert mask.compute().any()\n")
     run("readme.py", tmp_path)
 

@@ -300,7 +300,7 @@ def test_a_missing_package_is_named_with_its_extra(code, package, extra):
 
 def test_dir_shows_what_is_for_callers():
     ran = in_new_process("import peakmask; print(*dir(peakmask))")
-    names = "Analysis BinPeaks Peaks Report __version__ analyze compat dask estimate napari plot"
+    names = "Analysis Analyzer BinPeaks Peaks Report __version__ analyze compat dask estimate napari plot"
     assert ran.stdout.split() == names.split()
     with pytest.raises(AttributeError, match="module 'peakmask' has no attribute 'analyse'; it has .*analyze"):
         peakmask.analyse  # noqa: B018

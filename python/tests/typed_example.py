@@ -36,6 +36,10 @@ peakmask.analyze(
 peakmask.analyze(p, (0.5,), out=[np.empty(p.shape, bool)], progress=True)
 assert_type(peakmask.estimate((4, 5, 6), 0.5)["total"], int)
 
+analyzer = peakmask.Analyzer((4, 5), np.float64, [0.5, 0.9], threads=1, adapter="name", memory_limit="8GB")
+assert_type(analyzer.run(p, layout="xyt", out=[np.empty(p.shape, bool)] * 2), peakmask.Analysis)
+assert_type(analyzer.alpha, tuple[float, ...])
+
 tuples, masks = PeakPromenence.compute_2d_dt_posterior_peak_promenences(a_p_x_given_n=p, alpha=[0.5, 0.9])
 assert_type(tuples, list[tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]])
 assert_type(masks, list[NDArray[np.bool_]])
@@ -48,5 +52,6 @@ peakmask.analyze(p, 0.5, connectivity=6)  # type: ignore[arg-type]
 peakmask.analyze(p, 0.5, layout="tyx")  # type: ignore[arg-type]
 peakmask.analyze(p, 0.5, backend="cuda")  # type: ignore[arg-type]
 peakmask.analyze(p, "0.5")  # type: ignore[arg-type]
+analyzer.run(p, alpha=0.5)  # type: ignore[call-arg]
 peakmask.analyze(p, 0.5, alphas=[0.5])  # type: ignore[call-arg]
 analysis.peaks["0"]  # type: ignore[call-overload]
