@@ -98,3 +98,15 @@ fn the_package_is_small() {
         files.len()
     );
 }
+
+/// A source distribution of the Python package holds this manifest as it stands, and no tests or benches.
+#[test]
+fn the_manifest_names_no_program_that_is_not_packaged() {
+    let manifest = include_str!("../Cargo.toml");
+    for table in ["[[test]]", "[[bench]]", "[[bin]]"] {
+        assert!(
+            !manifest.contains(table),
+            "Cargo.toml has a {table}, whose file is not in the source distribution"
+        );
+    }
+}

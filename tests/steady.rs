@@ -1,7 +1,8 @@
-//! A kept analyzer on one thread allocates nothing after its first call: every allocation of this program is counted.
+//! A kept analyzer on one thread allocates nothing after its first call: every allocation of the calling thread is counted,
+//! and a thread cannot be started without one.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
 
 use ndarray::{Array3, s};
 use peakmask::{Analyzer, Backend, Element, Options, Outputs, Peaks};
@@ -9,7 +10,14 @@ use peakmask::{Analyzer, Backend, Element, Options, Outputs, Peaks};
 /// The system's allocator, counted.
 struct Counting;
 
-static CALLS: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// Allocations of this thread: the harness makes some of its own beside the test.
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    CALLS.set(CALLS.get() + 1);
+}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -18,19 +26,19 @@ static ALLOCATOR: Counting = Counting;
 // SAFETY: every call is passed on as it is.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.fetch_add(1, Ordering::Relaxed);
+        count();
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        CALLS.fetch_add(1, Ordering::Relaxed);
+        count();
         // SAFETY: as the caller promises.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        CALLS.fetch_add(1, Ordering::Relaxed);
+        count();
         // SAFETY: as the caller promises.
         unsafe { System.realloc(pointer, layout, bytes) }
     }
@@ -66,7 +74,7 @@ fn steady<T: Element>(backend: Backend, bins: usize) {
     peaks.prominences.reserve(40_000);
     let mut calls = Vec::with_capacity(8);
     for t in (0..8).map(|i| i * bins) {
-        let before = CALLS.load(Ordering::Relaxed);
+        let before = CALLS.get();
         let [half, most] = &mut masks;
         let outputs = Outputs::new()
             .peaks(&mut peaks)
@@ -76,7 +84,7 @@ fn steady<T: Element>(backend: Backend, bins: usize) {
         let report = analyzer
             .run(p.slice(s![.., .., t..t + bins]), outputs)
             .unwrap();
-        calls.push(CALLS.load(Ordering::Relaxed) - before);
+        calls.push(CALLS.get() - before);
         assert_eq!((report.bins, report.cpu_bins), (bins, bins));
         assert!(!peaks.is_empty() && half.iter().any(|&set| set));
     }
@@ -84,8 +92,8 @@ fn steady<T: Element>(backend: Backend, bins: usize) {
     assert_eq!(calls[1..], [0; 7], "{:?}, {bins} bins, {backend}", T::DTYPE);
 }
 
-/// One test without the harness, whose own thread would be counted.
-fn main() {
+#[test]
+fn calls_after_the_first_allocate_nothing() {
     for backend in [Backend::Cpu, Backend::Auto] {
         for bins in [1, 3, 8, 64, 65, 300] {
             steady::<f64>(backend, bins);
