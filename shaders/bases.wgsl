@@ -2,9 +2,10 @@
 //
 // Reads: Values, Peaks. Writes: Bases.
 // Bases: for each peak its cell, its value, and the highest value among the non-peak neighbours of the eight-connected
-// group of peak cells to which it belongs. A group is a set and its rim's maximum a comparison, so no order matters.
+// group of peak cells to which it belongs. A group is a set and its rim's maximum a comparison, so no order matters. Where
+// all neighbours of a group are off the track, its base is the lowest value of the lane.
 //
-// Here a base is the number of the cell that holds it; the order is left to the collection. Every peak finds its highest
+// Here a base is the number of the cell that holds it, and one off the track is the lowest; the order is left to the collection. Every peak finds its highest
 // neighbour that is no peak, and one on its own is done with that. The cells of a group pass the highest cell that they
 // know of on to each other, in sweeps down and up, until all hold the same: a least fixpoint. One invocation a lane; every
 // iteration is one word or one cell of a group, and a sweep may end anywhere and go on later.

@@ -12,10 +12,10 @@ fn pack(
     let places = p.n_x * p.words;
     let place = task(group);
     var bits = 0u;
-    if (id.x < p.bins && place < p.alphas * places) { bits = filled[place * p.lanes + id.x]; }
+    if (id.x < p.bins && place < p.levels * places) { bits = filled[place * p.lanes + id.x]; }
     rows[local.x] = bits;
     workgroupBarrier();
-    if (place >= p.alphas * places) { return; }
+    if (place >= p.levels * places) { return; }
     // Every 32 invocations write the words of 32 cells, each for their own 32 lanes.
     let cell = local.x % 32u;
     let first = local.x - cell;
@@ -25,7 +25,7 @@ fn pack(
     if (cell >= cells_of_word(word) || lane_word >= lane_words) { return; }
     var by_lane = 0u;
     for (var i = 0u; i < 32u; i++) { by_lane |= ((rows[first + i] >> cell) & 1u) << i; }
-    // Row of all alphas together: alpha * n_x + map row.
+    // Row of all levels together: level * n_x + map row.
     let row = place / p.words;
     masks[(row * p.n_y + word * 32u + cell) * lane_words + lane_word] = by_lane;
 }

@@ -43,6 +43,26 @@ pub enum Error {
         /// The input's.
         found: [usize; 2],
     },
+    /// A cell holds a NaN, and the options say that none may ([`NanPolicy::Error`](crate::NanPolicy::Error)).
+    #[error(
+        "P[{x}, {y}, {t}] is NaN, the first of time bin {t}, and none is allowed; if NaN marks cells off the track, declare it so (NanPolicy::OffTrack), or let it silence its time bin (NanPolicy::Silence)"
+    )]
+    Nan {
+        /// The cell's first coordinate.
+        x: usize,
+        /// The cell's second coordinate.
+        y: usize,
+        /// The first time bin that holds one.
+        t: usize,
+    },
+    /// A coverage is no share of a whole.
+    #[error(
+        "a coverage has to be above 0 and at most 1, but {share} was asked for; give a fraction, not a percentage"
+    )]
+    Coverage {
+        /// What was asked for.
+        share: f64,
+    },
     /// The number of output masks differs from the number of alphas.
     #[error(
         "{alphas} alphas were asked for, but {outputs} output masks were given; give one output mask for each alpha, in the same order"

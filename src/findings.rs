@@ -8,6 +8,8 @@ pub(crate) struct Findings<T> {
     /// `[alpha][cell][row_bytes]`: the cells of each mask, one bit for each bin, the first bin lowest.
     filled: Vec<u8>,
     row_bytes: usize,
+    /// Bins in which no share of the total can be told, if a level asks for one.
+    pub(crate) uncovered: usize,
     /// The peaks of the batch.
     pub(crate) peaks: FoundPeaks<T>,
 }
@@ -64,6 +66,7 @@ impl<T> Findings<T> {
         Self {
             filled: Vec::new(),
             row_bytes: 0,
+            uncovered: 0,
             peaks: FoundPeaks::new(most),
         }
     }
@@ -71,6 +74,7 @@ impl<T> Findings<T> {
     /// Makes room for `planes` (alphas times cells) rows of `lanes` bits, and forgets the peaks of the last batch.
     pub(crate) fn start(&mut self, lanes: usize, planes: usize) {
         self.row_bytes = lanes.div_ceil(8);
+        self.uncovered = 0;
         memory::resize(&mut self.filled, planes * self.row_bytes, 0);
         self.peaks.clear();
     }

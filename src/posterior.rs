@@ -93,12 +93,53 @@ impl<'a, T: Element> Posterior<'a, T> {
         (self.view.as_ptr().wrapping_offset(offset), strides)
     }
 
+    /// The first NaN of these bins, as `[x, y, t]`: in the earliest bin that holds one the first cell in row-major order.
+    pub(crate) fn first_nan(&self, mut bins: std::ops::Range<usize>) -> Option<[usize; 3]> {
+        let [n_x, n_y, _] = self.shape();
+        let mut first = None;
+        if self.fastest == Fastest::T {
+            for (x, y) in (0..n_x).flat_map(|x| (0..n_y).map(move |y| (x, y))) {
+                if bins.is_empty() {
+                    break;
+                }
+                if let Some(values) = self.line([x, y, bins.start], 2, bins.len())
+                    && !any_nan(values)
+                {
+                    continue;
+                }
+                // A later cell comes first only with an earlier bin.
+                if let Some(t) = bins.clone().find(|&t| self.at([x, y, t]).is_nan()) {
+                    first = Some([x, y, t]);
+                    bins.end = t;
+                }
+            }
+            return first;
+        }
+        let rows = bins.flat_map(|t| (0..n_x).map(move |x| (x, t)));
+        for (x, t) in rows {
+            if let Some(values) = self.line([x, 0, t], 1, n_y)
+                && !any_nan(values)
+            {
+                continue;
+            }
+            if let Some(y) = (0..n_y).find(|&y| self.at([x, y, t]).is_nan()) {
+                return Some([x, y, t]);
+            }
+        }
+        None
+    }
+
     /// The time bins `bins` alone.
     #[cfg(feature = "gpu")]
     pub(crate) fn bins(&self, bins: std::ops::Range<usize>) -> ArrayView3<'_, T> {
         self.view
             .slice_axis(ndarray::Axis(2), ndarray::Slice::from(bins))
     }
+}
+
+/// Whether there is a NaN among these values: no early end, so that the loop is one of vectors.
+fn any_nan<T: Element>(values: &[T]) -> bool {
+    values.iter().fold(false, |any, value| any | value.is_nan())
 }
 
 /// Refuses maps without cells, and maps with more cells than a `u32` can name.

@@ -2,7 +2,8 @@
 //!
 //! Reads: Values, Peaks. Writes: Bases.
 //! Bases: for each peak its cell, its value, and the highest value among the non-peak neighbours of the eight-connected
-//! group of peak cells to which it belongs. A group is a set and its rim's maximum a comparison, so no order matters.
+//! group of peak cells to which it belongs. A group is a set and its rim's maximum a comparison, so no order matters. Where
+//! all neighbours of a group are off the track, its base is the lowest value of the lane.
 
 use super::lanes::set_lanes;
 use super::tile::Lane;
@@ -97,6 +98,7 @@ impl<T: Element> Lists<T> {
         live: u64,
         bins: usize,
         values: impl Fn(usize) -> Lane<'t, T>,
+        floor: impl Fn(usize) -> T,
         findings: &mut FoundPeaks<T>,
     ) {
         if self.tied & live != 0 {
@@ -118,6 +120,11 @@ impl<T: Element> Lists<T> {
             if self.tied >> lane & 1 != 0 {
                 let (cells, bases) = (&findings.cells[start..], &mut findings.bases[start..]);
                 self.plateaus(n_y, lane, values(lane), cells, bases);
+            }
+            // Only a group whose neighbours are all absent has found nothing as high as the lowest cell.
+            let floor = floor(lane);
+            for base in &mut findings.bases[start..] {
+                *base = if floor > *base { floor } else { *base };
             }
         }
     }
@@ -154,6 +161,8 @@ impl<T: Element> Lists<T> {
                         let value = values.at(near_x, near_y);
                         if value < height {
                             base = if value > base { value } else { base };
+                        } else if value.is_nan() {
+                            // Absent.
                         } else if self.ties[near] >> lane & 1 == 0 {
                             // As high as the peak, but no peak itself: a shoulder.
                             base = height;

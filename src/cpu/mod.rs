@@ -5,6 +5,7 @@
 //! alone is analysed along its map.
 
 mod bases;
+mod coverage;
 mod flood;
 mod lanes;
 mod load;
@@ -20,7 +21,7 @@ use std::time::Instant;
 
 use bytemuck::Zeroable;
 
-use crate::choices::{NanPolicy, Prominence, Region};
+use crate::choices::{Level, NanPolicy, Region};
 use crate::engine::{Call, Engine, Halt, Task};
 use crate::findings::Findings;
 use crate::instruction_set::InstructionSet;
@@ -29,6 +30,7 @@ use crate::plan::{CpuPlan, LISTED_BYTES};
 use crate::vector::{Line, Set, width};
 use crate::{Element, Seconds};
 use bases::Lists;
+use coverage::Coverage;
 use load::Soon;
 use map::Map;
 use planes::Planes;
@@ -148,6 +150,9 @@ struct Scratch<T> {
     floors: Vec<Line>,
     flat: Vec<u64>,
     sunk: Vec<u64>,
+    /// Thresholds: `[level][group]`.
+    levels: Vec<Line>,
+    coverage: Coverage,
     /// A plane for each level.
     above: Vec<u64>,
     filled: Vec<u64>,
@@ -169,6 +174,8 @@ impl<T: Element> Scratch<T> {
             floors: Vec::new(),
             flat: Vec::new(),
             sunk: Vec::new(),
+            levels: Vec::new(),
+            coverage: Coverage::new(),
             above: Vec::new(),
             filled: Vec::new(),
             stopped: false,
@@ -187,13 +194,6 @@ impl<T: Element> Scratch<T> {
         seconds: &mut Seconds,
     ) -> Option<usize> {
         let Call { ref bins, task, .. } = *call;
-        // There are no others yet.
-        let Task {
-            region: Region::Dominant,
-            nan_policy: NanPolicy::Silence,
-            prominence: Prominence::Reference,
-            ..
-        } = task;
         let cells = self.n_x * self.n_y;
         findings.start(bins.len().next_multiple_of(8), task.levels.len() * cells);
         let mut first = bins.start;
@@ -237,14 +237,23 @@ impl<T: Element> Scratch<T> {
         self.stream::<S>(call, bins, shape)?;
         self.survey.finish::<T, S>(shape, &self.tile, n);
         if task.peaks {
-            self.once_more::<S>(shape);
+            self.once_more::<S>(shape, task.nan_policy);
         }
         clock.lap(&mut seconds.survey);
-        self.thresholds::<S>(task, shape, planes);
+        let uncovered = self.thresholds::<S>(task, shape, planes) & (u64::MAX >> (64 - n));
+        findings.uncovered += uncovered.count_ones() as usize;
         clock.lap(&mut seconds.compare);
-        for (a, above) in self.above.chunks_exact(planes.len()).enumerate() {
+        for (a, above) in self.above.chunks_exact_mut(planes.len()).enumerate() {
+            if task.region == Region::Whole {
+                hand_over(planes, above, 0..self.n_x, n, a, at, findings);
+                continue;
+            }
             let mut reached = self.n_x..0;
-            for lane in lanes::set_lanes(self.survey.live) {
+            let masked = match task.levels[a] {
+                Level::Coverage(_) => self.survey.live & !uncovered,
+                _ => self.survey.live,
+            };
+            for lane in lanes::set_lanes(masked) {
                 let dominant = self.survey.dominant[lane] as usize;
                 let (low, high) = flood::flood(
                     planes,
@@ -261,12 +270,16 @@ impl<T: Element> Scratch<T> {
         }
         clock.lap(&mut seconds.flood);
         if task.peaks {
-            let tile = &self.tile;
+            let (tile, floors) = (&self.tile, &self.survey.floor);
             self.lists.close(
                 self.n_y,
                 self.survey.live,
                 n,
                 |lane| shape.lane(tile, lane),
+                |lane| {
+                    let floors = &floors[lane / width::<T>()];
+                    floors.values()[lane % width::<T>()]
+                },
                 &mut findings.peaks,
             );
         } else {
@@ -300,6 +313,7 @@ impl<T: Element> Scratch<T> {
             self.lists
                 .start(self.n_x * self.n_y, shape.groups * width::<T>());
         }
+        let off_track = call.task.nan_policy == NanPolicy::OffTrack;
         let (mut loaded, mut taken) = (0, 0);
         for from in (0..self.n_x).step_by(BAND) {
             let to = (from + BAND).min(self.n_x);
@@ -317,7 +331,10 @@ impl<T: Element> Scratch<T> {
                         call.task.peaks && taken > BAND,
                     );
                 }
-                self.survey.add::<T, S>(shape, &self.tile, taken);
+                match off_track {
+                    false => self.survey.add::<T, S, false>(shape, &self.tile, taken),
+                    true => self.survey.add::<T, S, true>(shape, &self.tile, taken),
+                }
                 taken += 1;
             }
             if call.task.peaks {
@@ -330,7 +347,7 @@ impl<T: Element> Scratch<T> {
                     for x in from..to {
                         let t = bins.start + g * width::<T>();
                         let soon = Soon::new(call.p, x + BAND + 1, t, g + 1 == shape.groups);
-                        self.flat[g] |= self.find::<S>(shape, g, x, soon);
+                        self.flat[g] |= self.find::<S>(shape, g, x, off_track, soon);
                     }
                 }
             }
@@ -341,13 +358,24 @@ impl<T: Element> Scratch<T> {
     /// Lists the peaks of a map row in one group of lanes, above the floor of the group; the lanes that have cells on it
     /// which are as high as all around.
     #[inline(always)]
-    fn find<S: Set<T>>(&mut self, shape: Shape, g: usize, x: usize, soon: Soon<T>) -> u64 {
+    fn find<S: Set<T>>(
+        &mut self,
+        shape: Shape,
+        g: usize,
+        x: usize,
+        off_track: bool,
+        soon: Soon<T>,
+    ) -> u64 {
         let width = width::<T>();
         let row = |x: usize| &self.tile[shape.start(x, g)..][..shape.n_y];
         let up = x.checked_sub(1).map(row);
         let down = (x + 1 < shape.n_x).then(|| row(x + 1));
         let here = row(x);
-        self.row.find::<T, S>(up, here, down, &self.floors[g], soon);
+        let floor = &self.floors[g];
+        match off_track {
+            false => self.row.find::<T, S, false>(up, here, down, floor, soon),
+            true => self.row.find::<T, S, true>(up, here, down, floor, soon),
+        }
         let values: &[T] = bytemuck::must_cast_slice(here);
         let around: &[T] = bytemuck::must_cast_slice(&self.row.around);
         for (w, &peaks) in self.row.peaks.iter().enumerate() {
@@ -371,7 +399,7 @@ impl<T: Element> Scratch<T> {
 
     /// Lists the peaks of the lanes anew in which a cell was taken to lie on the floor, and the floor was lower.
     #[inline(always)]
-    fn once_more<S: Set<T>>(&mut self, shape: Shape) {
+    fn once_more<S: Set<T>>(&mut self, shape: Shape, nan_policy: NanPolicy) {
         let width = width::<T>();
         for g in 0..shape.groups {
             let live = self.survey.live >> (g * width) & (u64::MAX >> (64 - width));
@@ -381,7 +409,8 @@ impl<T: Element> Scratch<T> {
             self.lists.clear((u64::MAX >> (64 - width)) << (g * width));
             self.floors[g] = self.survey.floor[g];
             for x in 0..shape.n_x {
-                self.find::<S>(shape, g, x, Soon::nothing());
+                let off_track = nan_policy == NanPolicy::OffTrack;
+                self.find::<S>(shape, g, x, off_track, Soon::nothing());
             }
         }
     }
@@ -398,38 +427,53 @@ impl<T: Element> Scratch<T> {
         }
     }
 
-    /// The cells that reach each level.
+    /// The cells that reach each level; the lanes that have no regions of a share, if a level asks for them.
     #[inline(always)]
-    fn thresholds<S: Set<T>>(&mut self, task: Task<'_>, shape: Shape, planes: Planes) {
-        memory::resize(&mut self.above, task.levels.len() * planes.len(), 0);
-        for (&level, above) in task
-            .levels
-            .iter()
-            .zip(self.above.chunks_exact_mut(planes.len()))
-        {
-            for g in 0..shape.groups {
-                let mut thresholds = Line::zeroed();
-                let tops = self.survey.top[g].values::<T>();
-                for (i, (threshold, &top)) in
-                    thresholds.values_mut().iter_mut().zip(tops).enumerate()
-                {
-                    let live = self.survey.live >> (g * width::<T>() + i) & 1 != 0;
-                    *threshold = if live {
-                        threshold_of(level, top)
-                    } else {
-                        T::NAN
-                    };
-                }
-                threshold::threshold::<T, S>(
-                    shape,
-                    planes,
-                    (&self.tile, self.survey.blocks(shape, g)),
-                    g,
-                    &thresholds,
-                    above,
-                );
+    fn thresholds<S: Set<T>>(&mut self, task: Task<'_>, shape: Shape, planes: Planes) -> u64 {
+        memory::resize(
+            &mut self.levels,
+            task.levels.len() * shape.groups,
+            Line::ZERO,
+        );
+        for (i, thresholds) in self.levels.iter_mut().enumerate() {
+            let (level, g) = (task.levels[i / shape.groups], i % shape.groups);
+            let tops = self.survey.top[g].values::<T>();
+            for (i, (threshold, &top)) in thresholds.values_mut().iter_mut().zip(tops).enumerate() {
+                let live = self.survey.live >> (g * width::<T>() + i) & 1 != 0;
+                *threshold = if live {
+                    threshold_of(level, top)
+                } else {
+                    T::NAN
+                };
             }
         }
+        let shares = coverage::shares(task.levels);
+        let mut uncovered = 0;
+        for g in 0..if shares.is_empty() { 0 } else { shape.groups } {
+            let of_group = g * width::<T>();
+            let live = self.survey.live >> of_group & (u64::MAX >> (64 - width::<T>()));
+            uncovered |= self.coverage.of_group::<T, S>(
+                shape,
+                (&self.tile, self.survey.blocks(shape, g)),
+                g,
+                (live, &self.survey.floor[g]),
+                (&shares, task.nan_policy == NanPolicy::OffTrack),
+                &mut self.levels,
+            ) << of_group;
+        }
+        memory::resize(&mut self.above, task.levels.len() * planes.len(), 0);
+        for (i, thresholds) in self.levels.iter().enumerate() {
+            let (a, g) = (i / shape.groups, i % shape.groups);
+            threshold::threshold::<T, S>(
+                shape,
+                planes,
+                (&self.tile, self.survey.blocks(shape, g)),
+                g,
+                thresholds,
+                &mut self.above[a * planes.len()..][..planes.len()],
+            );
+        }
+        uncovered
     }
 
     /// Analyses bin `bin` alone, number `at` of the batch.
@@ -455,37 +499,65 @@ impl<T: Element> Scratch<T> {
             }
             map.load(call.p, bin, x);
         }
-        let live = map.survey::<T, S>();
+        let off_track = task.nan_policy == NanPolicy::OffTrack;
+        let (floor, live) = map.survey::<T, S>(off_track);
         clock.lap(&mut seconds.survey);
+        memory::resize(&mut self.levels, task.levels.len(), Line::ZERO);
+        for (line, &level) in self.levels.iter_mut().zip(task.levels) {
+            *line = Line::of(live.map_or(T::NAN, |(top, _)| threshold_of(level, top)));
+        }
+        let shares = coverage::shares(task.levels);
+        let mut covered = true;
+        if !shares.is_empty() {
+            let values = (map.values(), [self.n_x, self.n_y]);
+            covered = self
+                .coverage
+                .of_map(values, floor, (&shares, off_track), |a, edge: T| {
+                    if live.is_some() {
+                        self.levels[a] = Line::of(edge);
+                    }
+                });
+            findings.uncovered += usize::from(!covered);
+        }
         for (a, &level) in task.levels.iter().enumerate() {
-            let mut reached = 0..0;
-            if let Some((_, top, dominant)) = live {
-                let longest = planes.len().max(self.above.len());
-                memory::resize(&mut self.above, longest, 0);
-                let above = &mut self.above[..planes.len()];
-                map.threshold::<T, S>(planes, threshold_of(level, top), above);
-                let (low, high) = flood::flood(
-                    planes,
-                    above,
-                    &mut self.filled,
-                    0,
-                    dominant,
-                    task.connectivity,
-                    stop,
-                )?;
-                reached = low..high + 1;
+            let masked = covered || !matches!(level, Level::Coverage(_));
+            let Some((_, dominant)) = live.filter(|_| masked) else {
+                hand_over(planes, &mut self.filled, 0..0, 1, a, at, findings);
+                continue;
+            };
+            let longest = planes.len().max(self.above.len());
+            memory::resize(&mut self.above, longest, 0);
+            let above = &mut self.above[..planes.len()];
+            map.threshold::<T, S>(planes, self.levels[a].values()[0], above);
+            if task.region == Region::Whole {
+                hand_over(planes, above, 0..self.n_x, 1, a, at, findings);
+                continue;
             }
-            hand_over(planes, &mut self.filled, reached, 1, a, at, findings);
+            let (low, high) = flood::flood(
+                planes,
+                above,
+                &mut self.filled,
+                0,
+                dominant,
+                task.connectivity,
+                stop,
+            )?;
+            let filled = &mut self.filled;
+            hand_over(planes, filled, low..high + 1, 1, a, at, findings);
         }
         clock.lap(&mut seconds.flood);
         let peaks = &mut findings.peaks;
         match live {
-            Some((floor, ..)) if task.peaks => {
+            Some(_) if task.peaks => {
                 self.lists.start(self.n_x * self.n_y, 1);
                 for x in 0..self.n_x {
-                    map.find::<T, S>(x, floor, &mut self.lists);
+                    match off_track {
+                        false => map.find::<T, S, false>(x, floor, &mut self.lists),
+                        true => map.find::<T, S, true>(x, floor, &mut self.lists),
+                    }
                 }
-                self.lists.close(self.n_y, 1, 1, |_| map.values(), peaks);
+                let values = |_| map.values();
+                self.lists.close(self.n_y, 1, 1, values, |_| floor, peaks);
             }
             _ => peaks.counts.push(0),
         }

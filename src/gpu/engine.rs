@@ -12,7 +12,7 @@ use super::plan::{GpuPlan, lanes_for};
 use super::slot::Slot;
 use super::submission::Submitter;
 use crate::analysis::GpuTally;
-use crate::choices::{Level, NanPolicy, Prominence, Region};
+use crate::choices::{Level, Prominence};
 use crate::engine::{Call, Engine, Finisher, Halt, Task};
 use crate::findings::Findings;
 use crate::tuning::GpuTuning;
@@ -71,22 +71,16 @@ impl<T: Element> Engine<T> for Gpu<'_, T> {
     }
 
     fn supports(task: Task<'_>) -> Result<(), &'static str> {
-        let Task {
-            levels,
-            region: Region::Dominant,
-            nan_policy: NanPolicy::Silence,
-            prominence: Prominence::Reference,
-            connectivity: _,
-            peaks: _,
-        } = task;
-        match levels.iter().all(|level| matches!(level, Level::OfPeak(_))) {
-            true => Ok(()),
-            false => Err("the GPU engine knows no levels but alphas"),
+        let Prominence::Reference = task.prominence;
+        let adds = |level: &Level| matches!(level, Level::Coverage(_));
+        match task.levels.iter().any(adds) {
+            true => Err("the GPU engine adds no values, as a level of coverage has to"),
+            false => Ok(()),
         }
     }
 
     fn levels(&self) -> usize {
-        (self.plan.sizes.alphas as usize).max(1)
+        (self.plan.sizes.levels as usize).max(1)
     }
 
     fn bins(&self) -> usize {
@@ -153,7 +147,7 @@ impl<'c, T: Element> Gpu<'c, T> {
             self.context.device().device.destroy();
         }
         let mut sizes = Sizes {
-            alphas: task.levels.len() as u64,
+            levels: task.levels.len() as u64,
             peaks: task.peaks,
             lanes: lanes_for(bins.len() as u64),
             ..self.plan.sizes
@@ -193,7 +187,7 @@ impl<'c, T: Element> Gpu<'c, T> {
         let start = Instant::now();
         findings.start(
             sizes.lane_words() as usize * 32,
-            (sizes.alphas * sizes.cells()) as usize,
+            (sizes.levels * sizes.cells()) as usize,
         );
         findings
             .peaks

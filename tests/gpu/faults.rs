@@ -3,6 +3,7 @@
 use ndarray::{Array3, Axis, concatenate};
 use peakmask::{Error, GpuFault, GpuTuning, analyze};
 
+use crate::oracle::{Level, Rules};
 use crate::support::float::Float;
 use crate::{Known, gpu_or_return, on};
 
@@ -104,6 +105,117 @@ fn a_fault_in_any_stage_is_seen() {
     let known = posterior();
     known.exact(&on(context, GpuTuning::default()));
     for (what, fault) in FAULTS {
+        let tuning = GpuTuning {
+            fault: Some(fault),
+            ..Default::default()
+        };
+        let (_, difference) = known.analyze(&on(context, tuning));
+        assert!(difference.is_some(), "not seen: {what}");
+    }
+}
+
+/// Rules that have kernels do otherwise, and what is planted where they do.
+const BEYOND: [(&str, Rules, GpuFault); 8] = [
+    (
+        "cells off the track count as the lowest",
+        OFF_TRACK,
+        fault("survey", "if (OFF_TRACK) { continue; }", ""),
+    ),
+    (
+        "cells off the track silence their bin",
+        OFF_TRACK,
+        fault(
+            "survey",
+            "if (OFF_TRACK) { continue; }",
+            "if (OFF_TRACK) { found.nan = 1u; continue; }",
+        ),
+    ),
+    (
+        "cells off the track reach their level",
+        OFF_TRACK,
+        fault(
+            "threshold",
+            "if (is_nan(v)) { return LOWEST; }",
+            "if (is_nan(v)) { return UNREACHED; }",
+        ),
+    ),
+    (
+        "cells off the track are neighbours",
+        OFF_TRACK,
+        fault(
+            "peaks",
+            "if (is_nan(v)) { return LOWEST; }",
+            "if (is_nan(v)) { return UNREACHED; }",
+        ),
+    ),
+    (
+        "an island has no base",
+        OFF_TRACK,
+        fault("collect", "OFF_TRACK && is_nan(base_value)", "false"),
+    ),
+    (
+        "the lowest value is read with its sign turned",
+        OFF_TRACK,
+        fault("collect", "k.y >= 0x80000000u", "k.y < 0x80000000u"),
+    ),
+    (
+        "a value that was given is a factor",
+        Rules {
+            whole: false,
+            ..OFF_TRACK
+        },
+        fault(
+            "survey",
+            "if (level.z == OF_PEAK) {",
+            "if (level.z <= ABSOLUTE) {",
+        ),
+    ),
+    (
+        "the last row of a whole level is forgotten",
+        Rules {
+            whole: true,
+            ..OFF_TRACK
+        },
+        fault(
+            "flood",
+            "i < plane + p.n_x * p.words;",
+            "i < plane + (p.n_x - 1u) * p.words;",
+        ),
+    ),
+];
+
+const OFF_TRACK: Rules = Rules {
+    eight: false,
+    whole: false,
+    off_track: true,
+};
+
+/// Maps of all kinds on a track: cells beside it are NaN in all bins, some more in each, and some cells are islands.
+fn tracks() -> Array3<f64> {
+    let mut p = Known::<f64>::drawn(5, [17, 40, 130]).p;
+    let mut rng = fastrand::Rng::with_seed(9);
+    for mut z in p.axis_iter_mut(Axis(2)) {
+        for ((x, y), v) in z.indexed_iter_mut() {
+            if (x % 5 == 2 && y > 3) || rng.u8(..9) == 0 || (x > 13 && y > 35 && (x, y) != (15, 38))
+            {
+                *v = f64::NAN;
+            }
+        }
+    }
+    p
+}
+
+#[test]
+fn a_fault_in_any_rule_is_seen() {
+    let context = gpu_or_return!();
+    let levels = [
+        Level::OfPeak(0.5),
+        Level::Absolute(0.3),
+        Level::Absolute(f64::NEG_INFINITY),
+    ];
+    for (what, rules, fault) in BEYOND {
+        let known = Known::by_rules(tracks(), levels.to_vec(), rules);
+        known.exact(&on(context, GpuTuning::default()));
         let tuning = GpuTuning {
             fault: Some(fault),
             ..Default::default()
