@@ -129,6 +129,8 @@ mod posterior;
 mod queue;
 mod run;
 mod schedule;
+mod summits;
+mod terrain;
 mod tuning;
 mod vector;
 
@@ -147,6 +149,7 @@ pub use options::Options;
 pub use outputs::Outputs;
 pub use plan::Estimate;
 pub use posterior::check_axis_order;
+pub use summits::{Summits, summits};
 #[cfg(feature = "gpu-tuning")]
 #[doc(hidden)]
 pub use tuning::{GpuFault, GpuTuning};

@@ -3,12 +3,11 @@
 //! Reads: Values, Levels. Writes: Above.
 //! Above: set where `value >= level`; a NaN level is reached nowhere. A per-cell map, so no order matters.
 
-use super::lanes::transpose_8;
 use super::planes::Planes;
 use super::tile::Shape;
 use crate::Element;
 use crate::plan::BLOCK;
-use crate::vector::{Line, Set, width};
+use crate::vector::{Line, Set, transpose_8, width};
 
 /// The cells of the lanes of group `g` that reach their level, into the group's lanes of the plane `above`. Only blocks
 /// in which some lane's highest value reaches it are looked at; `tops` has those of the group.
