@@ -1,5 +1,6 @@
 //! Summits: every map's tree of peaks, with saddles, parents, and the land that each rules.
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis};
@@ -19,6 +20,9 @@ use crate::terrain::Terrain;
 
 /// Time bins that a thread takes at a time.
 const BINS: usize = 64;
+
+/// Time bins that are copied at a time.
+const TURNED: usize = 8;
 
 /// The summits of all time bins, as flat columns: a tree for each bin.
 ///
@@ -99,9 +103,14 @@ impl<T: Element> Summits<T> {
                 *parent = i64::from(numbers[cell]);
             }
         }
-        for (here, label) in labels.into_iter().flatten().enumerate() {
-            if let Some(ruler) = terrain.ruler_of(here / n_y, here % n_y) {
-                *label = numbers[cell(ruler)];
+        for (x, row) in labels
+            .into_iter()
+            .flat_map(|labels| labels.chunks_exact_mut(n_y).enumerate())
+        {
+            for (y, label) in row.iter_mut().enumerate() {
+                if let Some(ruler) = terrain.ruler_of(x, y) {
+                    *label = numbers[cell(ruler)];
+                }
             }
         }
         self.close_bin();
@@ -211,17 +220,19 @@ fn some_bins<T: Element>(
     let bins = start..n_t.min(start + BINS);
     let mut terrain = Terrain::new(n_x, n_y);
     let mut numbers: Vec<i32> = memory::zeros(cells);
-    let mut map: Vec<T> = memory::zeros(cells);
+    // Turned a few bins at a time: where time is the fastest axis, they share cache lines.
+    let mut maps: Vec<T> = memory::zeros(TURNED.min(bins.len()) * cells);
     let mut found = Summits::default();
-    for (i, bin) in bins.enumerate() {
+    for (i, bin) in bins.clone().enumerate() {
+        if i % TURNED == 0 {
+            turn(p, bin..bins.end.min(bin + TURNED), &mut maps);
+        }
+        let map = &maps[i % TURNED * cells..][..cells];
         if token.is_some_and(CancelToken::is_cancelled) {
             return Err(Error::Cancelled {
                 done: start + i,
                 total: n_t,
             });
-        }
-        for (cell, value) in map.iter_mut().enumerate() {
-            *value = p.at([cell / n_y, cell % n_y, bin]);
         }
         let mut labels = labels
             .as_mut()
@@ -244,12 +255,24 @@ fn some_bins<T: Element>(
     Ok(found)
 }
 
+/// Copies bins, one map after the other.
+fn turn<T: Element>(p: &Posterior<'_, T>, bins: Range<usize>, maps: &mut [T]) {
+    let [n_x, n_y, _] = p.shape();
+    for x in 0..n_x {
+        for y in 0..n_y {
+            for (bin, map) in bins.clone().zip(maps.chunks_exact_mut(n_x * n_y)) {
+                map[x * n_y + y] = p.at([x, y, bin]);
+            }
+        }
+    }
+}
+
 /// What will be allocated. Columns are there twice when they are put together.
 fn estimate<T: Element>([n_x, n_y, n_t]: [usize; 3], workers: usize, labels: bool) -> Estimate {
     let cells = (n_x * n_y) as u64;
     let size = T::DTYPE.size() as u64;
     let all = cells.saturating_mul(n_t as u64);
-    let scratch = cells * (2 * size + 4 + 1 + 4 * 4 + 4) * workers as u64;
+    let scratch = cells * ((1 + TURNED as u64) * size + 4 + 1 + 4 * 4 + 4) * workers as u64;
     let labels = if labels { all.saturating_mul(4) } else { 0 };
     Estimate {
         mask_bytes: 0,

@@ -23,7 +23,11 @@ fn found<T: Float>(z: ArrayView2<'_, T>) -> Summits<T> {
 /// What differs from the oracle, if anything.
 fn difference<T: Float>(z: ArrayView2<'_, T>, found: &Summits<T>) -> Option<String> {
     let silent = z.iter().any(|&v| v.partial_cmp(&v).is_none());
-    let expected = if silent { Vec::new() } else { topography::summits(z) };
+    let expected = if silent {
+        Vec::new()
+    } else {
+        topography::summits(z)
+    };
     let pair = |cell: Option<topography::Cell>| cell.map_or([-1; 2], |(x, y)| [x as i64, y as i64]);
     let number = |cell: Option<topography::Cell>| {
         let number = cell.and_then(|cell| expected.iter().position(|summit| summit.cell == cell));
@@ -48,9 +52,15 @@ fn difference<T: Float>(z: ArrayView2<'_, T>, found: &Summits<T>) -> Option<Stri
     }
     let labels = found.labels.as_ref().expect("labels were asked for");
     for ((x, y, _), &label) in labels.indexed_iter() {
-        let ruler = if expected.is_empty() { None } else { topography::ruler(z, (x, y)) };
+        let ruler = if expected.is_empty() {
+            None
+        } else {
+            topography::ruler(z, (x, y))
+        };
         if i64::from(label) != number(ruler) {
-            return Some(format!("cell ({x}, {y}) is ruled by {label}, but by {ruler:?}"));
+            return Some(format!(
+                "cell ({x}, {y}) is ruled by {label}, but by {ruler:?}"
+            ));
         }
     }
     None
@@ -64,7 +74,11 @@ fn draw<T: Float>(rng: &mut fastrand::Rng) -> Array2<T> {
         (rng.usize(1..9), rng.usize(1..9))
     };
     let kinds = rng.usize(..6);
-    let shape = if rng.bool() { shape } else { (shape.1, shape.0) };
+    let shape = if rng.bool() {
+        shape
+    } else {
+        (shape.1, shape.0)
+    };
     Array2::from_shape_fn(shape, |_| {
         let value = match kinds {
             0 => f64::from(rng.u8(..2)),
@@ -74,14 +88,20 @@ fn draw<T: Float>(rng: &mut fastrand::Rng) -> Array2<T> {
             4 => [0.0, -0.0, 1.0, -1.0, f64::INFINITY, f64::NEG_INFINITY][rng.usize(..6)],
             _ => [0.0, 1.0, 2.0, 3.0, 4.0][rng.usize(..5)] + 0.25 * f64::from(u8::from(rng.bool())),
         };
-        T::of(if rng.u16(..2000) == 0 { f64::NAN } else { value })
+        T::of(if rng.u16(..2000) == 0 {
+            f64::NAN
+        } else {
+            value
+        })
     })
 }
 
 fn random_maps<T: Float>() {
     let bins = std::env::var("PEAKMASK_TEST_BINS").ok();
     let bins = bins.map_or(100_000, |text| {
-        text.replace('_', "").parse::<u64>().expect("a whole number")
+        text.replace('_', "")
+            .parse::<u64>()
+            .expect("a whole number")
     });
     let mut summits = 0;
     for seed in 0..bins / 20 {

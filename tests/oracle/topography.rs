@@ -39,7 +39,10 @@ pub(crate) fn summits<T: Copy + PartialOrd>(z: ArrayView2<'_, T>) -> Vec<Summit<
 /// For a peak: the highest level from which on, going down, higher ground can be reached; its own height for a cell of a
 /// shoulder; the lowest value where there is no higher ground.
 pub(crate) fn base<T: Copy + PartialOrd>(z: ArrayView2<'_, T>, peak: Cell) -> T {
-    let mut levels: Vec<T> = cells(z).filter(|&c| is_present(z, c)).map(|c| z[c]).collect();
+    let mut levels: Vec<T> = cells(z)
+        .filter(|&c| is_present(z, c))
+        .map(|c| z[c])
+        .collect();
     levels.sort_by(|a, b| b.partial_cmp(a).expect("present cells compare"));
     let plateau = reachable(z, peak, |c| z[c] >= z[peak]);
     let first = plateau.iter().min().expect("the peak itself");
@@ -64,7 +67,11 @@ pub(crate) fn ruler<T: Copy + PartialOrd>(z: ArrayView2<'_, T>, cell: Cell) -> O
 /// summit to higher ground.
 fn saddle<T: Copy + PartialOrd>(z: ArrayView2<'_, T>, summit: Cell) -> Option<Cell> {
     let mut order: Vec<Cell> = cells(z).filter(|&c| is_present(z, c)).collect();
-    order.sort_by(|&a, &b| z[b].partial_cmp(&z[a]).expect("present cells compare").then(a.cmp(&b)));
+    order.sort_by(|&a, &b| {
+        z[b].partial_cmp(&z[a])
+            .expect("present cells compare")
+            .then(a.cmp(&b))
+    });
     let mut there = Array2::from_elem(z.dim(), false);
     let plateau = reachable(z, summit, |c| z[c] >= z[summit]);
     order.into_iter().find(|&next| {
@@ -77,7 +84,12 @@ fn saddle<T: Copy + PartialOrd>(z: ArrayView2<'_, T>, summit: Cell) -> Option<Ce
 }
 
 /// Whether a cell is higher than a summit with this plateau and first cell; of equal height, the first is.
-fn is_higher<T: Copy + PartialOrd>(z: ArrayView2<'_, T>, plateau: &[Cell], first: Cell, c: Cell) -> bool {
+fn is_higher<T: Copy + PartialOrd>(
+    z: ArrayView2<'_, T>,
+    plateau: &[Cell],
+    first: Cell,
+    c: Cell,
+) -> bool {
     z[c] > z[first] || z[c] == z[first] && c < first && !plateau.contains(&c)
 }
 
