@@ -130,6 +130,12 @@ impl<T: Element> Terrain<T> {
         ] {
             memory::resize(by_place, places, NOWHERE);
         }
+        // Memory that is not written is not touched.
+        let cells = self.n_x * self.n_y;
+        self.tips = memory::room(cells.div_ceil(2));
+        self.joints = memory::room(cells);
+        self.order = memory::room(cells);
+        self.way = memory::room(cells);
     }
 
     #[inline(always)]

@@ -3,16 +3,19 @@
 //! `PEAKMASK_TEST_BINS` sets the number of random bins (100,000 unless set; a tenth of them here).
 
 #[expect(dead_code, reason = "a part of it serves the other test targets")]
-#[path = "support/float.rs"]
-mod float;
-#[expect(dead_code, reason = "it serves the other test targets")]
 mod oracle;
+#[expect(dead_code, reason = "a part of it serves the other test targets")]
+mod support;
 #[path = "oracle/topography.rs"]
 mod topography;
 
-use float::Float;
-use ndarray::{Array2, ArrayView2, Axis};
-use peakmask::{Options, Summits, summits};
+use ndarray::{Array2, Array3, ArrayView2, Axis};
+use peakmask::{Options, Peaks, Prominence, Summits, analyze, summits};
+
+use support::engine::Engine;
+use support::float::Float;
+use support::generator::Case;
+use support::layout::{Layout, Placed};
 
 /// What the crate finds in one map.
 fn found<T: Float>(z: ArrayView2<'_, T>) -> Summits<T> {
@@ -142,4 +145,97 @@ fn all_small_maps() {
             }
         }
     }
+}
+
+/// Peaks of this posterior with their topographic prominences, as the oracle finds them.
+fn prominent<T: Float>(p: &Array3<T>) -> Peaks<T> {
+    let mut peaks = Peaks::new();
+    for (z, bin) in p
+        .axis_iter(Axis(2))
+        .zip(oracle::answer(p.view(), &[], false))
+    {
+        for &(x, y) in &bin.peaks {
+            peaks.coords.push([x as i64, y as i64]);
+            let prominence = oracle::Real::above_base(z[(x, y)], topography::base(z, (x, y)));
+            peaks.prominences.push(prominence);
+        }
+        peaks.heights.extend(bin.heights);
+        peaks.offsets.push(peaks.heights.len() as i64);
+    }
+    peaks
+}
+
+/// Topographic prominences of whole posteriors: every instruction set, tiles of many lanes and bins alone, all layouts.
+fn random_posteriors<T: Float>() {
+    let mut rng = fastrand::Rng::with_seed(11);
+    let engines = || {
+        Engine::all()
+            .into_iter()
+            .filter(|engine| matches!(engine, Engine::Cpu(..)))
+    };
+    for (seed, [n_x, n_y, n_t]) in [
+        [7, 9, 131],
+        [1, 70, 17],
+        [70, 2, 9],
+        [5, 5, 1],
+        [12, 11, 64],
+    ]
+    .into_iter()
+    .cycle()
+    .take(25)
+    .enumerate()
+    {
+        let case = Case::<T>::sized(seed as u64, [n_x, n_y, n_t]);
+        let expected = prominent(&case.p);
+        for engine in engines() {
+            let layout = Layout::draw(&mut rng);
+            let placed = Placed::new(case.p.view(), layout, |_| T::of(f64::NAN));
+            let options = engine.options().prominence(Prominence::Topographic);
+            let found = analyze(placed.view(), &options).expect("an analysis").peaks;
+            assert_eq!(found, expected, "seed {seed}, {engine}, {layout:?}");
+        }
+    }
+}
+
+#[test]
+fn random_posteriors_f64() {
+    random_posteriors::<f64>();
+}
+
+#[test]
+fn random_posteriors_f32() {
+    random_posteriors::<f32>();
+}
+
+#[test]
+fn without_prominence_the_rest_is_the_same() {
+    let case = Case::<f64>::sized(3, [9, 8, 70]);
+    let of = |prominence| {
+        let options = Options::new().alphas([0.5]).prominence(prominence);
+        analyze(case.p.view(), &options).expect("an analysis")
+    };
+    let (with, without) = (of(Prominence::Reference), of(Prominence::None));
+    assert_eq!(with.masks, without.masks);
+    assert_eq!(with.peaks.coords, without.peaks.coords);
+    assert_eq!(with.peaks.heights, without.peaks.heights);
+    assert!(without.peaks.prominences.iter().all(|v| v.is_nan()));
+    assert!(!with.peaks.prominences.iter().any(|v| v.is_nan()));
+}
+
+/// What the GPU engine cannot do, it declines before it is looked for; `Auto` goes on without, and says why.
+#[test]
+fn a_gpu_declines() {
+    let p = Array3::<f64>::from_shape_fn((5, 6, 3), |(x, y, t)| (x * y + t) as f64);
+    let options = Options::new().prominence(Prominence::Topographic);
+    let gpu = options.clone().backend(peakmask::Backend::Gpu);
+    let error = analyze(p.view(), &gpu).expect_err("no GPU engine computes it");
+    assert!(matches!(error, peakmask::Error::NoGpu { .. }), "{error}");
+    let report = analyze(p.view(), &options)
+        .expect("the CPU computes it")
+        .report;
+    assert!(
+        report
+            .no_gpu
+            .is_some_and(|reason| reason.contains("prominence"))
+    );
 }

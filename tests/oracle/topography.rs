@@ -45,6 +45,9 @@ pub(crate) fn base<T: Copy + PartialOrd>(z: ArrayView2<'_, T>, peak: Cell) -> T 
         .collect();
     levels.sort_by(|a, b| b.partial_cmp(a).expect("present cells compare"));
     let plateau = reachable(z, peak, |c| z[c] >= z[peak]);
+    if plateau.iter().any(|&c| z[c] > z[peak]) {
+        return z[peak];
+    }
     let first = plateau.iter().min().expect("the peak itself");
     levels
         .into_iter()
