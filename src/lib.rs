@@ -63,6 +63,8 @@
 //! Reference prominence is a contrast with the immediate surroundings. It is **not** topographic prominence, the height
 //! above the highest saddle on the way to higher ground: in the example above, the peak of height 6 stands 4 above its
 //! saddle, and has a reference prominence of 2. The most prominent peak in this sense is often not the dominant one.
+//! [`Options::prominence`] chooses topographic prominence instead ([`Prominence::Topographic`]), and [`summits`] yields the
+//! whole tree, with saddles, parents, and the land of every summit.
 //!
 //! # Memory
 //!

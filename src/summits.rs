@@ -218,6 +218,9 @@ fn some_bins<T: Element>(
     let [n_x, n_y, n_t] = p.shape();
     let cells = n_x * n_y;
     let bins = start..n_t.min(start + BINS);
+    if let Some(labels) = &mut labels {
+        labels.fill(-1);
+    }
     let mut terrain = Terrain::new(n_x, n_y);
     let mut numbers: Vec<i32> = memory::zeros(cells);
     // Turned a few bins at a time: where time is the fastest axis, they share cache lines.
@@ -238,10 +241,6 @@ fn some_bins<T: Element>(
             .as_mut()
             .map(|labels| labels.index_axis_mut(Axis(0), i));
         let labels = labels.as_mut().and_then(|labels| labels.as_slice_mut());
-        let labels = labels.map(|labels| {
-            labels.fill(-1);
-            labels
-        });
         let lower = |low: T, &value: &T| if value < low { value } else { low };
         let floor = map.iter().fold(T::HIGHEST, lower);
         if map.iter().any(|value| value.is_nan()) || !map.iter().any(|&value| value > floor) {
