@@ -2,7 +2,6 @@
 //!
 //! `PEAKMASK_TEST_BINS` sets the number of random bins (100,000 unless set; a tenth of them here).
 
-#[expect(dead_code, reason = "a part of it serves the other test targets")]
 mod oracle;
 #[expect(dead_code, reason = "a part of it serves the other test targets")]
 mod support;
