@@ -8,6 +8,7 @@
 use super::lanes::set_lanes;
 use super::tile::Lane;
 use crate::Element;
+use crate::Prominence;
 use crate::findings::FoundPeaks;
 use crate::memory;
 
@@ -90,7 +91,8 @@ impl<T: Element> Lists<T> {
         self.tied |= tie;
     }
 
-    /// Appends the lists of the live lanes among the first `bins` to `findings`.
+    /// Appends the lists of the live lanes among the first `bins` to `findings`. Bases are those of the reference, none, or
+    /// to be replaced.
     #[inline(always)]
     pub(super) fn close<'t>(
         &mut self,
@@ -99,6 +101,7 @@ impl<T: Element> Lists<T> {
         bins: usize,
         values: impl Fn(usize) -> Lane<'t, T>,
         floor: impl Fn(usize) -> T,
+        prominence: Prominence,
         findings: &mut FoundPeaks<T>,
     ) {
         if self.tied & live != 0 {
@@ -115,9 +118,12 @@ impl<T: Element> Lists<T> {
             findings
                 .heights
                 .extend_from_slice(&self.heights[list.clone()]);
-            findings.bases.extend_from_slice(&self.around[list]);
+            match prominence {
+                Prominence::None => findings.bases.resize(findings.cells.len(), T::NAN),
+                _ => findings.bases.extend_from_slice(&self.around[list]),
+            }
             findings.counts.push(self.counts[lane] as u32);
-            if self.tied >> lane & 1 != 0 {
+            if prominence == Prominence::Reference && self.tied >> lane & 1 != 0 {
                 let (cells, bases) = (&findings.cells[start..], &mut findings.bases[start..]);
                 self.plateaus(n_y, lane, values(lane), cells, bases);
             }

@@ -71,7 +71,9 @@ impl<T: Element> Engine<T> for Gpu<'_, T> {
     }
 
     fn supports(task: Task<'_>) -> Result<(), &'static str> {
-        let Prominence::Reference = task.prominence;
+        if task.peaks && task.prominence != Prominence::Reference {
+            return Err("the GPU engine knows no prominence but the reference's");
+        }
         let adds = |level: &Level| matches!(level, Level::Coverage(_));
         match task.levels.iter().any(adds) {
             true => Err("the GPU engine adds no values, as a level of coverage has to"),
