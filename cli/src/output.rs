@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf, is_separator};
 
 use bytemuck::NoUninit;
 use ndarray::ArrayView3;
-use peakmask::{Analysis, CancelToken, Element};
+use peakmask::{Analysis, CancelToken, Element, Level};
 use tempfile::NamedTempFile;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -364,11 +364,29 @@ pub(crate) fn npz_bytes<T: Element>(analysis: &Analysis<T>) -> u64 {
     (masks + peaks + 8 * (analysis.peaks.offsets.len() + analysis.masks.len())) as u64
 }
 
+/// The kinds of levels, as they are written; shorter ones end in zeros.
+const OF_PEAK: &[u8; 8] = b"of_peak\0";
+
+/// A level's kind, and its number.
+fn parts(level: &Level) -> ([u8; 8], f64) {
+    match *level {
+        Level::OfPeak(alpha) => (*OF_PEAK, alpha),
+        Level::Absolute(value) => (*b"absolute", value),
+        Level::Coverage(share) => (*b"coverage", share),
+        _ => unreachable!("the program asks for no other"),
+    }
+}
+
+/// A level's number.
+pub(crate) fn number(level: &Level) -> f64 {
+    parts(level).1
+}
+
 /// Writes a result as an archive that `numpy.load` reads; calls `written` with the number of bytes after each piece.
 pub(crate) fn write_npz<T: Element + NoUninit>(
     writer: &mut (dyn WriteSeek + '_),
     shape: [usize; 3],
-    alphas: &[f64],
+    levels: &[Level],
     analysis: &Analysis<T>,
     cancel: &CancelToken,
     written: &dyn Fn(u64),
@@ -387,12 +405,17 @@ pub(crate) fn write_npz<T: Element + NoUninit>(
         cancel,
         written,
     };
-    npz.member("masks", "|b1", &[alphas.len(), n_x, n_y, n_t])?;
+    npz.member("masks", "|b1", &[levels.len(), n_x, n_y, n_t])?;
     for mask in &analysis.masks {
         npz.mask(mask.view())?;
     }
-    npz.member("alpha", &f8, &[alphas.len()])?;
-    npz.values(alphas)?;
+    let (kinds, numbers): (Vec<_>, Vec<_>) = levels.iter().map(parts).unzip();
+    npz.member("alpha", &f8, &[levels.len()])?;
+    npz.values(&numbers)?;
+    if kinds.iter().any(|kind| kind != OF_PEAK) {
+        npz.member("level_kind", &format!("|S{}", OF_PEAK.len()), &[levels.len()])?;
+        npz.values(&kinds)?;
+    }
     npz.member("peak_offsets", &i8, &[peaks.offsets.len()])?;
     npz.values(&peaks.offsets)?;
     npz.member("peak_coords", &i8, &[peaks.coords.len(), 2])?;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use ndarray::Array3;
-use peakmask::{Analysis, Connectivity, Element, Engines, LimitSource, MemoryLimit, Report};
+use peakmask::{Analysis, Connectivity, Element, Engines, Level, LimitSource, MemoryLimit, Report};
 use serde_json::{Value, json};
 
 use crate::args::RunArgs;
@@ -13,7 +13,7 @@ use crate::input::{Copy, Input};
 
 /// What came out, in numbers.
 pub(crate) struct Summary<'a> {
-    alphas: &'a [f64],
+    levels: &'a [Level],
     report: &'a Report,
     /// Time bins that have peaks: those that are neither constant nor hold a NaN.
     live_bins: usize,
@@ -22,9 +22,9 @@ pub(crate) struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    pub(crate) fn new<T: Element>(alphas: &'a [f64], analysis: &'a Analysis<T>) -> Self {
+    pub(crate) fn new<T: Element>(levels: &'a [Level], analysis: &'a Analysis<T>) -> Self {
         Self {
-            alphas,
+            levels,
             report: &analysis.report,
             live_bins: analysis.peaks.bins().filter(|bin| !bin.is_empty()).count(),
             areas: analysis.masks.iter().map(area).collect(),
@@ -49,11 +49,22 @@ impl<'a> Summary<'a> {
             self.live_bins,
             self.per_live_bin(report.peaks as u64)
         );
-        for (alpha, &area) in self.alphas.iter().zip(&self.areas) {
+        for (level, &area) in self.levels.iter().zip(&self.areas) {
+            let kind = match level {
+                Level::OfPeak(_) => "alpha ",
+                _ => "",
+            };
             let _ = write!(
                 line,
-                ", {:.1} cells at alpha {alpha}",
+                ", {:.1} cells at {kind}{level}",
                 self.per_live_bin(area)
+            );
+        }
+        if report.uncovered_bins > 0 {
+            let _ = write!(
+                line,
+                "; {} time bins have no share of a total",
+                report.uncovered_bins
             );
         }
         let _ = write!(line, "; {:.3} s", report.seconds.total);
@@ -151,6 +162,10 @@ pub(crate) fn json(
         },
         "options": {
             "alphas": args.alphas.iter().map(|&alpha| number(alpha)).collect::<Vec<_>>(),
+            "absolutes": args.absolutes.iter().map(|&value| number(value)).collect::<Vec<_>>(),
+            "coverages": args.coverages,
+            "region": args.region.to_string(),
+            "nan": args.nan_policy.to_string(),
             "connectivity": match args.connectivity { Connectivity::Four => 4, Connectivity::Eight => 8 },
             "backend": args.backend.to_string(),
             "adapter": args.gpu.adapter,

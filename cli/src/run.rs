@@ -11,7 +11,7 @@ use crate::args::{BinRange, RunArgs};
 use crate::budget::{self, Budget};
 use crate::failure::Failure;
 use crate::input::{Input, Posterior};
-use crate::output::{Pending, check_distinct, npz_bytes, persist_all, write_npz};
+use crate::output::{Pending, check_distinct, npz_bytes, number, persist_all, write_npz};
 use crate::report::{self, Summary};
 use crate::sheet::Format;
 use crate::{drivers, picture, terminal};
@@ -81,11 +81,12 @@ fn run_as<T: Element + Pod + Into<f64>>(
         .memory_limit(budget.limit.bytes.saturating_sub(plan.beside_analysis()));
     let analysis = beside_checksum(input, cancel, || analyze(&posterior, options, &budget, bar))?;
 
+    let levels = args.levels();
     let [n_x, n_y, _] = input.shape();
     terminal::count_bytes(bar, npz_bytes(&analysis));
     result.write(|writer| {
         let shape = [n_x, n_y, bins.len()];
-        write_npz(writer, shape, &args.alphas, &analysis, cancel, &|bytes| {
+        write_npz(writer, shape, &levels, &analysis, cancel, &|bytes| {
             bar.inc(bytes);
         })
     })?;
@@ -95,14 +96,14 @@ fn run_as<T: Element + Pod + Into<f64>>(
             input,
             &posterior,
             bins.start,
-            &args.alphas,
+            &levels.iter().map(number).collect::<Vec<_>>(),
             &analysis,
             format.unwrap_or(Format::Png),
             cancel,
         )?;
         sheet.write(|writer| image.write(writer))?;
     }
-    let summary = Summary::new(&args.alphas, &analysis);
+    let summary = Summary::new(&levels, &analysis);
     if let Some(file) = &mut file {
         let report = report::json(args, input, &bins, &plan, budget.limit, &summary);
         file.write(|writer| Ok(writeln!(writer, "{report:#}")?))?;
@@ -154,7 +155,9 @@ fn check_engine(args: &RunArgs) -> Result<(), Failure> {
 fn options(args: &RunArgs, cancel: &CancelToken) -> Options {
     args.gpu
         .choose(Options::new())
-        .alphas(args.alphas.iter().copied())
+        .levels(args.levels())
+        .region(args.region)
+        .nan_policy(args.nan_policy)
         .connectivity(args.connectivity)
         .backend(args.backend)
         .threads(args.threads)

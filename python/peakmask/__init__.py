@@ -4,6 +4,7 @@ For every time bin of a posterior ``P[x, y, t]``, `analyze` finds all peaks with
 each alpha the mask of the connected region around the highest peak in which ``P >= alpha * height``.
 
 - `peakmask.analyze`: the interface.
+- `peakmask.absolute`, `peakmask.coverage`: levels of other kinds, a value or a share of the total.
 - `peakmask.Analyzer`: the same again and again, down to one time bin in a closed loop.
 - `peakmask.compat`: stands in for ``PeakPromenence`` of pyPhoPlaceCellAnalysis; one changed import line.
 - `peakmask.plot`: pictures, with matplotlib.
@@ -32,8 +33,22 @@ from ._analysis import Analysis, BinPeaks, Peaks, Report
 from ._analyze import analyze, estimate
 from ._analyzer import Analyzer
 from ._core import __version__
+from ._levels import Level, absolute, coverage, of_peak
 
-__all__ = ["Analysis", "Analyzer", "BinPeaks", "Peaks", "Report", "__version__", "analyze", "estimate"]
+__all__ = [
+    "Analysis",
+    "Analyzer",
+    "BinPeaks",
+    "Level",
+    "Peaks",
+    "Report",
+    "__version__",
+    "absolute",
+    "analyze",
+    "coverage",
+    "estimate",
+    "of_peak",
+]
 
 _MODULES = ("compat", "dask", "napari", "plot")
 

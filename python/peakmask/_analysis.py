@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _levels
 from ._core import __version__
 from ._inputs import Labels, coordinates
 
@@ -313,6 +314,8 @@ class Analysis:
         (n_x, n_y, n_t).
     connectivity : int
         4 or 8.
+    region : {"dominant", "whole"}
+    nan_policy : {"silence", "off_track", "error"}
     """
 
     def __init__(
@@ -326,6 +329,8 @@ class Analysis:
         axes: tuple[int, int, int],
         connectivity: int,
         labels: Labels,
+        region: str = "dominant",
+        nan_policy: str = "silence",
     ) -> None:
         self.alpha = tuple(alpha)
         self.masks = masks
@@ -333,6 +338,8 @@ class Analysis:
         self.report = report
         self.shape = shape
         self.connectivity = connectivity
+        self.region = region
+        self.nan_policy = nan_policy
         self._axes = axes
         self._labels = labels
 
@@ -405,7 +412,7 @@ class Analysis:
         """
         xarray = optional("xarray")
         names = self._labels.names
-        coords: dict[str, Any] = {"alpha": np.array(self.alpha)}
+        coords: dict[str, Any] = _levels.coordinates(self.alpha)
         axes = zip(names, (x, y, t), (self._labels.x, self._labels.y, self._labels.t), self.shape)
         for name, given, labelled, n in axes:
             found = labelled if given is None else given
@@ -428,8 +435,9 @@ class Analysis:
             coords=coords,
             attrs={
                 "made_by": f"peakmask {__version__}",
-                "mask": "cells with P >= alpha * height of the dominant peak, connected to it",
+                "mask": _levels.described(self.alpha, self.region),
                 "connectivity": self.connectivity,
+                "nan_policy": self.nan_policy,
                 "prominence": "height minus the highest cell around the peak's plateau (reference prominence)",
                 "engine": self.report["engine"],
             },

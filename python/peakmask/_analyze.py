@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _inputs, _options
 from ._analysis import Analysis, Peaks, Report
-from ._options import Alpha, Backend, Connectivity, OnLimit, Options
+from ._levels import kind_of
+from ._options import Alpha, Backend, Connectivity, NanPolicy, OnLimit, Options, Region
 
 log = logging.getLogger("peakmask")
 
@@ -27,6 +28,8 @@ def analyze(
     connectivity: Connectivity = 4,
     backend: Backend = "auto",
     layout: _inputs.Layout | None = None,
+    region: Region = "dominant",
+    nan_policy: NanPolicy = "silence",
     memory_limit: float | str | None = None,
     on_limit: OnLimit = "error",
     threads: int | None = None,
@@ -45,7 +48,8 @@ def analyze(
         arrays and the other byte order as they are, float16 to float32, integers, booleans and longdouble to float64.
     alpha : float or iterable of float
         One mask is made for each, in this order. Any float; repetitions have masks of their own; ``[]`` finds peaks
-        only. A fraction: above 2 (50, for half of the height) it is taken at its word, with a warning.
+        only. A fraction: above 2 (50, for half of the height) it is taken at its word, with a warning. Levels of other
+        kinds, `absolute` and `coverage`, may be mixed with it.
     connectivity : {4, 8}
         Neighbours that connect cells of a mask. (Peaks always compare eight.)
     backend : {"auto", "cpu", "gpu"}
@@ -55,6 +59,11 @@ def analyze(
         The order of P's axes, (x, y, t) unless given. Masks lie in memory as C-order (x, y, t), with either; they are
         returned as views with P's axes, so that ``mask.shape == P.shape``. Not used for arrays with labels. Without it,
         an array that looks like (t, x, y) is refused; a layout that is given is believed.
+    region : {"dominant", "whole"}
+        Which cells that reach a level belong to its mask: those connected to the dominant peak, or all of them.
+    nan_policy : {"silence", "off_track", "error"}
+        What a NaN means: its time bin has no peaks and empty masks; the cell is absent, as one beside the track (no peak, in
+        no mask, nobody's neighbour); or P is refused, and the first NaN named.
     memory_limit : int, float or str, optional
         The most bytes that results, scratch and a copy of the input may take: 8e9, ``"8GB"``, ``"8GiB"``. Without it,
         what the machine and the process's control group have to spare.
@@ -82,7 +91,8 @@ def analyze(
     ------
     ValueError
         When P has other than three axes or no cells, looks like the other layout, or holds integers that have no float64
-        of their own; when an output does not fit; when an option has no such value.
+        of their own; when an output does not fit; when an option has no such value; with ``nan_policy="error"`` when P
+        holds a NaN.
     TypeError
         When P is no array (a path, a mapping), holds complex numbers, objects or strings, or is a masked array with masked
         cells.
@@ -93,7 +103,7 @@ def analyze(
 
     Notes
     -----
-    A time bin that holds a NaN anywhere, or the same value everywhere, has no peaks and empty masks. No other bin is
+    Unless `nan_policy` says otherwise, a time bin that holds a NaN anywhere, or the same value everywhere, has no peaks and empty masks. No other bin is
     touched. A *peak* is a cell above the map's minimum that is at least as high as its eight neighbours; every cell of a
     plateau counts. The *dominant* peak is the first of greatest height, in row-major order; it is always in its mask.
 
@@ -115,7 +125,7 @@ def analyze(
     """
     p = _inputs.posterior(P, layout, dims)
     alphas = _options.alphas(alpha)
-    options = _options.options(connectivity, backend, threads, memory_limit, on_limit)
+    options = _options.options(connectivity, backend, threads, memory_limit, on_limit, region, nan_policy)
     masks = None if out is None else _inputs.outputs(out, p, len(alphas))
     return analysed(p, alphas, options, out=masks, progress=progress)
 
@@ -152,6 +162,8 @@ def analysed(
         axes=p.axes,
         connectivity=options.connectivity,
         labels=p.labels,
+        region=options.region,
+        nan_policy=options.nan_policy,
     )
 
 
@@ -227,7 +239,9 @@ def run(
         )
     return _core.analyze(
         array,
-        alphas,
+        [(kind_of(alpha), alpha) for alpha in alphas],
+        region=options.region,
+        nan_policy=options.nan_policy,
         connectivity=options.connectivity,
         backend=options.backend,
         threads=options.threads,

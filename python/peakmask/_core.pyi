@@ -23,8 +23,10 @@ class Analyzer:
         cls,
         shape: tuple[int, int],
         itemsize: int,
-        alphas: Sequence[float],
+        levels: Sequence[tuple[str, float]],
         *,
+        region: str,
+        nan_policy: str,
         connectivity: int,
         backend: str,
         adapter: str | None,
@@ -44,8 +46,10 @@ class Analyzer:
 
 def analyze(
     p: NDArray[Any],
-    alphas: Sequence[float],
+    levels: Sequence[tuple[str, float]],
     *,
+    region: str,
+    nan_policy: str,
     connectivity: int,
     backend: str,
     threads: int,

@@ -29,7 +29,9 @@ pub(crate) fn forked() {
 pub(crate) struct Analyzer {
     shape: [usize; 2],
     dtype: Dtype,
-    alphas: Vec<f64>,
+    levels: Vec<(String, f64)>,
+    region: String,
+    nan_policy: String,
     connectivity: i64,
     backend: String,
     adapter: Option<String>,
@@ -62,7 +64,7 @@ enum OfType {
 #[pymethods]
 impl Analyzer {
     #[new]
-    #[pyo3(signature = (shape, itemsize, alphas, *, connectivity, backend, adapter, threads, memory_limit, on_limit))]
+    #[pyo3(signature = (shape, itemsize, levels, *, region, nan_policy, connectivity, backend, adapter, threads, memory_limit, on_limit))]
     #[expect(
         clippy::too_many_arguments,
         reason = "the keywords of Python's function"
@@ -71,7 +73,9 @@ impl Analyzer {
         py: Python<'_>,
         shape: [usize; 2],
         itemsize: usize,
-        alphas: Vec<f64>,
+        levels: Vec<(String, f64)>,
+        region: String,
+        nan_policy: String,
         connectivity: i64,
         backend: String,
         adapter: Option<String>,
@@ -86,7 +90,9 @@ impl Analyzer {
             } else {
                 Dtype::F64
             },
-            alphas,
+            levels,
+            region,
+            nan_policy,
             connectivity,
             backend,
             adapter,
@@ -136,7 +142,9 @@ impl Analyzer {
 impl Analyzer {
     fn make(&self, py: Python<'_>) -> PyResult<Kept> {
         let options = Chosen {
-            alphas: self.alphas.clone(),
+            levels: self.levels.clone(),
+            region: &self.region,
+            nan_policy: &self.nan_policy,
             connectivity: self.connectivity,
             backend: &self.backend,
             adapter: self.adapter.as_deref(),

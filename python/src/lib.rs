@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3};
 use numpy::{Element as NumPy, IntoPyArray, PyArray3, PyArrayMethods};
 use peakmask::{
-    Analysis, Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, MemoryGuard,
-    MemoryLimit, Options, Peaks, Report,
+    Analysis, Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, Level, MemoryGuard,
+    MemoryLimit, NanPolicy, Options, Peaks, Region, Report,
 };
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -52,14 +52,16 @@ mod _core {
 
 /// Peaks and masks of `p`, with masks of its own or in `out`: (masks, offsets, coords, prominences, heights, report).
 #[pyfunction]
-#[pyo3(signature = (p, alphas, *, connectivity, backend, threads, memory_limit, on_limit, check_axis_order, out, progress))]
+#[pyo3(signature = (p, levels, *, region, nan_policy, connectivity, backend, threads, memory_limit, on_limit, check_axis_order, out, progress))]
 #[expect(
     clippy::too_many_arguments,
     reason = "the keywords of Python's function"
 )]
 fn analyze<'py>(
     p: &Bound<'py, PyAny>,
-    alphas: Vec<f64>,
+    levels: Vec<(String, f64)>,
+    region: &str,
+    nan_policy: &str,
     connectivity: i64,
     backend: &str,
     threads: usize,
@@ -70,7 +72,9 @@ fn analyze<'py>(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let options = Chosen {
-        alphas,
+        levels,
+        region,
+        nan_policy,
         connectivity,
         backend,
         adapter: None,
@@ -171,9 +175,24 @@ fn named<T: FromStr>(option: &str, name: &str, names: &[&str]) -> PyResult<T> {
     })
 }
 
+/// A level by the name of its kind.
+fn level(kind: &str, number: f64) -> PyResult<Level> {
+    match kind {
+        "of_peak" => Ok(Level::OfPeak(number)),
+        "absolute" => Ok(Level::Absolute(number)),
+        "coverage" => Ok(Level::Coverage(number)),
+        _ => Err(PyValueError::new_err(format!(
+            "a level is of_peak, absolute or coverage, not {kind:?}"
+        ))),
+    }
+}
+
 /// Options as Python passes them.
 pub(crate) struct Chosen<'a> {
-    pub(crate) alphas: Vec<f64>,
+    /// Kinds and numbers.
+    pub(crate) levels: Vec<(String, f64)>,
+    pub(crate) region: &'a str,
+    pub(crate) nan_policy: &'a str,
     pub(crate) connectivity: i64,
     pub(crate) backend: &'a str,
     pub(crate) adapter: Option<&'a str>,
@@ -185,8 +204,12 @@ pub(crate) struct Chosen<'a> {
 impl Chosen<'_> {
     /// The library's options; without a GPU that a fork has left behind.
     pub(crate) fn options(self) -> PyResult<Options> {
+        let levels = self.levels.iter().map(|(kind, number)| level(kind, *number));
+        let levels: Vec<_> = levels.collect::<PyResult<_>>()?;
         let mut options = Options::new()
-            .alphas(self.alphas)
+            .levels(levels)
+            .region(named("region", self.region, Region::NAMES)?)
+            .nan_policy(named("nan_policy", self.nan_policy, NanPolicy::NAMES)?)
             .connectivity(named(
                 "connectivity",
                 &self.connectivity.to_string(),
@@ -349,7 +372,12 @@ pub(crate) fn raised(error: Error) -> PyErr {
                  pass layout=\"txy\", or numpy.moveaxis(P, 0, 2); if it is (x, y, t), pass layout=\"xyt\""
             ))
         }
+        Error::Nan { x, y, t } => PyValueError::new_err(format!(
+            "cell ({x}, {y}) of time bin {t} is NaN, the first there is, and none is allowed; if NaN marks cells beside the \
+             track, pass nan_policy=\"off_track\"; to have it silence its time bin, nan_policy=\"silence\""
+        )),
         Error::EmptyMap { .. }
+        | Error::Coverage { .. }
         | Error::MapTooLarge { .. }
         | Error::MapShape { .. }
         | Error::OutputCount { .. }
