@@ -66,6 +66,16 @@
 //! [`Options::prominence`] chooses topographic prominence instead ([`Prominence::Topographic`]), and [`summits`] yields the
 //! whole tree, with saddles, parents, and the land of every summit.
 //!
+//! # Other rules on demand
+//!
+//! [`Options::levels`] takes levels of other kinds than alphas, mixed as one likes: [`Level::Absolute`] is a threshold of
+//! its own, [`Level::Coverage`] the edge of the highest-density region (credible region) that holds a share of the bin's
+//! total. [`Options::region`] with [`Region::Whole`] keeps all cells at or above a threshold, connected or not.
+//! [`Options::nan_policy`] says what a NaN means: with [`NanPolicy::OffTrack`] its cell is absent, with
+//! [`NanPolicy::Error`] the input is refused. On bins without NaN the three are the same. All but `Coverage` run on a GPU
+//! too; an engine that cannot do what is asked declines before it starts: [`Backend::Gpu`] is then an error,
+//! [`Backend::Auto`] goes on without it, and the report says why.
+//!
 //! # Memory
 //!
 //! Results take `n_alpha * n_x * n_y * n_t` bytes for masks, `8 * (n_t + 1)` for offsets and, for each peak, 32 bytes

@@ -119,6 +119,11 @@ def kind_of(level: object) -> str:
     return level.kind if isinstance(level, Level) else "of_peak"
 
 
+def label(level: float) -> str:
+    """Name a level in a legend."""
+    return f"alpha {level:g}" if kind_of(level) == "of_peak" else f"{level:g}"
+
+
 def coordinates(levels: Sequence[float]) -> dict[str, Any]:
     """Give the coordinates of masks along their first axis: their numbers, and, if not all are alphas, their kinds."""
     found: dict[str, Any] = {"alpha": np.array([float(level) for level in levels])}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._levels import label
 from ._colours import OUTLINES, contrast, finite_range
 from ._legend import below, fit
 from ._scene import Scene, choose_bins
@@ -322,7 +323,7 @@ class MapPanel:
                 ax,
                 OUTLINES[i % len(OUTLINES)],
                 w,
-                f"mask, alpha {scene.analysis.alpha[i]:g}",
+                f"mask, {label(scene.analysis.alpha[i])}",
                 2 + 0.1 * j / len(levels),
             )
             for j, (i, w) in enumerate(zip(levels, widths))
@@ -395,7 +396,7 @@ class CurvePanel:
             solid_capstyle="butt",
             clip_on=False,
             transform=self.ax.get_xaxis_transform(),
-            label=f"mask, alpha {self.scene.analysis.alpha[level]:g}",
+            label=f"mask, {label(self.scene.analysis.alpha[level])}",
             path_effects=_edged(colour, 5.4),
         )
         return bar
