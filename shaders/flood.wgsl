@@ -33,12 +33,8 @@ fn seed(@builtin(global_invocation_id) id: vec3<u32>) {
     let at = (a * p.n_x * p.words + place) * p.lanes + t;
     let bit = 1u << (column % 32u);
     var flags = DONE;
-    if (found.live == 1u && WHOLE) {
-        let plane = a * p.n_x * p.words;
-        for (var i = plane; i < plane + p.n_x * p.words; i++) {
-            filled[i * p.lanes + t] = above[i * p.lanes + t];
-        }
-    } else if (found.live == 1u) {
+    // A whole level is not filled: what reaches it is what is asked for.
+    if (found.live == 1u && !WHOLE) {
         filled[at] = bit;
         // Where the dominant cell does not reach its own threshold, it is the whole mask.
         if ((above[at] & bit) != 0u) { flags = 0u; }

@@ -1,4 +1,4 @@
-// Pack: filled cells, from bits by cell to bits by lane. A layout kernel: it moves bits, and decides nothing.
+// Pack: filled cells, or all that reach a whole level, from bits by cell to bits by lane. A layout kernel: it moves bits, and decides nothing.
 
 // Words of as many lanes as the workgroup has invocations.
 var<workgroup> rows: array<u32, GROUP>;
@@ -12,7 +12,9 @@ fn pack(
     let places = p.n_x * p.words;
     let place = task(group);
     var bits = 0u;
-    if (id.x < p.bins && place < p.levels * places) { bits = filled[place * p.lanes + id.x]; }
+    if (id.x < p.bins && place < p.levels * places) {
+        if (WHOLE) { bits = above[place * p.lanes + id.x]; } else { bits = filled[place * p.lanes + id.x]; }
+    }
     rows[local.x] = bits;
     workgroupBarrier();
     if (place >= p.levels * places) { return; }

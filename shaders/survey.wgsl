@@ -58,6 +58,8 @@ fn join(@builtin(global_invocation_id) id: vec3<u32>) {
     surveys[t] = Survey(whole.low, whole.first, select(0u, 1u, live));
     let height = values[whole.first * p.lanes + t];
     for (var a = 0u; a < p.levels; a++) {
-        thresholds[a * p.lanes + t] = threshold_of(levels[a], height);
+        var threshold = UNREACHED;
+        if (live) { threshold = threshold_of(levels[a], height); }
+        thresholds[a * p.lanes + t] = threshold;
     }
 }

@@ -93,16 +93,6 @@ pub trait Set<T>: 'static {
     }
 }
 
-/// A vector with the lowest value in place of NaN, where that stands for nothing: the first operand of a comparison that goes on
-/// with the others.
-#[inline(always)]
-pub fn present<T: crate::Element, S: Set<T>, const OFF_TRACK: bool>(v: S::V) -> S::V {
-    match OFF_TRACK {
-        true => S::higher(S::splat(T::LOWEST), v),
-        false => v,
-    }
-}
-
 /// The sets of vectors for a type of values.
 pub trait Vectors: Sized + 'static {
     type Plain: Set<Self>;

@@ -494,9 +494,8 @@ fn parse_alpha(text: &str) -> Result<f64, String> {
 }
 
 fn parse_value(text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| {
-        "a level is a number such as 0.5; for several, repeat the option".to_owned()
-    })
+    text.parse()
+        .map_err(|_| "a level is a number such as 0.5; for several, repeat the option".to_owned())
 }
 
 fn parse_bin(text: &str) -> Result<usize, String> {

@@ -413,7 +413,11 @@ pub(crate) fn write_npz<T: Element + NoUninit>(
     npz.member("alpha", &f8, &[levels.len()])?;
     npz.values(&numbers)?;
     if kinds.iter().any(|kind| kind != OF_PEAK) {
-        npz.member("level_kind", &format!("|S{}", OF_PEAK.len()), &[levels.len()])?;
+        npz.member(
+            "level_kind",
+            &format!("|S{}", OF_PEAK.len()),
+            &[levels.len()],
+        )?;
         npz.values(&kinds)?;
     }
     npz.member("peak_offsets", &i8, &[peaks.offsets.len()])?;

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3};
 use numpy::{Element as NumPy, IntoPyArray, PyArray3, PyArrayMethods};
 use peakmask::{
-    Analysis, Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, Level, MemoryGuard,
-    MemoryLimit, NanPolicy, Options, Peaks, Region, Report,
+    Analysis, Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, Level,
+    MemoryGuard, MemoryLimit, NanPolicy, Options, Peaks, Region, Report,
 };
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -204,7 +204,10 @@ pub(crate) struct Chosen<'a> {
 impl Chosen<'_> {
     /// The library's options; without a GPU that a fork has left behind.
     pub(crate) fn options(self) -> PyResult<Options> {
-        let levels = self.levels.iter().map(|(kind, number)| level(kind, *number));
+        let levels = self
+            .levels
+            .iter()
+            .map(|(kind, number)| level(kind, *number));
         let levels: Vec<_> = levels.collect::<PyResult<_>>()?;
         let mut options = Options::new()
             .levels(levels)

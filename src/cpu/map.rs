@@ -4,11 +4,12 @@
 //! map too large for tiles of several bins takes no more memory than itself.
 
 use super::bases::Lists;
+use super::lanes::present;
 use super::planes::Planes;
 use super::tile::Lane;
 use crate::Element;
 use crate::posterior::Posterior;
-use crate::vector::{Line, Set, present, width};
+use crate::vector::{Line, Set, width};
 
 /// The values of one bin, in rows with a frame of values below all others, so that every neighbour of every cell exists.
 pub(super) struct Map {

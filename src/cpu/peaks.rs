@@ -4,9 +4,10 @@
 //! Peaks: set where a live lane's value exceeds its Floor and is `>=` all of the eight neighbours that exist. A per-cell
 //! map, so no order matters. NaN off the track is no neighbour, and exceeds nothing.
 
+use super::lanes::present;
 use super::load::Soon;
 use crate::Element;
-use crate::vector::{Line, Set, present, width};
+use crate::vector::{Line, Set, width};
 
 /// What one map row of one group of lanes yields: a bit for each cell and lane, cell after cell.
 pub(super) struct Row {

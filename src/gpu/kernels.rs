@@ -132,7 +132,7 @@ kernels! {
     Peaks: "peaks" "find", Peaks, ONCE, One, [Values, Surveys, Peaks], Sizes::map_words;
     Bases: "bases" "rim", Peaks, ONCE, One, [Values, Peaks, Rims], Sizes::map_words;
     Bases: "bases" "spread", Peaks, AGAIN, Resumed, [Values, Peaks, Rims, Plateaus], |_| 1;
-    Pack: "pack" "pack", Masks, AGAIN, One, [Filled, Masks], |sizes| sizes.levels * sizes.map_words();
+    Pack: "pack" "pack", Masks, AGAIN, One, [Above, Filled, Masks], |sizes| sizes.levels * sizes.map_words();
     // Counts become sums in place: a continuation counts again.
     Collect: "collect" "count", Peaks, AGAIN, One, [Peaks, Before], Sizes::list_blocks;
     Collect: "collect" "sum", Both, AGAIN, One, [Floods, Plateaus, Before, Tally], |_| 1;

@@ -115,38 +115,30 @@ fn a_fault_in_any_stage_is_seen() {
 }
 
 /// Rules that have kernels do otherwise, and what is planted where they do.
-const BEYOND: [(&str, Rules, GpuFault); 8] = [
+const BEYOND: [(&str, Rules, GpuFault); 9] = [
     (
         "cells off the track count as the lowest",
-        OFF_TRACK,
-        fault("survey", "if (OFF_TRACK) { continue; }", ""),
-    ),
-    (
-        "cells off the track silence their bin",
         OFF_TRACK,
         fault(
             "survey",
             "if (OFF_TRACK) { continue; }",
-            "if (OFF_TRACK) { found.nan = 1u; continue; }",
+            "if (OFF_TRACK) { found.low = LOWEST; continue; }",
         ),
+    ),
+    (
+        "cells off the track silence their bin",
+        OFF_TRACK,
+        fault("survey", "if (OFF_TRACK) { continue; }", ""),
     ),
     (
         "cells off the track reach their level",
         OFF_TRACK,
-        fault(
-            "threshold",
-            "if (is_nan(v)) { return LOWEST; }",
-            "if (is_nan(v)) { return UNREACHED; }",
-        ),
+        fault("threshold", LOWEST, UNREACHED),
     ),
     (
         "cells off the track are neighbours",
         OFF_TRACK,
-        fault(
-            "peaks",
-            "if (is_nan(v)) { return LOWEST; }",
-            "if (is_nan(v)) { return UNREACHED; }",
-        ),
+        fault("peaks", LOWEST, UNREACHED),
     ),
     (
         "an island has no base",
@@ -160,34 +152,33 @@ const BEYOND: [(&str, Rules, GpuFault); 8] = [
     ),
     (
         "a value that was given is a factor",
-        Rules {
-            whole: false,
-            ..OFF_TRACK
-        },
-        fault(
-            "survey",
-            "if (level.z == OF_PEAK) {",
-            "if (level.z <= ABSOLUTE) {",
-        ),
+        OFF_TRACK,
+        fault("survey", "level.z == OF_PEAK", "level.z <= ABSOLUTE"),
     ),
     (
-        "the last row of a whole level is forgotten",
-        Rules {
-            whole: true,
-            ..OFF_TRACK
-        },
-        fault(
-            "flood",
-            "i < plane + p.n_x * p.words;",
-            "i < plane + (p.n_x - 1u) * p.words;",
-        ),
+        "a whole level is filled like others",
+        WHOLE,
+        fault("pack", "bits = above[", "bits = filled["),
+    ),
+    (
+        "a silent bin has levels",
+        WHOLE,
+        fault("survey", "if (live) { threshold", "if (true) { threshold"),
     ),
 ];
+
+const LOWEST: &str = "if (is_nan64(v)) { return LOWEST; }";
+const UNREACHED: &str = "if (is_nan64(v)) { return UNREACHED; }";
 
 const OFF_TRACK: Rules = Rules {
     eight: false,
     whole: false,
     off_track: true,
+};
+
+const WHOLE: Rules = Rules {
+    whole: true,
+    ..OFF_TRACK
 };
 
 /// Maps of all kinds on a track: cells beside it are NaN in all bins, some more in each, and some cells are islands.
