@@ -70,7 +70,8 @@
 //!
 //! [`Options::levels`] takes levels of other kinds than alphas, mixed as one likes: [`Level::Absolute`] is a threshold of
 //! its own, [`Level::Coverage`] the edge of the highest-density region (credible region) that holds a share of the bin's
-//! total. [`Options::region`] with [`Region::Whole`] keeps all cells at or above a threshold, connected or not.
+//! total. [`Options::region`] with [`Region::Whole`] keeps all cells at or above a threshold, connected or not; [`components`] counts
+//! their parts.
 //! [`Options::nan_policy`] says what a NaN means: with [`NanPolicy::OffTrack`] its cell is absent, with
 //! [`NanPolicy::Error`] the input is refused. On bins without NaN the three are the same. All but `Coverage` run on a GPU
 //! too; an engine that cannot do what is asked declines before it starts: [`Backend::Gpu`] is then an error,
@@ -117,6 +118,7 @@ mod analysis;
 mod analyzer;
 mod choices;
 mod columns;
+mod components;
 mod context;
 mod coordinates;
 mod cpu;
@@ -153,6 +155,7 @@ pub use choices::{
     Backend, CancelToken, Connectivity, GpuUse, Level, MemoryGuard, NanPolicy, Progress,
     Prominence, Region,
 };
+pub use components::components;
 pub use context::GpuContext;
 pub use driver::check_drivers;
 pub use element::{Dtype, Element};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The rooms from the roof to the ground; those of one line do not see each other.
 const ROOMS: [&[&str]; 20] = [
     &["summits"],
-    &["analyzer"],
+    &["analyzer", "components"],
     &["schedule"],
     &["gpus"],
     &["options"],

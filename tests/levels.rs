@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use ndarray::{Array3, ArrayView2, Axis, Ix3, OwnedRepr, s};
 use ndarray_npy::{NpzReader, ReadableElement};
 use peakmask::{
-    Analyzer, Backend, Error, Level, NanPolicy, Options, Outputs, Peaks, Region, analyze,
+    Analyzer, Backend, Connectivity, Error, Level, NanPolicy, Options, Outputs, Peaks, Region, analyze, components,
 };
 
 use oracle::{BinAnswer, Rules};
@@ -131,6 +131,18 @@ fn check_case<T: Float>(seed: u64, census: &mut Census) {
     let report = analyze(p.view(), &asked).expect("the CPU works").report;
     let uncovered = bins.iter().filter(|bin| bin.uncovered).count();
     assert_eq!(report.uncovered_bins, uncovered, "{}", trial.origin);
+    for mask in &expected.masks {
+        let connectivity = match rules.eight {
+            true => Connectivity::Eight,
+            false => Connectivity::Four,
+        };
+        let t = rng.usize(..p.dim().2);
+        let from = mask.slice(s![.., .., t..]);
+        let parts = components(from, connectivity);
+        let naive = from.axis_iter(Axis(2));
+        let naive = naive.map(|mask| oracle::components(mask, rules.eight));
+        assert_eq!(parts, naive.collect::<Vec<_>>(), "{}", trial.origin);
+    }
     let covered = |level: &oracle::Level| matches!(level, oracle::Level::Coverage(_));
     let shares = levels.iter().position(covered);
     for (z, bin) in p.axis_iter(Axis(2)).zip(&bins) {

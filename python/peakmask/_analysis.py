@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _levels
+from . import _core, _levels
 from ._core import __version__
 from ._inputs import Labels, coordinates
 
@@ -384,6 +384,21 @@ class Analysis:
         return np.array([np.count_nonzero(mask, axis=(x, y)) for mask in self.masks], np.int64).reshape(
             len(self.masks), self.shape[2]
         )
+
+    @property
+    def components(self) -> NDArray[np.uint32]:
+        """Connected parts of each mask in each time bin, by `connectivity`, shape (n_alpha, n_t).
+
+        Examples
+        --------
+        >>> import numpy as np, peakmask
+        >>> peakmask.analyze(np.array([[[3.0], [1.0], [2.0]]]), alpha=[0.5, 0.9], region="whole").components
+        array([[2],
+               [1]], dtype=uint32)
+        """
+        masks = [mask.transpose(self._axes).view(np.uint8) for mask in self.masks]
+        counts = [_core.components(mask, self.connectivity) for mask in masks]
+        return np.array(counts, np.uint32).reshape(len(self.masks), self.shape[2])
 
     def to_xarray(
         self, *, x: ArrayLike | None = None, y: ArrayLike | None = None, t: ArrayLike | None = None

@@ -4,7 +4,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Analyzer", "__version__", "analyze", "at_exit", "estimate", "forked", "memory_limit"]
+__all__ = ["Analyzer", "__version__", "analyze", "at_exit", "components", "estimate", "forked", "memory_limit"]
 
 __version__: str
 
@@ -59,6 +59,7 @@ def analyze(
     out: Sequence[NDArray[np.uint8]] | None,
     progress: Callable[[int, int], object] | None,
 ) -> _Results: ...
+def components(mask: NDArray[np.uint8], connectivity: int) -> NDArray[np.uint32]: ...
 def estimate(shape: tuple[int, int, int], itemsize: int, n_alpha: int, *, threads: int) -> dict[str, int]: ...
 def at_exit() -> None: ...
 def forked() -> None: ...

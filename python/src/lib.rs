@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3};
-use numpy::{Element as NumPy, IntoPyArray, PyArray3, PyArrayMethods};
+use numpy::{Element as NumPy, IntoPyArray, PyArray1, PyArray3, PyArrayMethods};
 use peakmask::{
     Analysis, Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, Level,
     MemoryGuard, MemoryLimit, NanPolicy, Options, Peaks, Region, Report,
@@ -34,7 +34,7 @@ mod _core {
     #[pymodule_export]
     use super::ending::at_exit;
     #[pymodule_export]
-    use super::{analyze, estimate, forked, memory_limit};
+    use super::{analyze, components, estimate, forked, memory_limit};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -128,6 +128,20 @@ fn estimate(
     bytes.set_item("assumed_peaks", estimate.assumed_peaks)?;
     bytes.set_item("total", estimate.total())?;
     Ok(bytes)
+}
+
+/// The number of connected parts of a mask, of any bytes, in every time bin: along its third axis.
+#[pyfunction]
+fn components<'py>(
+    mask: &Bound<'py, PyArray3<u8>>,
+    connectivity: i64,
+) -> PyResult<Bound<'py, PyArray1<u32>>> {
+    let name = connectivity.to_string();
+    let connectivity = named("connectivity", &name, Connectivity::NAMES)?;
+    let bytes = arrays::readable(mask)?;
+    let view = bytes.as_array();
+    let count = || peakmask::components(view.mapv(|byte| byte != 0).view(), connectivity);
+    Ok(mask.py().detach(count).into_pyarray(mask.py()))
 }
 
 /// Bytes that this process may still take, and who says so.

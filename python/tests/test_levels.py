@@ -69,7 +69,8 @@ def test_a_coverage_is_the_fields_credible_region(P: np.ndarray, dtype: type) ->
         z = P[:, :, t].astype(np.float64)
         expected = z >= highest_posterior_threshold(z, 0.95)
         assert np.array_equal(whole.masks[0][:, :, t], expected)
-        parts, _ = ndimage.label(expected)
+        parts, n = ndimage.label(expected)
+        assert (whole.components[0, t], near.components[0, t]) == (n, 1)
         assert np.array_equal(near.masks[0][:, :, t], parts == parts[np.unravel_index(z.argmax(), z.shape)])
 
 

@@ -256,6 +256,20 @@ fn total<T: Real>(z: ArrayView2<'_, T>, off_track: bool) -> Option<f64> {
     (total.is_finite() && total != 0.0).then_some(total)
 }
 
+/// The number of parts of a mask.
+#[allow(dead_code, reason = "not every test target counts them")]
+pub(crate) fn components(mask: ArrayView2<'_, bool>, eight: bool) -> u32 {
+    let mut seen = Array2::from_elem(mask.dim(), false);
+    let mut count = 0;
+    for ((x, y), &inside) in mask.indexed_iter() {
+        if inside && !seen[(x, y)] {
+            count += 1;
+            connected((x, y), eight, &mut seen, |c| mask[c]);
+        }
+    }
+    count
+}
+
 /// The cells `>= threshold` that are connected to the dominant cell, and in any case that cell itself.
 fn mask<T: Real>(z: ArrayView2<'_, T>, dominant: Cell, threshold: T, eight: bool) -> Array2<bool> {
     let mut mask = Array2::from_elem(z.dim(), false);
