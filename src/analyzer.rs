@@ -176,11 +176,16 @@ pub fn estimate(shape: [usize; 3], dtype: Dtype, options: &Options) -> Result<Es
 /// A plan for a shape that has been checked.
 fn plan_of(shape: [usize; 3], dtype: Dtype, options: &Options, threads: usize) -> Plan {
     let peaks = !options.no_peaks;
-    let plan = Plan::new(shape, dtype, options.levels.len(), peaks, threads);
-    match options.prominence {
-        Prominence::Topographic if peaks => plan.with_terrain(shape[0] * shape[1], dtype),
-        _ => plan,
+    let mut plan = Plan::new(shape, dtype, options.levels.len(), peaks, threads);
+    let cells = shape[0] * shape[1];
+    if peaks && options.prominence == Prominence::Topographic {
+        plan = plan.with_terrain(cells, dtype);
     }
+    let share = |level: &Level| matches!(level, Level::Coverage(_));
+    if options.levels.iter().any(share) {
+        plan = plan.with_shares(cells, dtype);
+    }
+    plan
 }
 
 /// Analyses maps of one shape and type again and again, and keeps what that takes: worker threads, scratch, the memory limit, the

@@ -100,6 +100,7 @@ impl Coverage {
         }
         for highest in &mut self.highest[..width] {
             highest.clear();
+            highest.reserve(cells);
         }
         let cut = S::load(&cuts);
         for (x, tops) in tops.chunks_exact(shape.blocks()).enumerate() {
@@ -146,6 +147,7 @@ impl Coverage {
         let cut = cut(shares, total, n_x * n_y);
         let highest = &mut self.highest[0];
         highest.clear();
+        highest.reserve(n_x * n_y);
         highest.extend(rows().filter(|&value| value >= cut).map(key));
         edges(highest, shares, total, (map, [n_x, n_y], cut), floor, put);
         true
