@@ -34,7 +34,11 @@ pub fn components(mask: ArrayView3<'_, bool>, connectivity: Connectivity) -> Vec
     let mut parts = Parts::default();
     for bins in mask.axis_chunks_iter(Axis(2), BINS) {
         for (cell, times) in bins.lanes(Axis(2)).into_iter().enumerate() {
-            for (map, &inside) in maps[cell..].iter_mut().step_by((n_x * n_y).max(1)).zip(times) {
+            for (map, &inside) in maps[cell..]
+                .iter_mut()
+                .step_by((n_x * n_y).max(1))
+                .zip(times)
+            {
                 *map = inside;
             }
         }
@@ -84,7 +88,10 @@ impl Parts {
                 }
                 let touching = self.above[above..].iter();
                 for run in touching.take_while(|run| run.start < end + reach) {
-                    let (a, b) = (root(&mut self.joined, run.part), root(&mut self.joined, part));
+                    let (a, b) = (
+                        root(&mut self.joined, run.part),
+                        root(&mut self.joined, part),
+                    );
                     count -= u32::from(a != b);
                     self.joined[a.max(b) as usize] = a.min(b);
                 }

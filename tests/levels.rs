@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use ndarray::{Array3, ArrayView2, Axis, Ix3, OwnedRepr, s};
 use ndarray_npy::{NpzReader, ReadableElement};
 use peakmask::{
-    Analyzer, Backend, Connectivity, Error, Level, NanPolicy, Options, Outputs, Peaks, Region, analyze, components,
+    Analyzer, Backend, Connectivity, Error, Level, NanPolicy, Options, Outputs, Peaks, Region,
+    analyze, components,
 };
 
 use oracle::{BinAnswer, Rules};
@@ -140,7 +141,7 @@ fn check_case<T: Float>(seed: u64, census: &mut Census) {
         let from = mask.slice(s![.., .., t..]);
         let parts = components(from, connectivity);
         let naive = from.axis_iter(Axis(2));
-        let naive = naive.map(|mask| oracle::components(mask, rules.eight));
+        let naive = naive.map(|mask| oracle::levels::components(mask, rules.eight));
         assert_eq!(parts, naive.collect::<Vec<_>>(), "{}", trial.origin);
     }
     let covered = |level: &oracle::Level| matches!(level, oracle::Level::Coverage(_));

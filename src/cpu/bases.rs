@@ -92,15 +92,14 @@ impl<T: Element> Lists<T> {
     }
 
     /// Appends the lists of the live lanes among the first `bins` to `findings`. Bases are those of the reference, none, or
-    /// to be replaced.
+    /// to be replaced. `bin` gives the values of a lane, and the lowest of them.
     #[inline(always)]
     pub(super) fn close<'t>(
         &mut self,
         n_y: usize,
         live: u64,
         bins: usize,
-        values: impl Fn(usize) -> Lane<'t, T>,
-        floor: impl Fn(usize) -> T,
+        bin: impl Fn(usize) -> (Lane<'t, T>, T),
         prominence: Prominence,
         findings: &mut FoundPeaks<T>,
     ) {
@@ -112,6 +111,7 @@ impl<T: Element> Lists<T> {
                 findings.counts.push(0);
                 continue;
             }
+            let (values, floor) = bin(lane);
             let list = lane * self.room..lane * self.room + self.counts[lane];
             let start = findings.cells.len();
             findings.cells.extend_from_slice(&self.cells[list.clone()]);
@@ -125,10 +125,9 @@ impl<T: Element> Lists<T> {
             findings.counts.push(self.counts[lane] as u32);
             if prominence == Prominence::Reference && self.tied >> lane & 1 != 0 {
                 let (cells, bases) = (&findings.cells[start..], &mut findings.bases[start..]);
-                self.plateaus(n_y, lane, values(lane), cells, bases);
+                self.plateaus(n_y, lane, values, cells, bases);
             }
             // Only a group whose neighbours are all absent has found nothing as high as the lowest cell.
-            let floor = floor(lane);
             for base in &mut findings.bases[start..] {
                 *base = if floor > *base { floor } else { *base };
             }

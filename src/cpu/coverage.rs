@@ -187,7 +187,7 @@ fn edges<T: Element>(
             running += f64::from_bits(key);
             // Of several shares the smallest, which is the last, is reached first.
             while let Some((&(a, share), others)) = wanted.split_last() {
-                if !(running >= share * total) {
+                if running < share * total {
                     break;
                 }
                 put(a, T::rounded(f64::from_bits(key)));

@@ -279,10 +279,9 @@ impl<T: Element> Scratch<T> {
                 self.n_y,
                 survey.live,
                 n,
-                |lane| shape.lane(tile, lane),
                 |lane| {
                     let floors = &survey.floor[lane / width::<T>()];
-                    floors.values()[lane % width::<T>()]
+                    (shape.lane(tile, lane), floors.values()[lane % width::<T>()])
                 },
                 task.prominence,
                 &mut findings.peaks,
@@ -582,9 +581,9 @@ impl<T: Element> Scratch<T> {
                     }
                 }
                 let first = peaks.cells.len();
-                let (values, floors) = (|_| map.values(), |_| floor);
+                let bin = |_| (map.values(), floor);
                 self.lists
-                    .close(self.n_y, 1, 1, values, floors, task.prominence, peaks);
+                    .close(self.n_y, 1, 1, bin, task.prominence, peaks);
                 if task.prominence == Prominence::Topographic {
                     let rows = first..peaks.cells.len();
                     topography::<T, S>(&mut self.terrain, floor, map.values(), peaks, rows);

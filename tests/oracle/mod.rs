@@ -4,7 +4,11 @@
 //! shares no code with the crate, works on one map at a time, and follows the definition sentence by sentence; speed is
 //! not its concern.
 
+pub(crate) mod levels;
+
 use ndarray::{Array2, ArrayView2, ArrayView3};
+
+pub(crate) use levels::Level;
 
 /// The two element types, and the places where a definition needs arithmetic.
 pub(crate) trait Real: Copy + PartialOrd + Into<f64> {
@@ -42,18 +46,6 @@ impl Real for f32 {
 
 /// A cell of a map.
 pub(crate) type Cell = (usize, usize);
-
-/// How high the cells of a mask are.
-#[allow(dead_code, reason = "not every test target asks for every kind")]
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Level {
-    /// This times the height of the dominant peak.
-    OfPeak(f64),
-    /// This value.
-    Absolute(f64),
-    /// As high as it takes to hold this share of the total.
-    Coverage(f64),
-}
 
 /// The levels of alphas.
 pub(crate) fn of_peak(alphas: &[f64]) -> Vec<Level> {
@@ -254,20 +246,6 @@ fn total<T: Real>(z: ArrayView2<'_, T>, off_track: bool) -> Option<f64> {
         total += z[c].into();
     }
     (total.is_finite() && total != 0.0).then_some(total)
-}
-
-/// The number of parts of a mask.
-#[allow(dead_code, reason = "not every test target counts them")]
-pub(crate) fn components(mask: ArrayView2<'_, bool>, eight: bool) -> u32 {
-    let mut seen = Array2::from_elem(mask.dim(), false);
-    let mut count = 0;
-    for ((x, y), &inside) in mask.indexed_iter() {
-        if inside && !seen[(x, y)] {
-            count += 1;
-            connected((x, y), eight, &mut seen, |c| mask[c]);
-        }
-    }
-    count
 }
 
 /// The cells `>= threshold` that are connected to the dominant cell, and in any case that cell itself.
