@@ -129,6 +129,7 @@ mod posterior;
 mod queue;
 mod run;
 mod schedule;
+mod trial;
 mod tuning;
 mod vector;
 
@@ -137,7 +138,7 @@ pub use analysis::{Analysis, BinPeaks, Engines, GpuReport, GpuSeconds, Peaks, Re
 pub use analyzer::{Analyzer, analyze, analyze_into, estimate};
 pub use choices::{Backend, CancelToken, Connectivity, GpuUse, MemoryGuard, Progress};
 pub use context::GpuContext;
-pub use driver::check_drivers;
+pub use driver::{Trial, check_drivers};
 pub use element::{Dtype, Element};
 pub use error::{Error, LimitSource};
 pub use gpus::adapters;
@@ -147,6 +148,7 @@ pub use options::Options;
 pub use outputs::Outputs;
 pub use plan::Estimate;
 pub use posterior::check_axis_order;
+pub use trial::try_drivers;
 #[cfg(feature = "gpu-tuning")]
 #[doc(hidden)]
 pub use tuning::{GpuFault, GpuTuning};

@@ -498,9 +498,9 @@ def test_what_does_not_fit_is_refused(p, analysis):
         peakmask.plot.posterior(p[:, :, 1:], analysis, 0)
     for axis, n in (("x", 6), ("y", 9), ("t", 40)):
         for wrong in (n - 1, n + 2, 0):
-            with pytest.raises(ValueError, match=rf"{axis} has shape \({wrong},\), but {n} coordinates are needed"):
+            with pytest.raises(ValueError, match=rf"{axis} has shape \({wrong},\), but there are {n} "):
                 peakmask.plot.posterior(p, analysis, 0, **{axis: np.arange(wrong)})
-    with pytest.raises(ValueError, match=r"t has shape \(39,\), but 40 coordinates"):
+    with pytest.raises(ValueError, match=r"t has shape \(39,\), but there are 40 time bins"):
         peakmask.plot.posterior(p, analysis, 0, t=["a"] * 39)
     with pytest.raises(ValueError, match="neither rises nor falls"):
         peakmask.plot.posterior(p, analysis, 0, x=[0, 1, 2, 2, 3, 4])

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._colours import OUTLINES, contrast, finite_range
 from ._legend import below, fit
-from ._scene import Scene, choose_bins
+from ._scene import Scene, choose_bins, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +76,7 @@ def posterior(
     >>> ax.get_xlabel()
     'x (cm)'
     """
-    import matplotlib.pyplot as plt
+    plt = pyplot()
 
     (bin,) = choose_bins([bin], analysis.shape[2])
     scene = Scene(P, analysis, **options)
@@ -152,7 +152,7 @@ def sheet(
     >>> len(axes)
     6
     """
-    import matplotlib.pyplot as plt
+    plt = pyplot()
 
     chosen = choose_bins(bins, analysis.shape[2])
     if not chosen:
@@ -305,8 +305,7 @@ class MapPanel:
     """Axes that show any time bin of a scene as a map."""
 
     def __init__(self, scene: Scene, ax: Axes, values: NDArray[Any], fixed: bool = False) -> None:
-        import matplotlib.pyplot as plt
-
+        plt = pyplot()
         self.scene, self.ax, self.fixed = scene, ax, fixed
         x, y = scene.places
         colours = plt.get_cmap(scene.cmap).with_extremes(bad="0.75")
