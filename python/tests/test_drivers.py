@@ -24,8 +24,9 @@ REST = 6.0
 SOURCE = Path(__file__).parents[2] / "cli" / "tests" / "hostile" / "driver.c"
 
 CALLS = """
-import json, sys, time
+import json, logging, sys, time
 import numpy as np, peakmask
+logging.getLogger("peakmask").setLevel(logging.ERROR)  # reasons are read from reports
 P = np.random.default_rng(0).random((9, 8, 300))
 expected = peakmask.analyze(P, 0.5, backend="cpu").masks[0]
 told = []
@@ -112,7 +113,7 @@ def test_a_driver_that_fails_is_a_reason(driver, entry, action):
     waited = PATIENCE if action == "hang" else 0
     for seconds, total, _ in (told[0], told[3]):
         assert seconds < total + 1, "no result waits for a driver"
-    for _, _, said in told[1:]:
+    for _, _, said in told[1:3]:
         assert WORDS[action] in said
     assert told[1][0] < waited + REST
     assert told[2][0] < 1, "one patience in all"

@@ -192,6 +192,7 @@ fn assert_same<T: Float + ReadableElement>(folder: &Folder, clean: &str) -> bool
     true
 }
 
+#[expect(clippy::print_stdout, reason = "figures of the suite")]
 #[test]
 fn what_is_accepted_is_what_numpy_reads() {
     let folder = Folder::new();
@@ -217,8 +218,13 @@ fn what_is_accepted_is_what_numpy_reads() {
     }
     let numpy = numpy_reads(&folder);
     let before = folder.names();
-    let (mut accepted, mut stricter) = (0, 0);
-    for name in &names {
+    // The file that was changed; archives made by hand hold the first one's array.
+    let source = |i: usize| match i.checked_sub(originals.len()) {
+        Some(i) if i < MUTATED => format!("m{:03}", i % originals.len()),
+        _ => "m000".to_owned(),
+    };
+    let (mut accepted, mut stricter, mut recovered) = (0, 0, 0);
+    for (i, name) in names.iter().enumerate() {
         let layout = "--layout xyt --threads 1 --backend cpu --quiet";
         let end = run(folder.command(&format!("run {name} {layout} --alpha 0.5 -o out.npz")));
         assert!(matches!(end.code, Some(0 | 2 | 3)), "{name}: {end:?}");
@@ -227,10 +233,22 @@ fn what_is_accepted_is_what_numpy_reads() {
         if end.code == Some(0) {
             accepted += 1;
             if let Some(reason) = reason {
-                assert_eq!(reason, "", "{name} is accepted here, and not by NumPy");
-                let clean = format!("clean-{}.npy", &name[..4]);
+                // Python refuses archives with faults around a member that is sound, as its checksum says: what was saved.
+                let around =
+                    reason.starts_with("BadZipFile") || reason.starts_with("NotImplemented");
+                assert!(
+                    reason.is_empty() || around && name.ends_with("npz"),
+                    "{name} is accepted here, and not by NumPy: {reason}"
+                );
+                let read = if around {
+                    source(i)
+                } else {
+                    name[..4].to_owned()
+                };
+                let clean = format!("clean-{read}.npy");
                 let same = assert_same::<f64>(&folder, &clean);
                 assert!(same || assert_same::<f32>(&folder, &clean), "{name}");
+                recovered += usize::from(around);
             }
             std::fs::remove_file(folder.path("out.npz")).expect("the result");
         } else {
@@ -242,4 +260,9 @@ fn what_is_accepted_is_what_numpy_reads() {
     // Most changes are of values or of spaces in a header, and harmless; few files are refused that NumPy reads.
     assert!(accepted > MUTATED / 5, "{accepted} of {}", names.len());
     assert!(stricter < MUTATED / 10, "{stricter} of {}", names.len());
+    assert!(recovered < MUTATED / 10, "{recovered} of {}", names.len());
+    println!(
+        "{} files: {accepted} accepted, {stricter} refused here alone, {recovered} by Python's archives alone",
+        names.len()
+    );
 }

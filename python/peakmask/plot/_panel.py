@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _options
 from ._colours import OUTLINES, contrast, finite_range
 from ._legend import below, fit
 from ._scene import Scene, choose_bins, pyplot
@@ -162,9 +163,7 @@ def sheet(
     if own:
         if len(chosen) > MOST_PANELS:
             raise ValueError(f"{len(chosen)} panels are more than {MOST_PANELS}; choose fewer time bins, or pass axes")
-        if columns < 1:
-            raise ValueError(f"columns is at least 1, not {columns}")
-        columns = min(columns, len(chosen))
+        columns = min(_options.whole("columns", columns, 1, 2**31), len(chosen))
         rows = -(-len(chosen) // columns)
         figure, grid = plt.subplots(
             rows,
