@@ -86,6 +86,26 @@ impl Options {
         self
     }
 
+    /// Which prominence peaks have.
+    ///
+    /// ```
+    /// use peakmask::{Options, Prominence, analyze};
+    ///
+    /// let p = ndarray::arr3(&[[[1.0], [6.0], [4.0], [5.0], [0.0], [8.0]]]);
+    /// let of = |prominence| {
+    ///     let options = Options::new().prominence(prominence);
+    ///     analyze(p.view(), &options).map(|analysis| analysis.peaks.prominences)
+    /// };
+    /// assert_eq!(of(Prominence::Reference)?, [2.0, 1.0, 8.0]);
+    /// assert_eq!(of(Prominence::Topographic)?, [6.0, 1.0, 8.0]);
+    /// # Ok::<(), peakmask::Error>(())
+    /// ```
+    #[must_use]
+    pub fn prominence(mut self, prominence: Prominence) -> Self {
+        self.prominence = prominence;
+        self
+    }
+
     /// Which neighbours connect cells of a mask.
     #[must_use]
     pub fn connectivity(mut self, connectivity: Connectivity) -> Self {
@@ -114,8 +134,9 @@ impl Options {
         self
     }
 
-    /// The GPU whose name contains `name`, whatever the case. Without it the environment variable `PEAKMASK_ADAPTER`
-    /// counts, and then the best one serves.
+    /// Which GPU: its number among those that [`adapters`](crate::adapters) lists (one or two digits), its place on the PCI
+    /// bus (`0000:65:00.0`), or a part of its name, whatever the case. Without it the environment variable `PEAKMASK_ADAPTER`
+    /// counts, and then the best one serves; of several cards of a kind, the first.
     ///
     /// A GPU that is named takes part in [`Backend::Auto`] however little work there is, and so does software, which
     /// otherwise serves [`Backend::Gpu`] alone: it is exact, but slower than the CPU engine.
@@ -187,7 +208,7 @@ impl Options {
         self
     }
 
-    /// Part of the name of the adapter that is wanted: chosen here, or by the environment.
+    /// Which adapter is wanted: chosen here, or by the environment.
     pub(crate) fn wanted_adapter(&self) -> Option<String> {
         self.adapter
             .clone()

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from the roof to the ground; those of one line do not see each other.
 const ROOMS: [&[&str]; 21] = [
-    &["trial"],
+    &["summits", "trial"],
     &["analyzer"],
     &["schedule"],
     &["gpus"],
@@ -20,7 +20,7 @@ const ROOMS: [&[&str]; 21] = [
     &["queue"],
     &["outputs", "columns"],
     &["engine"],
-    &["coordinates", "expand", "findings", "posterior"],
+    &["coordinates", "expand", "findings", "posterior", "terrain"],
     &["memory"],
     &["plan", "analysis"],
     &["tuning"],
