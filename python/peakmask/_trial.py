@@ -3,8 +3,8 @@
 import os
 import sys
 import threading
-from importlib.machinery import ExtensionFileLoader
-from importlib.util import module_from_spec, spec_from_loader
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
+from importlib.util import module_from_spec
 
 
 def _end_with_the_first_process() -> None:
@@ -17,7 +17,7 @@ if __name__ == "__main__":
     # Without the package around it, which would import NumPy.
     _path, _backend, _adapter = sys.argv[1:]
     _loader = ExtensionFileLoader("peakmask._core", _path)
-    _core = module_from_spec(spec_from_loader(_loader.name, _loader))
+    _core = module_from_spec(ModuleSpec(_loader.name, _loader))
     _loader.exec_module(_core)
     _core.try_drivers(_backend, _adapter)
     os._exit(0)
