@@ -34,8 +34,8 @@ class Analyzer:
         call needs more than a sixteenth of what was found last.
     adapter : str or int, optional
         The GPU to take: its number in the list of ``peakmask info``, its place on the PCI bus (``"0000:65:00.0"``), or a
-        part of its name. Without it the environment variable ``PEAKMASK_ADAPTER`` counts, which is read here, as ``PEAKMASK_GPU``
-        is.
+        part of its name. Without it the environment variable ``PEAKMASK_ADAPTER`` counts, which is read here, as
+        ``PEAKMASK_GPU`` is.
 
     Attributes
     ----------
