@@ -15,10 +15,17 @@ def posterior(file):
     found = np.load(file, allow_pickle=False)
     if isinstance(found, np.ndarray):
         return found
-    arrays = {name: found[name] for name in found.files}
-    if "p_x_given_n" in arrays:
-        return arrays["p_x_given_n"]
+    if "p_x_given_n" in found.files:
+        return found["p_x_given_n"]
+    arrays, reasons = {}, []
+    for name in found.files:
+        try:
+            arrays[name] = found[name]
+        except Exception as error:  # members beside the one that is wanted may be damaged
+            reasons.append(error)
     able = [a for a in arrays.values() if isinstance(a, np.ndarray) and a.ndim == 3 and a.dtype.kind == "f"]
+    if not able and reasons:
+        raise reasons[0]
     if len(able) != 1:
         raise ValueError(f"{len(able)} posteriors")
     return able[0]
