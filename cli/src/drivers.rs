@@ -3,6 +3,7 @@
 
 use std::io;
 use std::process::Command;
+use std::sync::mpsc::channel;
 
 use peakmask::{Backend, CancelToken, Options, Trial};
 
@@ -31,11 +32,19 @@ pub(crate) fn try_first(args: &GpuArgs, backend: Option<Backend>, cancel: &Cance
 
 /// The other process: does with drivers what the first one is about to do.
 pub(crate) fn try_out(args: &ProbeArgs) {
-    std::thread::spawn(end_with_the_first_process);
+    end_with_the_first_process();
     peakmask::try_drivers(&args.gpu.choose(Options::new()), args.backend);
 }
 
+/// Has this process end when the first one does.
 fn end_with_the_first_process() {
-    let _ = io::copy(&mut io::stdin(), &mut io::sink());
-    crate::signals::end_at_once(1);
+    let (sender, begun) = channel();
+    std::thread::spawn(move || {
+        let mut stdin = io::stdin().lock();
+        let _ = sender.send(());
+        let _ = io::copy(&mut stdin, &mut io::sink());
+        crate::signals::end_at_once(1);
+    });
+    // A thread that starts needs a lock of the loader's, which a driver that is being loaded holds.
+    let _ = begun.recv();
 }
