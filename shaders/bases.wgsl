@@ -6,8 +6,10 @@
 //
 // Here a base is the number of the cell that holds it; the order is left to the collection. Every peak finds its highest
 // neighbour that is no peak, and one on its own is done with that. The cells of a group pass the highest cell that they
-// know of on to each other, in sweeps down and up, until all hold the same: a least fixpoint. One invocation a lane; every
-// iteration is one word or one cell of a group, and a sweep may end anywhere and go on later.
+// know of on to each other until all hold the same: a least fixpoint of a monotone update, whoever is asked first. That
+// happens twice in all words side by side, which settles most groups. In the lanes where it does not, one invocation
+// sweeps over the map, down and up in turn; every iteration is one word or one cell of a group, and a sweep may end
+// anywhere and go on later.
 
 // Beside DONE: rows are taken from below to above.
 const UPWARD: u32 = 2u;
@@ -15,8 +17,6 @@ const UPWARD: u32 = 2u;
 const CHANGED: u32 = 4u;
 // A sweep has ended before this one.
 const SECOND: u32 = 8u;
-// The lane has a group of more than one cell.
-const GROUPED: u32 = 16u;
 
 // Whether the cell at (x, y) is a peak; cells outside the map are none, and coordinates below zero wrap.
 fn is_peak(x: u32, y: u32, t: u32) -> bool {
@@ -62,8 +62,8 @@ fn rim_with(best: u32, x: u32, y: u32, t: u32) -> u32 {
 
 // The rim of each peak on its own.
 @compute @workgroup_size(GROUP)
-fn rim(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    let t = id.x;
+fn rim(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
     let place = task(group);
     if (t >= p.bins || place >= p.n_x * p.words) { return; }
     let x = place / p.words;
@@ -93,29 +93,107 @@ fn passed_on(best: u32, x: u32, y: u32, t: u32) -> u32 {
     return best;
 }
 
+// The highest cell that a neighbour of the peak at (x, y) holds, or `best`.
+fn heard(best: u32, x: u32, y: u32, t: u32) -> u32 {
+    var found = best;
+    found = passed_on(found, x - 1u, y - 1u, t);
+    found = passed_on(found, x - 1u, y, t);
+    found = passed_on(found, x - 1u, y + 1u, t);
+    found = passed_on(found, x, y - 1u, t);
+    found = passed_on(found, x, y + 1u, t);
+    found = passed_on(found, x + 1u, y - 1u, t);
+    found = passed_on(found, x + 1u, y, t);
+    found = passed_on(found, x + 1u, y + 1u, t);
+    return found;
+}
+
+// Passes on, to the right and back, within every second word of every second map row: words of one dispatch have no cells
+// that are neighbours, so that nobody reads what another one writes.
+fn share(odd_row: u32, odd_word: u32, place: u32, t: u32) {
+    let across = (p.words + 1u) / 2u;
+    let x = place / across * 2u + odd_row;
+    let word = place % across * 2u + odd_word;
+    if (t >= p.bins || x >= p.n_x || word >= p.words) { return; }
+    let cells = grouped(x, word, t);
+    if (cells == 0u) { return; }
+    for (var i = 0u; i < 63u; i++) {
+        let bit = select(i, 62u - i, i > 31u);
+        if (((cells >> bit) & 1u) == 0u) { continue; }
+        let y = word * 32u + bit;
+        let here = (x * p.n_y + y) * p.lanes + t;
+        let old = rims[here];
+        let best = heard(old, x, y, t);
+        if (best != old) { rims[here] = best; }
+    }
+}
+
 @compute @workgroup_size(GROUP)
-fn spread(@builtin(global_invocation_id) id: vec3<u32>) {
-    let t = id.x;
+fn share_even(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    share(0u, 0u, task(group), lane(group, local));
+}
+
+@compute @workgroup_size(GROUP)
+fn share_right(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    share(0u, 1u, task(group), lane(group, local));
+}
+
+@compute @workgroup_size(GROUP)
+fn share_below(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    share(1u, 0u, task(group), lane(group, local));
+}
+
+@compute @workgroup_size(GROUP)
+fn share_beyond(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    share(1u, 1u, task(group), lane(group, local));
+}
+
+// Whether all groups of a lane are settled.
+@compute @workgroup_size(GROUP)
+fn settle(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
+    let place = task(group);
+    if (t >= p.bins || place >= p.n_x * p.words) { return; }
+    let x = place / p.words;
+    let word = place % p.words;
+    var left = grouped(x, word, t);
+    for (var i = 0u; i < 32u && left != 0u; i++) {
+        let y = word * 32u + countTrailingZeros(left);
+        left &= left - 1u;
+        let old = rims[(x * p.n_y + y) * p.lanes + t];
+        if (heard(old, x, y, t) != old) {
+            atomicStore(&restless[t], 1u);
+            return;
+        }
+    }
+}
+
+// Passes on in the lanes that are not settled.
+@compute @workgroup_size(GROUP)
+fn spread(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
     if (t >= p.bins) { return; }
     let state = plateaus[t];
     var flags = state.y;
     if ((flags & DONE) != 0u) { return; }
+    if (atomicLoad(&restless[t]) == 0u) {
+        plateaus[t].y = DONE;
+        return;
+    }
     let places = p.n_x * p.words;
     // Words of this sweep that have been begun, and the cells of groups in the last one that are still to come.
     var begun = state.x;
     var left = state.z;
-    for (var i = 0u; i < ITERATIONS; i++) {
+    let most = min(p.iterations, ITERATIONS);
+    for (var i = 0u; i < most; i++) {
         let upward = (flags & UPWARD) != 0u;
         if (left == 0u) {
             if (begun < places) {
                 let place = select(begun, places - 1u - begun, upward);
                 left = grouped(place / p.words, place % p.words, t);
                 begun += 1u;
-                if (left != 0u) { flags |= GROUPED; }
                 continue;
             }
-            let settled = (flags & (SECOND | CHANGED)) == SECOND;
-            if (settled || (flags & GROUPED) == 0u) {
+            if ((flags & (SECOND | CHANGED)) == SECOND) {
                 flags |= DONE;
                 break;
             }

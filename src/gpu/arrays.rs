@@ -63,6 +63,8 @@ arrays! {
     RowCells = 15: |b| b.if_peaks(b.rows * 4);
     /// Heights and bases of the listed peaks.
     RowValues = 16: |b| b.if_peaks(2 * b.rows * b.value());
+    /// Lanes whose plateaus are not settled after a pass in all words side by side.
+    Restless = 17: |b| b.if_peaks(b.lanes * 4);
 }
 
 /// The sizes of a batch.
@@ -121,6 +123,11 @@ impl Sizes {
 
     pub(crate) fn survey_blocks(&self) -> u64 {
         self.cells().div_ceil(self.survey_cells())
+    }
+
+    /// Words of every second column in every second row.
+    pub(crate) fn shared_words(&self) -> u64 {
+        self.n_x.div_ceil(2) * self.words().div_ceil(2)
     }
 
     /// Words of 32 cells in which one invocation lists the peaks.
