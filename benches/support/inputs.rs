@@ -1,9 +1,10 @@
-//! The three inputs on which performance is measured: 41 x 63 cells.
+//! The inputs on which performance is measured: 41 x 63 cells.
 //!
 //! `benches/peers/inputs.py` draws from the same distributions; the random numbers differ, the statistics do not.
 
 use std::path::{Path, PathBuf};
 
+use half::f16;
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};
 use ndarray_npy::NpzReader;
 use rand::rngs::StdRng;
@@ -21,16 +22,19 @@ const UNIQUE: usize = 4_000;
 /// Where an input comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A real posterior of an open-field recording, tiled along t: its first 754 time bins, 52 peaks a bin.
+    /// A real posterior of an open-field recording, tiled along t: 52 peaks a bin, but for the last 32 of its 786 bins, whose
+    /// values are rounded and have wide plateaus.
     Openfield,
     /// One to four Gaussian bumps and 2 % noise, normalised: 206 peaks a bin.
     Gm,
     /// Posterior of a random walk under 80 Poisson place cells, 250 ms and 20 ms bins alternating: 13 peaks a bin.
     Po,
+    /// The same in steps of a 16-bit float: plateaus everywhere.
+    RoundedPo,
 }
 
 impl Kind {
-    /// All of them.
+    /// Those that every bench has.
     pub(crate) const ALL: [Self; 3] = [Self::Openfield, Self::Gm, Self::Po];
 
     /// The input's name in ids.
@@ -39,6 +43,7 @@ impl Kind {
             Self::Openfield => "openfield",
             Self::Gm => "gm",
             Self::Po => "po",
+            Self::RoundedPo => "po_rounded",
         }
     }
 
@@ -48,6 +53,7 @@ impl Kind {
             Self::Openfield => 52.0,
             Self::Gm => 206.0,
             Self::Po => 13.0,
+            Self::RoundedPo => f64::NAN,
         }
     }
 
@@ -65,6 +71,9 @@ impl Kind {
             Self::Openfield => recorded(),
             Self::Gm => mixtures(unique, &mut rng),
             Self::Po => place_cells(unique, &mut rng),
+            Self::RoundedPo => {
+                place_cells(unique, &mut rng).mapv(|value| f16::from_f64(value).to_f64())
+            }
         };
         tiled(maps.view(), n_t, layout, pages)
     }
@@ -102,9 +111,9 @@ fn recorded() -> Array2<f64> {
     let p: Array3<f64> = NpzReader::new(file)
         .and_then(|mut npz| npz.by_name("p_x_given_n"))
         .expect("the open-field posterior");
-    let first = p.slice(s![.., .., ..754]).permuted_axes([2, 0, 1]);
-    let maps = Array2::from_shape_vec((754, N_X * N_Y), first.iter().copied().collect());
-    maps.expect("41 x 63 cells")
+    let maps = p.view().permuted_axes([2, 0, 1]);
+    Array2::from_shape_vec((p.dim().2, N_X * N_Y), maps.iter().copied().collect())
+        .expect("41 x 63 cells")
 }
 
 fn mixtures(n: usize, rng: &mut StdRng) -> Array2<f64> {

@@ -218,7 +218,11 @@ fn submissions_end_in_time() {
             submission,
             ..Default::default()
         };
-        known.exact(&on(context, tuning)).gpu.expect("it ran").batches
+        known
+            .exact(&on(context, tuning))
+            .gpu
+            .expect("it ran")
+            .batches
     };
     let usual = batches(None);
     let least = batches(Some(std::time::Duration::from_nanos(1)));
