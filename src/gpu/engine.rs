@@ -16,7 +16,8 @@ use super::plan::{GpuPlan, lanes_for};
 use super::slot::Slot;
 use super::submission::{Submitter, Work};
 use crate::analysis::GpuTally;
-use crate::engine::{Call, Engine, Finisher, Halt};
+use crate::choices::{Level, NanPolicy, Prominence, Region};
+use crate::engine::{Call, Engine, Finisher, Halt, Task};
 use crate::findings::Findings;
 use crate::tuning::GpuTuning;
 use crate::{Adapter, Element, InstructionSet, Seconds};
@@ -72,7 +73,22 @@ impl<T: Element> Engine<T> for Gpu<'_, T> {
         Ok(done)
     }
 
-    fn alphas(&self) -> usize {
+    fn supports(task: Task<'_>) -> Result<(), &'static str> {
+        let Task {
+            levels,
+            region: Region::Dominant,
+            nan_policy: NanPolicy::Silence,
+            prominence: Prominence::Reference,
+            connectivity: _,
+            peaks: _,
+        } = task;
+        match levels.iter().all(|level| matches!(level, Level::OfPeak(_))) {
+            true => Ok(()),
+            false => Err("the GPU engine knows no levels but alphas"),
+        }
+    }
+
+    fn levels(&self) -> usize {
         (self.plan.sizes.alphas as usize).max(1)
     }
 
@@ -142,7 +158,7 @@ impl<'c, T: Element> Gpu<'c, T> {
             self.context.device().device.destroy();
         }
         let mut sizes = Sizes {
-            alphas: task.alphas.len() as u64,
+            alphas: task.levels.len() as u64,
             peaks: task.peaks,
             lanes: lanes_for(bins.len() as u64),
             ..self.plan.sizes
@@ -297,8 +313,8 @@ impl<'c, T: Element> Gpu<'c, T> {
             }
             lane = end;
         }
-        let planes = call.task.alphas.len() * n_x * n_y;
-        let engine = || finisher([n_x, n_y, n_t], call.task.alphas.len(), instruction_set);
+        let planes = call.task.levels.len() * n_x * n_y;
+        let engine = || finisher([n_x, n_y, n_t], call.task.levels.len(), instruction_set);
         let analyse = |engine: &mut Box<dyn Engine<T> + Send>, mut lanes: Range<usize>| {
             let mut found = Vec::new();
             // Where there are many peaks it stops early.
