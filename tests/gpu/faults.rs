@@ -7,7 +7,7 @@ use crate::support::float::Float;
 use crate::{Known, gpu_or_return, on};
 
 /// What is planted, stage by stage.
-const FAULTS: [(&str, GpuFault); 12] = [
+const FAULTS: [(&str, GpuFault); 14] = [
     (
         "the last maximum instead of the first",
         fault("survey", "exceeds(k, found.high)", "reaches(k, found.high)"),
@@ -61,6 +61,18 @@ const FAULTS: [(&str, GpuFault); 12] = [
         ),
     ),
     (
+        "plateaus are taken to be settled",
+        fault(
+            "bases",
+            "atomicStore(&restless[t], 1u)",
+            "atomicStore(&restless[t], 0u)",
+        ),
+    ),
+    (
+        "lanes are added up from the wrong one",
+        fault("collect", "rows + sum - n", "rows + sum"),
+    ),
+    (
         "lanes change places",
         fault("pack", "& 1u) << i;", "& 1u) << (31u - i);"),
     ),
@@ -70,7 +82,7 @@ const FAULTS: [(&str, GpuFault); 12] = [
     ),
     (
         "peaks of the lanes before are forgotten",
-        fault("collect", "rows += sums[i];", ""),
+        fault("collect", "rows += sums[SCANNED - 1u];", ""),
     ),
 ];
 

@@ -1,5 +1,5 @@
-//! What the kernels of the GPU engine cost where it can be counted, on any driver, software included: the longest
-//! invocation of a batch, and the time of each stage where the device has a clock.
+//! What the kernels of the GPU engine cost where it can be counted, on any driver, software included: bytes and operations
+//! by the SPIR-V that is run, the longest invocation of a batch, and the time of each stage where the device has a clock.
 //!
 //! ```text
 //! cargo bench -p peakmask-benches --bench kernels [-- BINS]
@@ -9,18 +9,20 @@
 //! found by bisection; it holds back the whole batch. Bins are all in one batch, alphas are 0.5 and 0.9, values `f64`.
 //! `PEAKMASK_ADAPTER` names the adapter. Before anything is counted, the batch is compared with the CPU's.
 
-#[path = "support/check.rs"]
+#[path = "../support/check.rs"]
 #[expect(dead_code, reason = "a part of it serves the other benches")]
 mod check;
-#[path = "support/inputs.rs"]
+#[path = "../support/inputs.rs"]
 #[expect(dead_code, reason = "a part of it serves the other benches")]
 mod inputs;
-#[path = "support/stack.rs"]
+#[path = "../support/stack.rs"]
 #[expect(dead_code, reason = "a part of it serves the other benches")]
 mod stack;
-#[path = "support/value.rs"]
+#[path = "../support/value.rs"]
 #[expect(dead_code, reason = "a part of it serves the other benches")]
 mod value;
+
+mod counts;
 
 use std::io::Write;
 
@@ -40,6 +42,7 @@ fn main() {
         && std::env::args().all(|argument| argument != "--test");
     let bins = std::env::args().find_map(|argument| argument.parse().ok());
     let n_t = bins.unwrap_or(if timed { 4_000 } else { 16 });
+    counted();
     let found = adapters(&Options::new())
         .expect("a readable environment")
         .found;
@@ -81,6 +84,20 @@ fn main() {
             us(fastest.kernels)
         ));
     }
+}
+
+/// What each kernel does, for `f64`, by the SPIR-V: outside of loops, and in one iteration of a loop and of a loop in it, if
+/// every branch is taken.
+fn counted() {
+    say("| kernel, f64 | once: bytes in, out, operations | in a loop | in a loop in it |");
+    say("|---|---|---|---|");
+    for kernel in counts::kernels("f64") {
+        let depths = kernel
+            .depths
+            .map(|count| format!("{}, {}, {}", count.read, count.written, count.operations));
+        say(&format!("| {} | {} |", kernel.name, depths.join(" | ")));
+    }
+    say("");
 }
 
 /// The smallest budget of iterations that leaves no bin pending.
