@@ -7,9 +7,9 @@
 // Here a base is the number of the cell that holds it; the order is left to the collection. Every peak finds its highest
 // neighbour that is no peak, and one on its own is done with that. The cells of a group pass the highest cell that they
 // know of on to each other until all hold the same: a least fixpoint of a monotone update, whoever is asked first. That
-// happens twice in all words side by side, which settles most groups. In the lanes where it does not, one invocation
-// sweeps over the map, down and up in turn; every iteration is one word or one cell of a group, and a sweep may end
-// anywhere and go on later.
+// happens a few times in blocks of rows side by side, which settles nearly all groups. In the lanes where it does not, one
+// invocation sweeps over the map, down and up in turn; every iteration is one word or one cell of a group, and a sweep may
+// end anywhere and go on later.
 
 // Beside DONE: rows are taken from below to above.
 const UPWARD: u32 = 2u;
@@ -107,44 +107,61 @@ fn heard(best: u32, x: u32, y: u32, t: u32) -> u32 {
     return found;
 }
 
-// Passes on, to the right and back, within every second word of every second map row: words of one dispatch have no cells
-// that are neighbours, so that nobody reads what another one writes.
-fn share(odd_row: u32, odd_word: u32, place: u32, t: u32) {
-    let across = (p.words + 1u) / 2u;
-    let x = place / across * 2u + odd_row;
-    let word = place % across * 2u + odd_word;
-    if (t >= p.bins || x >= p.n_x || word >= p.words) { return; }
-    let cells = grouped(x, word, t);
-    if (cells == 0u) { return; }
-    for (var i = 0u; i < 63u; i++) {
-        let bit = select(i, 62u - i, i > 31u);
-        if (((cells >> bit) & 1u) == 0u) { continue; }
-        let y = word * 32u + bit;
-        let here = (x * p.n_y + y) * p.lanes + t;
-        let old = rims[here];
-        let best = heard(old, x, y, t);
-        if (best != old) { rims[here] = best; }
+// Moves the cell at (x, y) on to the highest cell that its neighbours behind it hold, on a sweep's way; whether it was lower.
+// `back` is one step back: 1, or -1 by wrapping.
+fn moved_on(x: u32, y: u32, back: u32, t: u32) -> bool {
+    let here = (x * p.n_y + y) * p.lanes + t;
+    let old = rims[here];
+    var best = old;
+    best = passed_on(best, x, y + back, t);
+    best = passed_on(best, x + back, y + back, t);
+    best = passed_on(best, x + back, y, t);
+    best = passed_on(best, x + back, y - back, t);
+    if (best == old) { return false; }
+    rims[here] = best;
+    return true;
+}
+
+// The next of a word's cells on a sweep's way.
+fn next_bit(left: u32, upward: bool) -> u32 {
+    return select(countTrailingZeros(left), 31u - countLeadingZeros(left), upward);
+}
+
+// A sweep down and one up through every second block of map rows: blocks of one dispatch do not touch, so that nobody reads
+// what another one writes. Where it takes too long it ends before its end: nobody relies on it.
+fn share(odd: u32, block: u32, t: u32) {
+    let row = (2u * block + odd) * p.share_rows;
+    if (t >= p.bins || row >= p.n_x) { return; }
+    let start = row * p.words;
+    let end = min(row + p.share_rows, p.n_x) * p.words;
+    let n = end - start;
+    // Words that have been begun, and the cells of groups in the last one that are still to come.
+    var begun = 0u;
+    var left = 0u;
+    for (var i = 0u; i < ITERATIONS; i++) {
+        if (left == 0u) {
+            if (begun == 2u * n) { break; }
+            let place = select(start + begun, end + n - 1u - begun, begun >= n);
+            left = grouped(place / p.words, place % p.words, t);
+            begun += 1u;
+            continue;
+        }
+        let upward = begun > n;
+        let place = select(start + begun - 1u, end + n - begun, upward);
+        let bit = next_bit(left, upward);
+        left &= ~(1u << bit);
+        moved_on(place / p.words, (place % p.words) * 32u + bit, select(NOWHERE, 1u, upward), t);
     }
 }
 
 @compute @workgroup_size(GROUP)
 fn share_even(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    share(0u, 0u, task(group), lane(group, local));
+    share(0u, task(group), lane(group, local));
 }
 
 @compute @workgroup_size(GROUP)
-fn share_right(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    share(0u, 1u, task(group), lane(group, local));
-}
-
-@compute @workgroup_size(GROUP)
-fn share_below(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    share(1u, 0u, task(group), lane(group, local));
-}
-
-@compute @workgroup_size(GROUP)
-fn share_beyond(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    share(1u, 1u, task(group), lane(group, local));
+fn share_odd(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    share(1u, task(group), lane(group, local));
 }
 
 // Whether all groups of a lane are settled.
@@ -202,21 +219,9 @@ fn spread(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id)
             continue;
         }
         let place = select(begun - 1u, places - begun, upward);
-        let bit = select(countTrailingZeros(left), 31u - countLeadingZeros(left), upward);
+        let bit = next_bit(left, upward);
         left &= ~(1u << bit);
-        let x = place / p.words;
-        let y = (place % p.words) * 32u + bit;
-        // One step back along the sweep: 1, or -1 by wrapping.
-        let back = select(NOWHERE, 1u, upward);
-        let here = (x * p.n_y + y) * p.lanes + t;
-        let old = rims[here];
-        var best = old;
-        best = passed_on(best, x, y + back, t);
-        best = passed_on(best, x + back, y + back, t);
-        best = passed_on(best, x + back, y, t);
-        best = passed_on(best, x + back, y - back, t);
-        if (best != old) {
-            rims[here] = best;
+        if (moved_on(place / p.words, (place % p.words) * 32u + bit, select(NOWHERE, 1u, upward), t)) {
             flags |= CHANGED;
         }
     }

@@ -34,6 +34,8 @@ struct Params {
     fold: u32,
     // Loop iterations of a resumable kernel in this submission's dispatches.
     iterations: u32,
+    // Map rows of a block in which plateaus are settled.
+    share_rows: u32,
 }
 
 struct Partial {

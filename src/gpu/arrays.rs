@@ -63,7 +63,7 @@ arrays! {
     RowCells = 15: |b| b.if_peaks(b.rows * 4);
     /// Heights and bases of the listed peaks.
     RowValues = 16: |b| b.if_peaks(2 * b.rows * b.value());
-    /// Lanes whose plateaus are not settled after a pass in all words side by side.
+    /// Lanes whose plateaus are not settled when blocks of rows have passed on side by side.
     Restless = 17: |b| b.if_peaks(b.lanes * 4);
 }
 
@@ -125,9 +125,14 @@ impl Sizes {
         self.cells().div_ceil(self.survey_cells())
     }
 
-    /// Words of every second column in every second row.
-    pub(crate) fn shared_words(&self) -> u64 {
-        self.n_x.div_ceil(2) * self.words().div_ceil(2)
+    /// Map rows of a block in which one invocation settles plateaus: about as many as there are blocks.
+    pub(crate) fn share_rows(&self) -> u64 {
+        self.n_x.isqrt() + 1
+    }
+
+    /// Blocks of such rows, two by two.
+    pub(crate) fn share_pairs(&self) -> u64 {
+        self.n_x.div_ceil(2 * self.share_rows())
     }
 
     /// Words of 32 cells in which one invocation lists the peaks.

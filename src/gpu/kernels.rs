@@ -143,8 +143,8 @@ macro_rules! kernels {
     };
 }
 
-/// Rounds of passing on in all words side by side: what two leave unsettled is rare, and long.
-const ROUNDS: Times = Times::Rounds(2);
+/// Rounds of passing on in blocks of rows side by side, so many that what they cannot settle is rare.
+const ROUNDS: Times = Times::Rounds(3);
 
 kernels! {
     Survey: "survey" "survey", Both, ONCE, Times::One, [Values, Partials], Sizes::survey_blocks;
@@ -154,10 +154,8 @@ kernels! {
     Flood: "flood" "flood", Masks, AGAIN, Times::Resumed, [Above, Filled, Floods], |sizes| sizes.alphas;
     Peaks: "peaks" "find", Peaks, ONCE, Times::One, [Values, Surveys, Peaks], Sizes::map_words;
     Bases: "bases" "rim", Peaks, ONCE, Times::One, [Values, Peaks, Rims], Sizes::map_words;
-    Bases: "bases" "share_even", Peaks, ONCE, ROUNDS, [Values, Peaks, Rims], Sizes::shared_words;
-    Bases: "bases" "share_right", Peaks, ONCE, ROUNDS, [Values, Peaks, Rims], Sizes::shared_words;
-    Bases: "bases" "share_below", Peaks, ONCE, ROUNDS, [Values, Peaks, Rims], Sizes::shared_words;
-    Bases: "bases" "share_beyond", Peaks, ONCE, ROUNDS, [Values, Peaks, Rims], Sizes::shared_words;
+    Bases: "bases" "share_even", Peaks, ONCE, ROUNDS, [Values, Peaks, Rims], Sizes::share_pairs;
+    Bases: "bases" "share_odd", Peaks, ONCE, ROUNDS, [Values, Peaks, Rims], Sizes::share_pairs;
     Bases: "bases" "settle", Peaks, ONCE, Times::One, [Values, Peaks, Rims, Restless], Sizes::map_words;
     Bases: "bases" "spread", Peaks, AGAIN, Times::Resumed, [Values, Peaks, Rims, Plateaus, Restless], |_| 1;
     Pack: "pack" "pack", Masks, RESULTS, Times::One, [Filled, Masks], |sizes| sizes.alphas * sizes.map_words();
@@ -219,6 +217,7 @@ pub(crate) struct Params {
     pub(crate) room: u32,
     pub(crate) fold: u32,
     pub(crate) iterations: u32,
+    pub(crate) share_rows: u32,
 }
 
 impl Params {
@@ -240,6 +239,7 @@ impl Params {
             room: room as u32,
             fold: fold as u32,
             iterations: 0,
+            share_rows: sizes.share_rows() as u32,
         }
     }
 }
@@ -435,7 +435,7 @@ mod tests {
             ($($field:ident)*) => { [$((stringify!($field), offset_of!(Params, $field))),*] };
         }
         let here = offsets! {
-            n_x n_y words lanes bins alphas survey_cells survey_blocks list_words list_blocks first_row rows room fold iterations
+            n_x n_y words lanes bins alphas survey_cells survey_blocks list_words list_blocks first_row rows room fold iterations share_rows
         };
         for (file, _) in FILES {
             let (module, _) = parsed(file, Dtype::F64);

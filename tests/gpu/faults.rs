@@ -92,7 +92,8 @@ const fn fault(file: &'static str, from: &'static str, to: &'static str) -> GpuF
 
 /// Maps of all kinds; then some whose cells lie at a level, just above it and just below.
 fn posterior() -> Known<f64> {
-    let drawn = [5, 6, 7].map(|seed| Known::<f64>::drawn(seed, [17, 40, 65]).p);
+    // More lanes than one scan takes in.
+    let drawn = [5, 6, 7, 9].map(|seed| Known::<f64>::drawn(seed, [17, 40, 65]).p);
     let mut rng = fastrand::Rng::with_seed(8);
     let mut brinks = Array3::zeros((17, 40, 30));
     for mut z in brinks.axis_iter_mut(Axis(2)) {
