@@ -1,4 +1,4 @@
-// Threshold: the cells of every lane that reach one alpha's level.
+// Threshold: the cells of every lane that reach one level.
 //
 // Reads: Values, Levels. Writes: Above.
 // Above: set where `value >= level`; a NaN level is reached nowhere. A per-cell map, so no order matters.
