@@ -26,6 +26,7 @@ mod counts;
 
 use std::io::Write;
 
+use half::f16;
 use inputs::Kind;
 use ndarray::ArrayView3;
 use peakmask::{Backend, GpuReport, GpuSeconds, GpuTuning, Options, adapters, analyze};
@@ -50,12 +51,23 @@ fn main() {
         say("SKIPPED: there is no adapter");
         return;
     }
-    let kinds = [Kind::Openfield, Kind::Gm, Kind::Po, Kind::RoundedPo];
-    for kind in kinds {
-        let stack = kind.stack::<f64>(n_t, Layout::Xyt, Pages::Default, 1);
+    let mut inputs: Vec<_> = Kind::ALL
+        .iter()
+        .map(|kind| {
+            let stack = kind.stack::<f64>(n_t, Layout::Xyt, Pages::Default, 1);
+            (kind.name(), stack)
+        })
+        .collect();
+    // In steps of a 16-bit float: plateaus everywhere.
+    let mut rounded = Kind::Po.stack::<f64>(n_t, Layout::Xyt, Pages::Default, 1);
+    rounded
+        .view_mut()
+        .mapv_inplace(|value| f16::from_f64(value).to_f64());
+    inputs.push(("po, rounded", rounded));
+    for (number, (name, stack)) in inputs.iter().enumerate() {
         let p = stack.view();
         let adapter = assert_same(p);
-        if kind == kinds[0] {
+        if number == 0 {
             say(&format!("{adapter}, {n_t} bins a batch\n"));
             let stages = GpuSeconds::STAGES.join(" | ");
             say(&format!(
@@ -79,8 +91,7 @@ fn main() {
             false => ["no clock"; GpuSeconds::STAGES.len()].join(" | "),
         };
         say(&format!(
-            "| {} | {flood} | {plateau} | {by_stage} | {} |",
-            kind.name(),
+            "| {name} | {flood} | {plateau} | {by_stage} | {} |",
             us(fastest.kernels)
         ));
     }

@@ -4,7 +4,6 @@
 
 use std::path::{Path, PathBuf};
 
-use half::f16;
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};
 use ndarray_npy::NpzReader;
 use rand::rngs::StdRng;
@@ -29,12 +28,10 @@ pub(crate) enum Kind {
     Gm,
     /// Posterior of a random walk under 80 Poisson place cells, 250 ms and 20 ms bins alternating: 13 peaks a bin.
     Po,
-    /// The same in steps of a 16-bit float: plateaus everywhere.
-    RoundedPo,
 }
 
 impl Kind {
-    /// Those that every bench has.
+    /// All of them.
     pub(crate) const ALL: [Self; 3] = [Self::Openfield, Self::Gm, Self::Po];
 
     /// The input's name in ids.
@@ -43,7 +40,6 @@ impl Kind {
             Self::Openfield => "openfield",
             Self::Gm => "gm",
             Self::Po => "po",
-            Self::RoundedPo => "po_rounded",
         }
     }
 
@@ -53,7 +49,6 @@ impl Kind {
             Self::Openfield => 52.0,
             Self::Gm => 206.0,
             Self::Po => 13.0,
-            Self::RoundedPo => f64::NAN,
         }
     }
 
@@ -71,9 +66,6 @@ impl Kind {
             Self::Openfield => recorded(),
             Self::Gm => mixtures(unique, &mut rng),
             Self::Po => place_cells(unique, &mut rng),
-            Self::RoundedPo => {
-                place_cells(unique, &mut rng).mapv(|value| f16::from_f64(value).to_f64())
-            }
         };
         tiled(maps.view(), n_t, layout, pages)
     }

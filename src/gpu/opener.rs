@@ -79,6 +79,13 @@ impl Opener {
     }
 }
 
+impl Drop for Opener {
+    /// Whoever waits no longer may be about to end the process: as late a handler as can be.
+    fn drop(&mut self) {
+        wait_at_exit();
+    }
+}
+
 /// A stay inside a driver, during which the process must not end: its end runs the driver's own handlers, and a driver that is
 /// at work without what they have just taken down hangs or crashes.
 struct Visit;
