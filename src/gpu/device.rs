@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::choice::Choice;
+use super::opener;
 use super::plan::Limits;
 use crate::{Adapter, AdapterKind, Adapters, driver};
 
@@ -221,6 +222,8 @@ impl Device {
     pub(super) fn give_up(&self, stage: &'static str, message: String) -> Failure {
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         gone.get_or_insert((FailureKind::Hung, message.clone()));
+        drop(gone);
+        opener::leave_behind();
         Failure {
             kind: FailureKind::Hung,
             stage,
