@@ -10,8 +10,8 @@ fn level_of(a: u32, t: u32) -> Key {
 }
 
 @compute @workgroup_size(GROUP)
-fn threshold(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    let t = id.x;
+fn threshold(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
     let place = task(group);
     if (t >= p.bins || place >= p.n_x * p.words) { return; }
     let row = place / p.words;
