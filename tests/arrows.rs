@@ -19,7 +19,7 @@ const ROOMS: [&[&str]; 19] = [
     &["queue"],
     &["outputs", "columns"],
     &["engine"],
-    &["coordinates", "expand", "findings", "posterior"],
+    &["coordinates", "epochs", "expand", "findings", "posterior"],
     &["memory"],
     &["plan", "analysis"],
     &["tuning"],
