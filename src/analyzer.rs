@@ -377,7 +377,7 @@ impl<T: Element> Analyzer<T> {
     /// When the progress callback panics: the analysis is stopped, and the panic goes on.
     pub fn run(&mut self, p: ArrayView3<'_, T>, outputs: Outputs<'_, T>) -> Result<Report, Error> {
         let p = self.posterior(p)?;
-        self.into_outputs(&p, outputs)
+        self.run_over(&p, outputs)
     }
 
     /// Analyses the time bins of all `epochs`, each of shape `(n_x, n_y, n_t)` in any memory order, into `outputs`, which hold
@@ -411,14 +411,10 @@ impl<T: Element> Analyzer<T> {
         outputs: Outputs<'_, T>,
     ) -> Result<Report, Error> {
         let p = Posterior::of_many(self.shape, epochs.iter().copied())?;
-        self.into_outputs(&p, outputs)
+        self.run_over(&p, outputs)
     }
 
-    fn into_outputs(
-        &mut self,
-        p: &Posterior<'_, T>,
-        outputs: Outputs<'_, T>,
-    ) -> Result<Report, Error> {
+    fn run_over(&mut self, p: &Posterior<'_, T>, outputs: Outputs<'_, T>) -> Result<Report, Error> {
         outputs.check(self.options.alphas.len(), p.shape())?;
         let plan = self.plan(p);
         let budget = self.budget(plan.estimate.without_masks())?;

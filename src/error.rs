@@ -128,6 +128,16 @@ pub enum Error {
         /// What gives it away.
         evidence: String,
     },
+    /// The array looks like `(t, x)` passed as `(x, t)`; see [`track`](crate::track).
+    #[error(
+        "the array of shape {shape:?} looks like (t, x), not (x, t): {evidence}; pass its transpose, p.t(), or, if it is (x, t), see it as maps of one column yourself, with p.insert_axis(Axis(1))"
+    )]
+    TrackOrder {
+        /// The array's shape.
+        shape: [usize; 2],
+        /// What gives it away.
+        evidence: String,
+    },
     /// A name stands for nothing; see `FromStr` of [`Backend`](crate::Backend), [`Connectivity`](crate::Connectivity),
     /// [`GpuUse`](crate::GpuUse) and [`MemoryGuard`](crate::MemoryGuard).
     #[error("{what} can be {}, not {found:?}", allowed.join(", "))]

@@ -148,7 +148,7 @@ pub use memory::MemoryLimit;
 pub use options::Options;
 pub use outputs::Outputs;
 pub use plan::Estimate;
-pub use posterior::check_axis_order;
+pub use posterior::{check_axis_order, track};
 #[cfg(feature = "gpu-tuning")]
 #[doc(hidden)]
 pub use tuning::{GpuFault, GpuTuning};

@@ -3,7 +3,7 @@
 
 mod axis_order;
 
-pub use axis_order::check_axis_order;
+pub use axis_order::{check_axis_order, track};
 
 use std::ops::Range;
 
