@@ -7,7 +7,7 @@ use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 use smallvec::SmallVec;
 
 use crate::analysis::{Analysis, Peaks, Report};
-use crate::choices::CancelToken;
+use crate::choices::{CancelToken, Level};
 use crate::columns;
 use crate::element::{Dtype, Element};
 use crate::engine::Task;
@@ -178,9 +178,9 @@ pub fn analyze_into<T: Element>(
 ) -> Result<Report, Error> {
     let (n_x, n_y, n_t) = p.dim();
     let mut analyzer = Analyzer::closed([n_x, n_y], n_t, options.clone())?;
-    if masks.len() != options.alphas.len() {
+    if masks.len() != options.levels.len() {
         return Err(Error::OutputCount {
-            alphas: options.alphas.len(),
+            alphas: options.levels.len(),
             outputs: masks.len(),
         });
     }
@@ -214,7 +214,7 @@ pub fn estimate(shape: [usize; 3], dtype: Dtype, options: &Options) -> Result<Es
     let plan = Plan::new(
         shape,
         dtype,
-        options.alphas.len(),
+        options.levels.len(),
         !options.no_peaks,
         threads,
     );
@@ -337,7 +337,7 @@ impl<T: Element> Analyzer<T> {
         let plan = self.plan(p);
         let budget = self.budget(plan.estimate)?;
         let [n_x, n_y, n_t] = p.shape();
-        let mut masks: Vec<_> = (0..self.options.alphas.len())
+        let mut masks: Vec<_> = (0..self.options.levels.len())
             .map(|_| columns::mask((n_x, n_y, n_t)))
             .collect::<Result<_, _>>()?;
         let mut peaks = Peaks::new();
@@ -415,7 +415,7 @@ impl<T: Element> Analyzer<T> {
     }
 
     fn run_over(&mut self, p: &Posterior<'_, T>, outputs: Outputs<'_, T>) -> Result<Report, Error> {
-        outputs.check(self.options.alphas.len(), p.shape())?;
+        outputs.check(self.options.levels.len(), p.shape())?;
         let plan = self.plan(p);
         let budget = self.budget(plan.estimate.without_masks())?;
         self.fill(p, &plan, budget, outputs)
@@ -435,7 +435,7 @@ impl<T: Element> Analyzer<T> {
     }
 
     fn plan(&self, p: &Posterior<'_, T>) -> Plan {
-        let (masks, peaks) = (self.options.alphas.len(), !self.options.no_peaks);
+        let (masks, peaks) = (self.options.levels.len(), !self.options.no_peaks);
         Plan::new(p.shape(), T::DTYPE, masks, peaks, self.threads)
     }
 
@@ -462,23 +462,23 @@ impl<T: Element> Analyzer<T> {
         let Outputs { mut masks, peaks } = outputs;
         // Alphas whose masks nobody wants are not computed.
         let wanted = |alpha: usize| masks.iter().any(|mask| mask.alpha == alpha);
-        let numbers: SmallVec<[usize; FEW]> = (0..self.options.alphas.len())
+        let numbers: SmallVec<[usize; FEW]> = (0..self.options.levels.len())
             .filter(|&alpha| wanted(alpha))
             .collect();
-        let alphas: SmallVec<[f64; FEW]> = numbers
+        let levels: SmallVec<[Level; FEW]> = numbers
             .iter()
-            .map(|&alpha| self.options.alphas[alpha])
+            .map(|&number| self.options.levels[number])
             .collect();
         let masks = masks.iter_mut().map(|mask| {
             let alpha = numbers.partition_point(|&number| number < mask.alpha);
             mask.of_alpha(alpha)
         });
-        let helper = self.crew.helper(p.shape(), plan, &self.options)?;
         let task = Task {
-            alphas: &alphas,
-            connectivity: self.options.connectivity,
+            levels: &levels,
             peaks: peaks.is_some() && !self.options.no_peaks,
+            ..self.options.task()
         };
+        let helper = self.crew.helper(p.shape(), plan, &self.options, task)?;
         let mut nowhere = Peaks::without_bins();
         let (peaks, append) = match peaks {
             Some(PeaksOutput { peaks, append }) => (peaks, append),

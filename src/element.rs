@@ -39,6 +39,10 @@ pub trait Element:
     #[doc(hidden)]
     fn threshold(alpha: f64, height: Self) -> Self;
 
+    /// A threshold given as an `f64`: for `f32` rounded once.
+    #[doc(hidden)]
+    fn rounded(value: f64) -> Self;
+
     /// `(height - base) + 0.0` in the element's own type, so that a zero is positive.
     #[doc(hidden)]
     fn prominence(height: Self, base: Self) -> Self;
@@ -61,6 +65,11 @@ impl Element for f64 {
     }
 
     #[inline(always)]
+    fn rounded(value: f64) -> Self {
+        value
+    }
+
+    #[inline(always)]
     fn prominence(height: Self, base: Self) -> Self {
         (height - base) + 0.0
     }
@@ -80,6 +89,11 @@ impl Element for f32 {
     #[inline(always)]
     fn threshold(alpha: f64, height: Self) -> Self {
         (alpha * f64::from(height)) as f32
+    }
+
+    #[inline(always)]
+    fn rounded(value: f64) -> Self {
+        value as f32
     }
 
     #[inline(always)]

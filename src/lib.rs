@@ -136,7 +136,10 @@ mod vector;
 pub use adapter::{Adapter, AdapterKind, Adapters};
 pub use analysis::{Analysis, BinPeaks, Engines, GpuReport, GpuSeconds, Peaks, Report, Seconds};
 pub use analyzer::{Analyzer, analyze, analyze_into, analyze_many, estimate};
-pub use choices::{Backend, CancelToken, Connectivity, GpuUse, MemoryGuard, Progress};
+pub use choices::{
+    Backend, CancelToken, Connectivity, GpuUse, Level, MemoryGuard, NanPolicy, Progress,
+    Prominence, Region,
+};
 pub use context::GpuContext;
 pub use driver::check_drivers;
 pub use element::{Dtype, Element};

@@ -269,12 +269,12 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         findings: &mut Findings<T>,
         seconds: &mut Seconds,
     ) -> Result<usize, Ended> {
-        // Alphas in groups, so that scratch does not grow with their number; peaks come with the first group.
-        let most = engine.alphas();
-        let mut alphas = 0..most.min(self.task.alphas.len());
+        // Levels in groups, so that scratch does not grow with their number; peaks come with the first group.
+        let most = engine.levels();
+        let mut levels = 0..most.min(self.task.levels.len());
         let left = batch.left();
         let all = left.start..left.end.min(left.start.saturating_add(engine.bins()));
-        let call = self.call(all, alphas.clone(), self.task.peaks);
+        let call = self.call(all, levels.clone(), self.task.peaks);
         let done = engine.run(&call, findings, seconds)?;
         let bins = batch.next..batch.next + done;
         let mut kept = None;
@@ -282,10 +282,10 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             let start = Instant::now();
             let at = batch.at();
             let parts = &mut batch.parts;
-            write_masks(findings, parts, at, done, alphas.clone(), engine.pool());
+            write_masks(findings, parts, at, done, levels.clone(), engine.pool());
             seconds.emit += start.elapsed().as_secs_f64();
-            alphas = alphas.end..(alphas.end + most).min(self.task.alphas.len());
-            if alphas.is_empty() {
+            levels = levels.end..(levels.end + most).min(self.task.levels.len());
+            if levels.is_empty() {
                 break;
             }
             // Peaks are handed over last: a batch that is given back half done has left nothing behind.
@@ -293,7 +293,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
                 let room = FoundPeaks::new(engine.peak_room());
                 kept = Some(std::mem::replace(&mut findings.peaks, room));
             }
-            let call = self.call(bins.clone(), alphas.clone(), false);
+            let call = self.call(bins.clone(), levels.clone(), false);
             engine.run(&call, findings, seconds)?;
         }
         if self.task.peaks {
@@ -318,12 +318,12 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         Ok(done)
     }
 
-    fn call(&self, bins: Range<usize>, alphas: Range<usize>, peaks: bool) -> Call<'_, 'p, T> {
+    fn call(&self, bins: Range<usize>, levels: Range<usize>, peaks: bool) -> Call<'_, 'p, T> {
         Call {
             p: self.p,
             bins,
             task: Task {
-                alphas: &self.task.alphas[alphas],
+                levels: &self.task.levels[levels],
                 peaks,
                 ..self.task
             },
@@ -368,7 +368,7 @@ mod tests {
 
     use super::*;
     use crate::analysis::Peaks;
-    use crate::choices::{Connectivity, MemoryGuard};
+    use crate::choices::{Connectivity, Level, MemoryGuard, NanPolicy, Prominence, Region};
     use crate::element::Dtype;
     use crate::memory::Budget;
     use crate::outputs::{Outputs, Parts};
@@ -427,8 +427,11 @@ mod tests {
                 true => call.bins.len().min(self.most),
                 false => call.bins.len(),
             };
-            findings.start(done, call.task.alphas.len() * CELLS);
-            for (number, &alpha) in call.task.alphas.iter().enumerate() {
+            findings.start(done, call.task.levels.len() * CELLS);
+            for (number, level) in call.task.levels.iter().enumerate() {
+                let &Level::OfPeak(alpha) = level else {
+                    panic!("{level:?}")
+                };
                 for (cell, row) in findings.rows_mut(number, CELLS).enumerate() {
                     row.fill(0);
                     for i in 0..done {
@@ -449,7 +452,7 @@ mod tests {
             Ok(done)
         }
 
-        fn alphas(&self) -> usize {
+        fn levels(&self) -> usize {
             2
         }
     }
@@ -515,9 +518,12 @@ mod tests {
                 offsets: &mut offsets,
             };
             let task = Task {
-                alphas: &ALPHAS,
+                levels: &ALPHAS.map(Level::OfPeak),
                 connectivity: Connectivity::Four,
+                region: Region::Dominant,
+                nan_policy: NanPolicy::Silence,
                 peaks: true,
+                prominence: Prominence::Reference,
             };
             let run = Run::new(
                 &p,

@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use bytemuck::Zeroable;
 
+use crate::choices::{NanPolicy, Prominence, Region};
 use crate::engine::{Call, Engine, Halt, Task};
 use crate::findings::Findings;
 use crate::instruction_set::InstructionSet;
@@ -32,6 +33,7 @@ use load::Soon;
 use map::Map;
 use planes::Planes;
 use survey::Survey;
+use threshold::threshold_of;
 use tile::Shape;
 
 /// Map rows whose peaks are found in a go, group by group: three rows of a group stay in the first-level cache meanwhile.
@@ -41,7 +43,7 @@ const BAND: usize = 4;
 pub(crate) struct Cpu<T> {
     scratch: Scratch<T>,
     instruction_set: InstructionSet,
-    alphas: usize,
+    levels: usize,
     peak_room: usize,
 }
 
@@ -62,14 +64,14 @@ impl<T: Element> Cpu<T> {
         Self {
             scratch: Scratch::new(n_x, n_y, plan.lanes),
             instruction_set,
-            alphas: plan.alphas,
+            levels: plan.alphas,
             peak_room: plan.peak_room,
         }
     }
 
     /// Follows another plan for maps of the same shape.
     pub(crate) fn follow(&mut self, plan: &CpuPlan) {
-        (self.alphas, self.peak_room) = (plan.alphas, plan.peak_room);
+        (self.levels, self.peak_room) = (plan.alphas, plan.peak_room);
     }
 }
 
@@ -100,8 +102,8 @@ impl<T: Element> Engine<T> for Cpu<T> {
         done.ok_or(Halt::Stopped)
     }
 
-    fn alphas(&self) -> usize {
-        self.alphas
+    fn levels(&self) -> usize {
+        self.levels
     }
 
     fn peak_room(&self) -> usize {
@@ -146,7 +148,7 @@ struct Scratch<T> {
     floors: Vec<Line>,
     flat: Vec<u64>,
     sunk: Vec<u64>,
-    /// A plane for each alpha.
+    /// A plane for each level.
     above: Vec<u64>,
     filled: Vec<u64>,
     /// Whether the last tile was left before its end.
@@ -185,8 +187,15 @@ impl<T: Element> Scratch<T> {
         seconds: &mut Seconds,
     ) -> Option<usize> {
         let Call { ref bins, task, .. } = *call;
+        // There are no others yet.
+        let Task {
+            region: Region::Dominant,
+            nan_policy: NanPolicy::Silence,
+            prominence: Prominence::Reference,
+            ..
+        } = task;
         let cells = self.n_x * self.n_y;
-        findings.start(bins.len().next_multiple_of(8), task.alphas.len() * cells);
+        findings.start(bins.len().next_multiple_of(8), task.levels.len() * cells);
         let mut first = bins.start;
         while first < bins.end {
             let tile = first..bins.end.min(first + self.lanes);
@@ -391,22 +400,24 @@ impl<T: Element> Scratch<T> {
         }
     }
 
-    /// The cells that reach each alpha's level.
+    /// The cells that reach each level.
     #[inline(always)]
     fn thresholds<S: Set<T>>(&mut self, task: Task<'_>, shape: Shape, planes: Planes) {
-        memory::resize(&mut self.above, task.alphas.len() * planes.len(), 0);
-        for (&alpha, above) in task
-            .alphas
+        memory::resize(&mut self.above, task.levels.len() * planes.len(), 0);
+        for (&level, above) in task
+            .levels
             .iter()
             .zip(self.above.chunks_exact_mut(planes.len()))
         {
             for g in 0..shape.groups {
-                let mut level = Line::zeroed();
+                let mut thresholds = Line::zeroed();
                 let tops = self.survey.top[g].values::<T>();
-                for (i, (level, &top)) in level.values_mut::<T>().iter_mut().zip(tops).enumerate() {
+                for (i, (threshold, &top)) in
+                    thresholds.values_mut().iter_mut().zip(tops).enumerate()
+                {
                     let live = self.survey.live >> (g * width::<T>() + i) & 1 != 0;
-                    *level = if live {
-                        T::threshold(alpha, top)
+                    *threshold = if live {
+                        threshold_of(level, top)
                     } else {
                         T::NAN
                     };
@@ -416,7 +427,7 @@ impl<T: Element> Scratch<T> {
                     planes,
                     (&self.tile, self.survey.blocks(shape, g)),
                     g,
-                    &level,
+                    &thresholds,
                     above,
                 );
             }
@@ -449,13 +460,13 @@ impl<T: Element> Scratch<T> {
         }
         let live = map.survey::<T, S>();
         clock.lap(&mut seconds.survey);
-        for (a, &alpha) in task.alphas.iter().enumerate() {
+        for (a, &level) in task.levels.iter().enumerate() {
             let mut reached = 0..0;
             if let Some((_, top, dominant)) = live {
                 let longest = planes.len().max(self.above.len());
                 memory::resize(&mut self.above, longest, 0);
                 let above = &mut self.above[..planes.len()];
-                map.threshold::<T, S>(planes, T::threshold(alpha, top), above);
+                map.threshold::<T, S>(planes, threshold_of(level, top), above);
                 let (low, high) = flood::flood(
                     planes,
                     above,
@@ -487,7 +498,7 @@ impl<T: Element> Scratch<T> {
     }
 }
 
-/// Turns the filled cells of `bins` lanes, in the map rows `reached`, into rows of bits by bin, of alpha number `a`, from
+/// Turns the filled cells of `bins` lanes, in the map rows `reached`, into rows of bits by bin, of level number `a`, from
 /// bin number `at` of the batch on; clears them.
 #[inline(always)]
 fn hand_over<T>(

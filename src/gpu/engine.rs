@@ -12,7 +12,8 @@ use super::plan::{GpuPlan, lanes_for};
 use super::slot::Slot;
 use super::submission::Submitter;
 use crate::analysis::GpuTally;
-use crate::engine::{Call, Engine, Finisher, Halt};
+use crate::choices::{Level, NanPolicy, Prominence, Region};
+use crate::engine::{Call, Engine, Finisher, Halt, Task};
 use crate::findings::Findings;
 use crate::tuning::GpuTuning;
 use crate::{Adapter, Element, InstructionSet, Seconds};
@@ -69,7 +70,22 @@ impl<T: Element> Engine<T> for Gpu<'_, T> {
         Ok(done)
     }
 
-    fn alphas(&self) -> usize {
+    fn supports(task: Task<'_>) -> Result<(), &'static str> {
+        let Task {
+            levels,
+            region: Region::Dominant,
+            nan_policy: NanPolicy::Silence,
+            prominence: Prominence::Reference,
+            connectivity: _,
+            peaks: _,
+        } = task;
+        match levels.iter().all(|level| matches!(level, Level::OfPeak(_))) {
+            true => Ok(()),
+            false => Err("the GPU engine knows no levels but alphas"),
+        }
+    }
+
+    fn levels(&self) -> usize {
         (self.plan.sizes.alphas as usize).max(1)
     }
 
@@ -137,7 +153,7 @@ impl<'c, T: Element> Gpu<'c, T> {
             self.context.device().device.destroy();
         }
         let mut sizes = Sizes {
-            alphas: task.alphas.len() as u64,
+            alphas: task.levels.len() as u64,
             peaks: task.peaks,
             lanes: lanes_for(bins.len() as u64),
             ..self.plan.sizes
@@ -237,7 +253,7 @@ impl<'c, T: Element> Gpu<'c, T> {
             ..
         } = self.host;
         let (engine, found) = self.finisher.get_or_insert_with(|| {
-            let engine = finisher([n_x, n_y, n_t], call.task.alphas.len(), instruction_set);
+            let engine = finisher([n_x, n_y, n_t], call.task.levels.len(), instruction_set);
             (engine, Findings::new(0))
         });
         let mut lane = 0;
@@ -247,7 +263,7 @@ impl<'c, T: Element> Gpu<'c, T> {
                 let bins = call.bins.start + lane..call.bins.start + end;
                 let done = engine.run(&Call { bins, ..*call }, found, &mut Seconds::default())?;
                 self.tally.handed_over_bins += done;
-                findings.replace(lane..lane + done, found, call.task.alphas.len() * n_x * n_y);
+                findings.replace(lane..lane + done, found, call.task.levels.len() * n_x * n_y);
                 lane += done;
             }
             lane = end;
