@@ -143,6 +143,10 @@ pub(crate) struct RunArgs {
     #[arg(long, requires = "stream")]
     pub(crate) packed: bool,
 
+    /// Time bins of a piece of a stream, for tests
+    #[arg(long, value_name = "N", requires = "stream", hide = true)]
+    pub(crate) piece_bins: Option<usize>,
+
     /// Which neighbours connect the cells of a mask: the 4 that share an edge, or all 8
     #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
     pub(crate) connectivity: Connectivity,

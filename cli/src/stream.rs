@@ -262,6 +262,9 @@ impl Job<'_> {
         let peaks = ((n_x * n_y) as u64 / 8).max(1) * bytes_per_peak;
         let bin = peaks.max(self.input.copy_bytes(1));
         let bins = ((PIECE_BYTES / bin) as usize).min(MOST_BINS);
+        if let Some(bins) = self.args.piece_bins {
+            return bins.next_multiple_of(BYTE);
+        }
         match bins / STEP * STEP {
             0 => (bins / BYTE * BYTE).max(BYTE),
             bins => bins,

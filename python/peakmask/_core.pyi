@@ -4,7 +4,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Analyzer", "__version__", "analyze", "at_exit", "estimate", "forked", "memory_limit"]
+__all__ = ["Analyzer", "__version__", "analyze", "analyze_many", "at_exit", "estimate", "forked", "memory_limit"]
 
 __version__: str
 
@@ -53,6 +53,18 @@ def analyze(
     on_limit: str,
     check_axis_order: bool,
     out: Sequence[NDArray[np.uint8]] | None,
+    progress: Callable[[int, int], object] | None,
+) -> _Results: ...
+def analyze_many(
+    epochs: Sequence[NDArray[Any]],
+    alphas: Sequence[float],
+    *,
+    connectivity: int,
+    backend: str,
+    threads: int,
+    memory_limit: int | None,
+    on_limit: str,
+    check_axis_order: bool,
     progress: Callable[[int, int], object] | None,
 ) -> _Results: ...
 def estimate(shape: tuple[int, int, int], itemsize: int, n_alpha: int, *, threads: int) -> dict[str, int]: ...
