@@ -39,10 +39,12 @@ def analyze(
     Parameters
     ----------
     P : array_like, shape (n_x, n_y, n_t), or (n_t, n_x, n_y) with ``layout="txy"``
-        (n_x, n_t) of a linear track with ``layout="xt"``, (n_t, n_x) with ``layout="tx"``. One map for each time bin, in any unit: probability, density, logarithm. An `xarray.DataArray` (its dimensions
-        are found by name), a pynapple ``TsdTensor`` (time first), or anything that NumPy reads. float64 and float32 are
-        read where they lie, in any strides that are multiples of an element. Everything else is copied once: unaligned
-        arrays and the other byte order as they are, float16 to float32, integers, booleans and longdouble to float64.
+        (n_x, n_t) of a linear track with ``layout="xt"``, (n_t, n_x) with ``layout="tx"``. One map for each time bin, in any
+        unit: probability, density, logarithm. An `xarray.DataArray` (its dimensions are found by name; of a linear track it
+        has two), a pynapple ``TsdTensor`` (time first; of a linear track a ``TsdFrame``), or anything that NumPy reads.
+        float64 and float32 are read where they lie, in any strides that are multiples of an element. Everything else is
+        copied once: unaligned arrays and the other byte order as they are, float16 to float32, integers, booleans and
+        longdouble to float64.
     alpha : float or iterable of float
         One mask is made for each, in this order. Any float; repetitions have masks of their own; ``[]`` finds peaks
         only. A fraction: above 2 (50, for half of the height) it is taken at its word, with a warning.
@@ -53,9 +55,10 @@ def analyze(
         engine, or an error.
     layout : {"xyt", "txy", "xt", "tx"}, optional
         The order of P's axes, (x, y, t) unless given. An array with two axes is a linear track, and said to be one, since a
-        single map has two axes, too; its maps have one column, its masks P's two axes, its peaks one coordinate. Masks lie in memory as C-order (x, y, t), with either; they are
-        returned as views with P's axes, so that ``mask.shape == P.shape``. Not used for arrays with labels. Without it,
-        an array that looks like (t, x, y) is refused; a layout that is given is believed.
+        single map has two axes, too: its maps have one column, its masks P's two axes, its peaks one coordinate. Masks lie
+        in memory as C-order (x, y, t), with any; they are returned as views with P's axes, so that
+        ``mask.shape == P.shape``. Not used for arrays with labels. Without it, an array that looks like (t, x, y) is
+        refused; a layout that is given is believed.
     memory_limit : int, float or str, optional
         The most bytes that results, scratch and a copy of the input may take: 8e9, ``"8GB"``, ``"8GiB"``. Without it,
         what the machine and the process's control group have to spare.

@@ -142,7 +142,7 @@ def three_axes(shape: tuple[int, ...]) -> None:
     if len(shape) == 3:
         return
     advice = {
-        2: "; a single map is P[:, :, numpy.newaxis], a linear track is declared with layout="xt", or "tx" if time comes first",
+        2: '; a single map is P[:, :, numpy.newaxis]; of a linear track pass layout="xt", or "tx" if time comes first',
         4: '; sum a posterior (t, state, x, y) over its states first, P.sum(axis=1), and pass layout="txy"',
     }.get(len(shape), "")
     raise ValueError(f"P[x, y, t] has three axes, but the array has shape {shape}{advice}")
@@ -222,7 +222,10 @@ def _from_pynapple(p: Any) -> Posterior:
     if type(p).__name__ == "TsdFrame":
         return _track(plain(p.values), TRACKS["tx"], Labels(t=np.asarray(p.t)), "tx")
     if type(p).__name__ != "TsdTensor":
-        raise TypeError(f"of pynapple's types, P is a TsdTensor of shape (t, x, y), or for a linear track a TsdFrame of shape (t, x), not a {type(p).__name__}")
+        raise TypeError(
+            "of pynapple's types, P is a TsdTensor of shape (t, x, y), or of a linear track a TsdFrame of shape (t, x), "
+            f"not a {type(p).__name__}"
+        )
     array = plain(p.values)
     three_axes(array.shape)
     return Posterior(array, AXES["txy"], Labels(t=np.asarray(p.t)), known=True)

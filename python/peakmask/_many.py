@@ -12,7 +12,6 @@ from . import _analyze, _core, _inputs, _options
 from ._analysis import Analysis, Peaks, Report
 from ._options import Alpha, Backend, Connectivity, OnLimit, Options
 
-
 _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 
 
@@ -209,7 +208,9 @@ def _same_maps(first: _inputs.Posterior, p: _inputs.Posterior) -> None:
         raise ValueError("has another order of axes than those before")
     a, b = p.array.dtype, first.array.dtype
     if a != b and _inputs.element_type(p.array) != _inputs.element_type(first.array):
-        raise TypeError(f"is an array of {a}, and is not analysed as one of {b}, the type of the first; convert one of them")
+        raise TypeError(
+            f"is an array of {a}, and is not analysed as one of {b}, the type of the first; convert one of them"
+        )
 
 
 def _bounds(offsets: ArrayLike, n_t: int) -> NDArray[np.int64]:
