@@ -218,6 +218,8 @@ def along(analysis: Analysis) -> int | None:
 def maps(p: ArrayLike, analysis: Analysis) -> NDArray[Any]:
     """P with its axes in the order x, y, t."""
     values = _inputs.plain(getattr(p, "values", p))
+    if analysis._track and values.ndim == 2:
+        values = np.expand_dims(values, analysis._axes[1])
     if values.ndim != 3 or values.transpose(analysis._axes).shape != analysis.shape:
         n_x, n_y, n_t = analysis.shape
         raise ValueError(
