@@ -7,7 +7,7 @@ use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 use smallvec::SmallVec;
 
 use crate::analysis::{Analysis, Peaks, Report};
-use crate::choices::{CancelToken, Level};
+use crate::choices::{CancelToken, Level, Prominence};
 use crate::columns;
 use crate::element::{Dtype, Element};
 use crate::engine::Task;
@@ -211,14 +211,17 @@ pub fn analyze_into<T: Element>(
 pub fn estimate(shape: [usize; 3], dtype: Dtype, options: &Options) -> Result<Estimate, Error> {
     check_map(shape)?;
     let threads = options.threads.unwrap_or_else(cores);
-    let plan = Plan::new(
-        shape,
-        dtype,
-        options.levels.len(),
-        !options.no_peaks,
-        threads,
-    );
-    Ok(plan.estimate)
+    Ok(plan_of(shape, dtype, options, threads).estimate)
+}
+
+/// A plan for a shape that has been checked.
+fn plan_of(shape: [usize; 3], dtype: Dtype, options: &Options, threads: usize) -> Plan {
+    let peaks = !options.no_peaks;
+    let plan = Plan::new(shape, dtype, options.levels.len(), peaks, threads);
+    match options.prominence {
+        Prominence::Topographic if peaks => plan.with_terrain(shape[0] * shape[1], dtype),
+        _ => plan,
+    }
 }
 
 /// Analyses maps of one shape and type again and again, and keeps what that takes: worker threads, scratch, the memory limit, the
@@ -435,8 +438,7 @@ impl<T: Element> Analyzer<T> {
     }
 
     fn plan(&self, p: &Posterior<'_, T>) -> Plan {
-        let (masks, peaks) = (self.options.levels.len(), !self.options.no_peaks);
-        Plan::new(p.shape(), T::DTYPE, masks, peaks, self.threads)
+        plan_of(p.shape(), T::DTYPE, &self.options, self.threads)
     }
 
     /// Compares an estimate with the memory limit.
@@ -533,7 +535,7 @@ impl<T> std::fmt::Debug for Analyzer<T> {
 }
 
 /// The cores that this process may use, asked for once.
-fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }

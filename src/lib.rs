@@ -63,6 +63,8 @@
 //! Reference prominence is a contrast with the immediate surroundings. It is **not** topographic prominence, the height
 //! above the highest saddle on the way to higher ground: in the example above, the peak of height 6 stands 4 above its
 //! saddle, and has a reference prominence of 2. The most prominent peak in this sense is often not the dominant one.
+//! [`Options::prominence`] chooses topographic prominence instead ([`Prominence::Topographic`]), and [`summits`] yields the
+//! whole tree, with saddles, parents, and the land of every summit.
 //!
 //! # Memory
 //!
@@ -131,6 +133,8 @@ mod posterior;
 mod queue;
 mod run;
 mod schedule;
+mod summits;
+mod terrain;
 mod tuning;
 mod vector;
 
@@ -154,6 +158,7 @@ pub use options::Options;
 pub use outputs::Outputs;
 pub use plan::Estimate;
 pub use posterior::{check_axis_order, track};
+pub use summits::{Summits, summits};
 #[cfg(feature = "gpu-tuning")]
 #[doc(hidden)]
 pub use tuning::{GpuFault, GpuTuning};

@@ -110,6 +110,15 @@ impl Plan {
 }
 
 impl Plan {
+    /// With what each worker keeps for topographic prominence, for maps of so many cells.
+    pub(crate) fn with_terrain(mut self, cells: usize, dtype: Dtype) -> Self {
+        // Values, and what comes before; a tip, its saddle and who was met there; joints, their order, and a way.
+        let terrain = cells * (dtype.size() + 1 + 4 * 4 + 4 + 24 + 8 + dtype.size() + 4);
+        let terrain = (terrain as u64).saturating_mul(self.threads as u64);
+        self.estimate.fixed_bytes = self.estimate.fixed_bytes.saturating_add(terrain);
+        self
+    }
+
     /// About how long the CPU will take, in seconds: a guess from the speed of common processors.
     pub(crate) fn seconds(&self, [n_x, n_y, n_t]: [usize; 3]) -> f64 {
         const SECONDS_PER_CELL: f64 = 2e-9;

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the roof to the ground; those of one line do not see each other.
-const ROOMS: [&[&str]; 19] = [
+const ROOMS: [&[&str]; 20] = [
+    &["summits"],
     &["analyzer"],
     &["schedule"],
     &["gpus"],
@@ -26,6 +27,7 @@ const ROOMS: [&[&str]; 19] = [
         "findings",
         "maps",
         "posterior",
+        "terrain",
     ],
     &["memory"],
     &["plan", "analysis"],

@@ -11,19 +11,6 @@ pub(super) fn set_lanes(mut bits: u64) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Eight bytes as the rows of an 8 x 8 matrix of bits: bit j of byte i becomes bit i of byte j.
-#[inline(always)]
-pub(super) fn transpose_8(mut bits: u64) -> u64 {
-    let mut swap = |shift: u32, mask: u64| {
-        let moved = (bits >> shift ^ bits) & mask;
-        bits ^= moved ^ moved << shift;
-    };
-    swap(7, 0x00aa_00aa_00aa_00aa);
-    swap(14, 0x0000_cccc_0000_cccc);
-    swap(28, 0x0000_0000_f0f0_f0f0);
-    bits
-}
-
 /// A 64 x 64 matrix of bits turned: bit j of word i becomes bit i of the word at `[j % 8][j / 8]`, where what was one row
 /// of eight words has become a column, so that every step works on eight words side by side.
 #[inline(always)]
@@ -93,6 +80,7 @@ pub(super) fn prefetch_early<T>(_value: *const T) {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vector::transpose_8;
 
     #[test]
     fn bits_change_places() {

@@ -3,11 +3,10 @@
 //! Reads: Values, Levels. Writes: Above.
 //! Above: set where `value >= level`; a NaN level is reached nowhere. A per-cell map, so no order matters.
 
-use super::lanes::transpose_8;
 use super::planes::Planes;
 use super::tile::Shape;
 use crate::plan::BLOCK;
-use crate::vector::{Line, Set, width};
+use crate::vector::{Line, Set, transpose_8, width};
 use crate::{Element, Level};
 
 /// The value that cells of a live bin reach a level with; `top` is the bin's highest.

@@ -75,10 +75,13 @@ impl<T: Element> Engine<T> for Gpu<'_, T> {
             levels,
             region: Region::Dominant,
             nan_policy: NanPolicy::Silence,
-            prominence: Prominence::Reference,
+            prominence,
             connectivity: _,
-            peaks: _,
+            peaks,
         } = task;
+        if peaks && prominence != Prominence::Reference {
+            return Err("the GPU engine knows no prominence but the reference's");
+        }
         match levels.iter().all(|level| matches!(level, Level::OfPeak(_))) {
             true => Ok(()),
             false => Err("the GPU engine knows no levels but alphas"),
