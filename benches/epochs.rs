@@ -51,7 +51,7 @@ fn case(kind: Kind, name: &str, lengths: &[usize]) {
             epoch.as_standard_layout().into_owned()
         })
         .collect();
-    let views: Vec<ArrayView3<'_, f64>> = epochs.iter().map(Array3::view).collect();
+    let views: Vec<ArrayView3<'_, f64>> = epochs.iter().map(|epoch| epoch.view()).collect();
     let (n_x, n_y, _) = p.dim();
     for threads in [1, 2] {
         let options = Options::new()

@@ -12,7 +12,7 @@ fn main() -> Result<(), Error> {
     let epochs: Vec<_> = (0..500)
         .map(|n| wandering_place(3 + n * 7 % 38, n))
         .collect();
-    let views: Vec<_> = epochs.iter().map(Array3::view).collect();
+    let views: Vec<_> = epochs.iter().map(|epoch| epoch.view()).collect();
 
     let results = analyze_many(&views, &Options::new().alphas([0.5, 0.9]))?;
     for (n, epoch) in results.epochs().enumerate().step_by(100) {
