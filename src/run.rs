@@ -306,6 +306,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
                 peaks,
                 offsets,
                 engine.peak_room(),
+                engine.pool(),
                 &self.stop,
             );
             match added {
