@@ -176,7 +176,7 @@ def _pieces(P: Any, size: int, layout: str | None) -> tuple[int | None, Iterator
     at = (slice(None),) * time
     # An empty posterior has one piece, which says of which shape its maps are.
     starts = range(0, n_t, size) if n_t else range(1)
-    return n_t, (P[(*at, slice(start, min(start + size, n_t)))] for start in starts)
+    return n_t, (P[at + (slice(start, min(start + size, n_t)),)] for start in starts)
 
 
 def _look(P: NDArray[Any]) -> None:
@@ -319,7 +319,7 @@ def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
 
 def _give_back(mask: Any) -> None:
     """Let the operating system have the pages of a mapped file: what they hold is the file's."""
-    mapped = getattr(mask, "_mmap", None)
+    mapped: Any = getattr(mask, "_mmap", None)
     if hasattr(mapped, "madvise") and sys.platform == "linux":
         import mmap
 
