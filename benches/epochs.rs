@@ -6,6 +6,9 @@
 //!
 //! Medians of microseconds a bin, with peaks and two masks into warm outputs, 41 x 63 cells, `f64`; results are compared first.
 
+#[path = "support/check.rs"]
+#[expect(dead_code, reason = "a part of it serves the other benches")]
+mod check;
 #[path = "support/inputs.rs"]
 #[expect(dead_code, reason = "a part of it serves the other benches")]
 mod inputs;
