@@ -135,6 +135,7 @@ mod run;
 mod schedule;
 mod summits;
 mod terrain;
+mod trial;
 mod tuning;
 mod vector;
 
@@ -146,7 +147,7 @@ pub use choices::{
     Prominence, Region,
 };
 pub use context::GpuContext;
-pub use driver::check_drivers;
+pub use driver::{Trial, check_drivers};
 pub use element::{Dtype, Element};
 pub use epochs::{Epoch, Epochs};
 pub use error::{Error, LimitSource};
@@ -159,6 +160,7 @@ pub use outputs::Outputs;
 pub use plan::Estimate;
 pub use posterior::{check_axis_order, track};
 pub use summits::{Summits, summits};
+pub use trial::try_drivers;
 #[cfg(feature = "gpu-tuning")]
 #[doc(hidden)]
 pub use tuning::{GpuFault, GpuTuning};

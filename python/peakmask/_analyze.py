@@ -52,7 +52,7 @@ def analyze(
         Neighbours that connect cells of a mask. (Peaks always compare eight.)
     backend : {"auto", "cpu", "gpu"}
         Which engine computes; all yield the same bytes. ``"auto"`` takes what is there; the others are promises: that
-        engine, or an error.
+        engine, or an error. For ``"gpu"`` software serves too, with a warning.
     layout : {"xyt", "txy", "xt", "tx"}, optional
         The order of P's axes, (x, y, t) unless given. An array with two axes is a linear track, and said to be one, since a
         single map has two axes, too: its maps have one column, its masks P's two axes, its peaks one coordinate. Masks lie
@@ -139,6 +139,8 @@ def analysed(
             p, alphas, options, check_axis_order=not p.known, out=out, progress=tell, kept=kept
         )
     told = Report(report)
+    if options.backend == "gpu":
+        _tell_of_software(told)
     if log.isEnabledFor(logging.DEBUG):
         log.debug(
             "%d time bins, %d peaks, %s, %.6f s",
@@ -158,6 +160,23 @@ def analysed(
         labels=p.labels,
         track=p.track,
     )
+
+
+_told_of_software = False
+
+
+def _tell_of_software(report: Report) -> None:
+    """Warn, once, that what serves as a GPU is none."""
+    global _told_of_software
+    adapter = report.get("gpu", {}).get("adapter", {})
+    if adapter.get("kind") == "software" and not _told_of_software:
+        _told_of_software = True
+        warnings.warn(
+            f'backend="gpu" runs on {adapter["name"]}, which is software on the processor: exact, but slower than '
+            'backend="cpu"',
+            UserWarning,
+            stacklevel=_options.callers_level(),
+        )
 
 
 def estimate(

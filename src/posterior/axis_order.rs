@@ -21,7 +21,8 @@ const SLICES: usize = 128;
 /// Where values are normalised, sums decide, whatever the shape: of at most 128 slices along the first axis, and of as many
 /// along the last, evenly spread. NaN cells are left out of the sums, slices of nothing but NaN do not count, and a negative
 /// cell (a log posterior) means that there is no sum of 1. Values that are not normalised tell nothing; of those, an array is
-/// refused whose first axis is longer than its last, and than a map is expected to be. Callers who know better do not ask.
+/// refused whose first axis is longer than its last, and than a map is expected to be. An array without
+/// elements tells nothing. Callers who know better do not ask.
 ///
 /// An `(x, y, t)` array is recognised after a few of its time bins, or, if it is not normalised, after `p[0, .., ..]`; no
 /// more than 256 slices are ever read.
@@ -89,6 +90,9 @@ pub fn track<T: Element>(p: ArrayView2<'_, T>) -> Result<ArrayView3<'_, T>, Erro
 /// What says that the first axis is time, if anything does; `sums` if it is those.
 fn evidence<T: Element>(p: ArrayView3<'_, T>, sums: &str) -> Option<String> {
     let (n_x, _, n_t) = p.dim();
+    if p.is_empty() {
+        return None;
+    }
     let time_last = || slices_sum_to_one(p.permuted_axes([2, 0, 1]));
     if slices_sum_to_one(p) && !time_last() {
         return Some(sums.to_owned());
