@@ -5,18 +5,22 @@ use std::ops::Range;
 
 use ndarray::Array3;
 use peakmask::{
-    AdapterKind, Analysis, Connectivity, Element, Engines, Level, LimitSource, MemoryLimit, Report,
+    AdapterKind, Analysis, Connectivity, Element, Engines, LimitSource, MemoryLimit, Report,
 };
 use serde_json::{Value, json};
 
 use crate::args::RunArgs;
 use crate::budget::Plan;
 use crate::input::{Copy, Input};
+use crate::stream::Outcome;
 
 /// What came out, in numbers.
 pub(crate) struct Summary<'a> {
-    levels: &'a [Level],
+    alphas: &'a [f64],
     report: &'a Report,
+    /// Time bins of the results, and the peaks in them: more than the report's, where a run was continued.
+    bins: usize,
+    peaks: usize,
     /// Time bins that have peaks: those that are neither constant nor hold a NaN.
     live_bins: usize,
     /// Cells of all masks of each alpha.
@@ -24,12 +28,26 @@ pub(crate) struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    pub(crate) fn new<T: Element>(levels: &'a [Level], analysis: &'a Analysis<T>) -> Self {
+    pub(crate) fn new<T: Element>(alphas: &'a [f64], analysis: &'a Analysis<T>) -> Self {
         Self {
-            levels,
+            alphas,
             report: &analysis.report,
+            bins: analysis.report.bins,
+            peaks: analysis.report.peaks,
             live_bins: analysis.peaks.bins().filter(|bin| !bin.is_empty()).count(),
             areas: analysis.masks.iter().map(area).collect(),
+        }
+    }
+
+    /// Of results that were written piece by piece; nobody has counted the cells of masks.
+    pub(crate) fn streamed(bins: usize, outcome: &'a Outcome) -> Self {
+        Self {
+            alphas: &[],
+            report: &outcome.report,
+            bins,
+            peaks: outcome.peaks,
+            live_bins: outcome.live_bins,
+            areas: Vec::new(),
         }
     }
 
@@ -47,26 +65,15 @@ impl<'a> Summary<'a> {
         let report = self.report;
         let mut line = format!(
             "{} time bins, {} of them live; per live bin {:.1} peaks",
-            report.bins,
+            self.bins,
             self.live_bins,
-            self.per_live_bin(report.peaks as u64)
+            self.per_live_bin(self.peaks as u64)
         );
-        for (level, &area) in self.levels.iter().zip(&self.areas) {
-            let kind = match level {
-                Level::OfPeak(_) => "alpha ",
-                _ => "",
-            };
+        for (alpha, &area) in self.alphas.iter().zip(&self.areas) {
             let _ = write!(
                 line,
-                ", {:.1} cells at {kind}{level}",
+                ", {:.1} cells at alpha {alpha}",
                 self.per_live_bin(area)
-            );
-        }
-        if report.uncovered_bins > 0 {
-            let _ = write!(
-                line,
-                "; {} time bins have no share of a total",
-                report.uncovered_bins
             );
         }
         let _ = write!(line, "; {:.3} s", report.seconds.total);
@@ -149,6 +156,7 @@ fn area(mask: &Array3<bool>) -> u64 {
 /// The whole story of a run as JSON.
 pub(crate) fn json(
     args: &RunArgs,
+    output: &std::path::Path,
     input: &Input,
     bins: &Range<usize>,
     plan: &Plan,
@@ -171,10 +179,6 @@ pub(crate) fn json(
         },
         "options": {
             "alphas": args.alphas.iter().map(|&alpha| number(alpha)).collect::<Vec<_>>(),
-            "absolutes": args.absolutes.iter().map(|&value| number(value)).collect::<Vec<_>>(),
-            "coverages": args.coverages,
-            "region": args.region.to_string(),
-            "nan": args.nan_policy.to_string(),
             "connectivity": match args.connectivity { Connectivity::Four => 4, Connectivity::Eight => 8 },
             "backend": args.backend.to_string(),
             "adapter": args.gpu.adapter,
@@ -183,6 +187,9 @@ pub(crate) fn json(
             "bins": [bins.start, bins.end],
             "memory_limit": args.memory_limit,
             "on_limit": args.on_limit.to_string(),
+            "stream": args.stream,
+            "resume": args.resume,
+            "packed": args.packed,
         },
         "environment": {
             "PEAKMASK_ADAPTER": variable("PEAKMASK_ADAPTER"),
@@ -199,7 +206,7 @@ pub(crate) fn json(
             "total_bytes": plan.total(),
         },
         "outputs": {
-            "result": path(&args.output),
+            "result": path(output),
             "picture": args.picture.as_deref().map(path),
         },
         "run": summary.json(),

@@ -5,6 +5,8 @@ each alpha the mask of the connected region around the highest peak in which ``P
 
 - `peakmask.analyze`: the interface.
 - `peakmask.absolute`, `peakmask.coverage`: levels of other kinds, a value or a share of the total.
+- `peakmask.analyze_many`: several epochs at once, however short each is.
+- `peakmask.stream`: posteriors and results larger than memory, piece by piece.
 - `peakmask.Analyzer`: the same again and again, down to one time bin in a closed loop.
 - `peakmask.compat`: stands in for ``PeakPromenence`` of pyPhoPlaceCellAnalysis; one changed import line.
 - `peakmask.plot`: pictures, with matplotlib.
@@ -35,21 +37,13 @@ from ._analyze import analyze, estimate
 from ._analyzer import Analyzer
 from ._core import __version__
 from ._levels import Level, absolute, coverage, of_peak
+from ._many import Epochs, analyze_many
+from ._stream import Stream, stream
 
 __all__ = [
-    "Analysis",
-    "Analyzer",
-    "BinPeaks",
-    "Level",
-    "Peaks",
-    "Report",
-    "__version__",
-    "absolute",
-    "analyze",
-    "coverage",
-    "estimate",
-    "of_peak",
-]
+    "Analysis", "Analyzer", "BinPeaks", "Epochs", "Level", "Peaks", "Report", "Stream", "__version__", "absolute", "analyze",
+    "analyze_many", "coverage", "estimate", "of_peak", "stream",
+]  # fmt: skip
 
 _MODULES = ("compat", "dask", "napari", "plot")
 

@@ -8,6 +8,7 @@ __all__ = [
     "Analyzer",
     "__version__",
     "analyze",
+    "analyze_many",
     "at_exit",
     "check_drivers",
     "components",
@@ -71,6 +72,20 @@ def analyze(
     progress: Callable[[int, int], object] | None,
 ) -> _Results: ...
 def components(mask: NDArray[np.uint8], connectivity: int) -> NDArray[np.uint32]: ...
+def analyze_many(
+    epochs: Sequence[NDArray[Any]],
+    levels: Sequence[tuple[str, float]],
+    *,
+    region: str,
+    nan_policy: str,
+    connectivity: int,
+    backend: str,
+    threads: int,
+    memory_limit: int | None,
+    on_limit: str,
+    check_axis_order: bool,
+    progress: Callable[[int, int], object] | None,
+) -> _Results: ...
 def estimate(shape: tuple[int, int, int], itemsize: int, n_alpha: int, *, threads: int) -> dict[str, int]: ...
 def at_exit() -> None: ...
 def check_drivers(words: Sequence[str]) -> None: ...
