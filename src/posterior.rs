@@ -224,7 +224,10 @@ impl<'a, T> Piece<'a, T> {
     }
 
     /// The first NaN of these bins, as `[x, y, t]`: in the earliest bin that holds one the first cell in row-major order.
-    fn first_nan(&self, mut bins: Range<usize>) -> Option<[usize; 3]> {
+    fn first_nan(&self, mut bins: Range<usize>) -> Option<[usize; 3]>
+    where
+        T: Element,
+    {
         let (n_x, n_y, _) = self.view.dim();
         let mut first = None;
         if self.fastest == Fastest::T {
