@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::instruction_set::InstructionSet;
 use crate::memory::{Budget, KeptLimit};
 use crate::options::Options;
-use crate::outputs::{FEW, Outputs, Parts, PeaksOutput};
+use crate::outputs::{FEW, Filling, Outputs, Parts, PeaksOutput};
 use crate::plan::{Estimate, Plan};
 use crate::posterior::{Posterior, check_map};
 use crate::schedule::{Crew, Job};
@@ -361,9 +361,15 @@ impl<T: Element> Analyzer<T> {
     ) -> Result<Report, Error> {
         let start = Instant::now();
         let [_, _, n_t] = p.shape();
-        let Outputs { mut masks, peaks } = outputs;
+        let Outputs {
+            mut masks,
+            peaks,
+            summary,
+            near,
+        } = outputs;
         // Alphas whose masks nobody wants are not computed.
-        let wanted = |alpha: usize| masks.iter().any(|mask| mask.alpha == alpha);
+        let wanted =
+            |alpha: usize| summary.is_some() || masks.iter().any(|mask| mask.alpha == alpha);
         let numbers: SmallVec<[usize; FEW]> = (0..self.options.alphas.len())
             .filter(|&alpha| wanted(alpha))
             .collect();
@@ -376,11 +382,14 @@ impl<T: Element> Analyzer<T> {
             mask.of_alpha(alpha)
         });
         let helper = self.crew.helper(p.shape(), plan, &self.options)?;
+        let listed = peaks.is_some() && !self.options.no_peaks;
         let task = Task {
             alphas: &alphas,
             connectivity: self.options.connectivity,
-            peaks: peaks.is_some() && !self.options.no_peaks,
+            peaks: listed || summary.is_some(),
+            measures: summary.is_some(),
         };
+        let mut summary = Filling::open(summary, self.options.alphas.len(), n_t)?;
         let mut nowhere = Peaks::without_bins();
         let (peaks, append) = match peaks {
             Some(PeaksOutput { peaks, append }) => (peaks, append),
@@ -390,7 +399,7 @@ impl<T: Element> Analyzer<T> {
             peaks.clear();
         }
         let (bins, mut offsets) = (peaks.offsets.len(), std::mem::take(&mut peaks.offsets));
-        if task.peaks {
+        if listed {
             if offsets.try_reserve(n_t).is_err() {
                 peaks.offsets = offsets;
                 let bytes = 8 * n_t as u64;
@@ -398,9 +407,11 @@ impl<T: Element> Analyzer<T> {
             }
             offsets.resize(bins + n_t, 0);
         }
+        let (part, seams) = summary.parts();
         let job = Job {
             p,
             task,
+            listed,
             plan,
             options: &self.options,
             helper,
@@ -408,13 +419,19 @@ impl<T: Element> Analyzer<T> {
             parts: Parts {
                 masks: masks.collect(),
                 offsets: &mut offsets[bins..],
+                summary: part,
+                near,
             },
         };
-        let result = self.crew.run(job, peaks);
+        let result = self.crew.run(job, peaks, seams);
         peaks.offsets = offsets;
+        let counted = summary.close(result.is_ok())?;
         match result {
             Ok(mut report) => {
                 report.seconds.total = start.elapsed().as_secs_f64();
+                if !listed {
+                    report.peaks = counted.unwrap_or(0);
+                }
                 Ok(report)
             }
             Err(error) => {

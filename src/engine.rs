@@ -7,7 +7,7 @@ use rayon::ThreadPool;
 
 use crate::analysis::Seconds;
 use crate::choices::{CancelToken, Connectivity};
-use crate::findings::Findings;
+use crate::findings::{Findings, Measures};
 use crate::posterior::Posterior;
 
 /// Whether work should stop: the caller's token, or a failure.
@@ -67,10 +67,22 @@ pub(crate) trait Engine<T> {
     }
 }
 
+/// An engine that has the values at hand, and adds them: what others leave to it.
+pub(crate) trait Measuring<T>: Engine<T> {
+    /// Measures the values of the bins of the call, whose masks, from bit `at` on, are in `found`.
+    fn measure(
+        &mut self,
+        call: &Call<'_, '_, T>,
+        found: &Findings<T>,
+        at: usize,
+        measures: &mut Measures<T>,
+    ) -> Result<(), Halt>;
+}
+
 /// Makes the engine that finishes what another leaves undone, and knows the right answers that another is probed with:
 /// for an input of this shape, so many alphas at a time, and this instruction set.
 pub(crate) type Finisher<T> =
-    fn([usize; 3], usize, crate::instruction_set::InstructionSet) -> Box<dyn Engine<T> + Send>;
+    fn([usize; 3], usize, crate::instruction_set::InstructionSet) -> Box<dyn Measuring<T> + Send>;
 
 /// What an engine is asked for.
 #[derive(Debug)]
@@ -87,6 +99,8 @@ pub(crate) struct Task<'a> {
     pub(crate) alphas: &'a [f64],
     pub(crate) connectivity: Connectivity,
     pub(crate) peaks: bool,
+    /// Whether the values are measured for a summary.
+    pub(crate) measures: bool,
 }
 
 /// Why an engine did not do what it was asked for.

@@ -65,6 +65,27 @@ pub enum Error {
         /// The output's shape.
         found: [usize; 3],
     },
+    /// There is not one position of the animal for each time bin.
+    #[error(
+        "{found} positions of the animal were given for {expected} time bins; give one for each, NaN where it is not known"
+    )]
+    Positions {
+        /// Time bins of the input.
+        expected: usize,
+        /// Positions given.
+        found: usize,
+    },
+    /// A summary that is to be appended to holds time bins of another kind.
+    #[error(
+        "the summary holds time bins with {} levels and maps of {} cells, but those to be appended have {} levels and maps of {} cells; give another summary, or clear this one",
+        found[0], found[1], expected[0], expected[1]
+    )]
+    SummaryShape {
+        /// Levels, and cells of a map, of the time bins to be appended.
+        expected: [usize; 2],
+        /// Those of the summary.
+        found: [usize; 2],
+    },
     /// The analysis needs, or came to need, more memory than the limit.
     #[error(
         "the analysis needs {needed} bytes ({found_peaks}), but the memory limit is {limit} bytes ({source_of_limit}); analyse fewer time bins or fewer alphas at once, or raise the limit",

@@ -103,6 +103,7 @@
 mod adapter;
 mod analysis;
 mod analyzer;
+mod bits;
 mod choices;
 mod columns;
 mod context;
@@ -127,8 +128,11 @@ mod outputs;
 mod plan;
 mod posterior;
 mod queue;
+mod reduce;
 mod run;
 mod schedule;
+mod seams;
+mod summary;
 mod tuning;
 mod vector;
 
@@ -147,6 +151,7 @@ pub use options::Options;
 pub use outputs::Outputs;
 pub use plan::Estimate;
 pub use posterior::check_axis_order;
+pub use summary::Summary;
 #[cfg(feature = "gpu-tuning")]
 #[doc(hidden)]
 pub use tuning::{GpuFault, GpuTuning};

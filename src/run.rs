@@ -18,20 +18,37 @@ use crate::findings::{Findings, FoundPeaks};
 use crate::gather::Gathering;
 use crate::locks::lock;
 use crate::memory;
-use crate::outputs::write_masks;
+use crate::outputs::{Counting, write_masks, write_summary};
 use crate::posterior::Posterior;
 use crate::queue::{Batch, Queue, TICK};
+use crate::seams::Seams;
 
 /// An engine and room for what it finds: what one worker needs, from call to call.
 pub(crate) struct Worker<E, T> {
     pub(crate) engine: E,
+    desk: Desk<T>,
+}
+
+/// Where a worker keeps what has been found, and what it needs to write it.
+pub(crate) struct Desk<T> {
     findings: Findings<T>,
+    counting: Counting,
+}
+
+impl<T> Desk<T> {
+    /// With room for so many peaks.
+    pub(crate) fn new(peak_room: usize) -> Self {
+        Self {
+            findings: Findings::new(peak_room),
+            counting: Counting::default(),
+        }
+    }
 }
 
 impl<T, E: Engine<T>> Worker<E, T> {
     pub(crate) fn new(engine: E) -> Self {
-        let findings = Findings::new(engine.peak_room());
-        Self { engine, findings }
+        let desk = Desk::new(engine.peak_room());
+        Self { engine, desk }
     }
 }
 
@@ -39,11 +56,14 @@ impl<T, E: Engine<T>> Worker<E, T> {
 pub(crate) struct Run<'a, 'p, T> {
     pub(crate) p: &'a Posterior<'p, T>,
     task: Task<'a>,
+    /// Whether the peaks are handed over.
+    listed: bool,
     /// Bins that a worker takes at a time.
     batch: usize,
     pub(crate) stop: Stop,
-    pub(crate) queue: Queue<'a>,
+    pub(crate) queue: Queue<'a, T>,
     pub(crate) gathering: Gathering<'a, T>,
+    seams: Mutex<Seams>,
     progress: Option<&'a ProgressFn>,
     done: AtomicUsize,
     outcome: Mutex<Outcome>,
@@ -79,20 +99,23 @@ pub(crate) enum Ended {
 impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     pub(crate) fn new(
         p: &'a Posterior<'p, T>,
-        task: Task<'a>,
+        (task, listed): (Task<'a>, bool),
         batch: usize,
         stop: Stop,
-        queue: Queue<'a>,
+        queue: Queue<'a, T>,
         gathering: Gathering<'a, T>,
+        seams: Seams,
         progress: Option<&'a ProgressFn>,
     ) -> Self {
         Self {
             p,
             task,
+            listed,
             batch,
             stop,
             queue,
             gathering,
+            seams: Mutex::new(seams),
             progress,
             done: AtomicUsize::new(0),
             outcome: Mutex::default(),
@@ -145,8 +168,8 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Gives back what was shared: the columns of peaks, and, if all workers ended well, their seconds.
-    pub(crate) fn end(self) -> (Gathering<'a, T>, Result<Seconds, Error>) {
+    /// Gives back what was shared: the columns of peaks, the seams of masks, and, if all workers ended well, their seconds.
+    pub(crate) fn end(self) -> (Gathering<'a, T>, Seams, Result<Seconds, Error>) {
         let [_, _, total] = self.p.shape();
         let done = self.done.into_inner();
         let outcome = self
@@ -158,7 +181,8 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             None if done < total => Err(Error::Cancelled { done, total }),
             None => Ok(outcome.seconds),
         };
-        (self.gathering, result)
+        let seams = self.seams.into_inner();
+        (self.gathering, seams.unwrap_or_else(PoisonError::into_inner), result)
     }
 
     /// Counts a worker that is about to start.
@@ -195,9 +219,9 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         seconds: &mut Seconds,
         look_around: impl Fn(),
     ) -> Result<(), Error> {
-        let Worker { engine, findings } = worker;
+        let Worker { engine, desk } = worker;
         while let Some(mut batch) = self.queue.next(self.batch, &self.stop, &look_around) {
-            match self.complete(engine, &mut batch, findings, seconds) {
+            match self.complete(engine, &mut batch, desk, seconds) {
                 Ok(_) => look_around(),
                 Err(Ended::Stopped) => return Ok(()),
                 Err(Ended::Error(error)) => return Err(error),
@@ -248,13 +272,13 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     pub(crate) fn complete<E: Engine<T>>(
         &self,
         engine: &mut E,
-        batch: &mut Batch<'a>,
-        findings: &mut Findings<T>,
+        batch: &mut Batch<'a, T>,
+        desk: &mut Desk<T>,
         seconds: &mut Seconds,
     ) -> Result<usize, Ended> {
         let bins = batch.len();
         while !batch.is_empty() {
-            let done = self.step(engine, batch, findings, seconds)?;
+            let done = self.step(engine, batch, desk, seconds)?;
             batch.next += done;
             self.done.fetch_add(done, Ordering::Relaxed);
         }
@@ -265,10 +289,12 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     fn step<E: Engine<T>>(
         &self,
         engine: &mut E,
-        batch: &mut Batch<'a>,
-        findings: &mut Findings<T>,
+        batch: &mut Batch<'a, T>,
+        desk: &mut Desk<T>,
         seconds: &mut Seconds,
     ) -> Result<usize, Ended> {
+        let Desk { findings, counting } = desk;
+        let [n_x, n_y, _] = self.p.shape();
         // Alphas in groups, so that scratch does not grow with their number; peaks come with the first group.
         let most = engine.alphas();
         let mut alphas = 0..most.min(self.task.alphas.len());
@@ -283,20 +309,30 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             let at = batch.at();
             let parts = &mut batch.parts;
             write_masks(findings, parts, at, done, alphas.clone(), engine.pool());
+            write_summary(
+                findings,
+                parts,
+                (at, bins.clone()),
+                alphas.clone(),
+                [n_x, n_y],
+                counting,
+                &self.seams,
+                engine.pool(),
+            );
             seconds.emit += start.elapsed().as_secs_f64();
             alphas = alphas.end..(alphas.end + most).min(self.task.alphas.len());
             if alphas.is_empty() {
                 break;
             }
             // Peaks are handed over last: a batch that is given back half done has left nothing behind.
-            if self.task.peaks && kept.is_none() {
+            if self.listed && kept.is_none() {
                 let room = FoundPeaks::new(engine.peak_room());
                 kept = Some(std::mem::replace(&mut findings.peaks, room));
             }
             let call = self.call(bins.clone(), alphas.clone(), false);
             engine.run(&call, findings, seconds)?;
         }
-        if self.task.peaks {
+        if self.listed {
             let start = Instant::now();
             let peaks = kept.as_mut().unwrap_or(&mut findings.peaks);
             let offsets = batch.take_offsets(done);
@@ -371,7 +407,9 @@ mod tests {
     use crate::choices::{Connectivity, MemoryGuard};
     use crate::element::Dtype;
     use crate::memory::Budget;
-    use crate::outputs::{Outputs, Parts};
+    use crate::findings::LevelMeasures;
+    use crate::outputs::{Filling, Outputs, Parts};
+    use crate::summary::Summary;
     use crate::plan::Plan;
 
     const N_X: usize = 2;
@@ -436,6 +474,19 @@ mod tests {
                     }
                 }
             }
+            findings.measures.start(done, call.task.alphas.len());
+            for (i, t) in (call.bins.start..call.bins.start + done).enumerate() {
+                findings.measures.bins[i].total = t as f64;
+                for (level, &alpha) in call.task.alphas.iter().enumerate() {
+                    let values = LevelMeasures {
+                        threshold: alpha,
+                        reached: 0,
+                        mass: alpha * t as f64,
+                        moments: [0.0; 2],
+                    };
+                    findings.measures.put_level(level, i, values);
+                }
+            }
             if call.task.peaks {
                 for t in call.bins.start..call.bins.start + done {
                     findings.peaks.counts.push(count(t) as u32);
@@ -465,6 +516,7 @@ mod tests {
         booleans: Vec<Array3<bool>>,
         bits: Vec<Array3<u8>>,
         peaks: Peaks<f64>,
+        summary: Summary<f64>,
     }
 
     /// Bins, and bytes of bits, around every output that nobody may touch.
@@ -488,6 +540,7 @@ mod tests {
                 booleans: vec![booleans; ALPHAS.len()],
                 bits: vec![bits; ALPHAS.len()],
                 peaks,
+                summary: Summary::new(),
             }
         }
 
@@ -505,33 +558,43 @@ mod tests {
             let mut offsets = vec![0; n_t];
             let booleans = sheet.booleans.iter_mut();
             let mut outputs = Outputs::<f64>::new()
+                .summary(&mut sheet.summary)
                 .masks(booleans.map(|mask| mask.slice_axis_mut(Axis(2), inner)));
             for (alpha, mask) in sheet.bits.iter_mut().enumerate() {
                 outputs = outputs.packed_mask(alpha, mask.slice_axis_mut(Axis(2), bytes));
             }
             outputs.check(ALPHAS.len(), p.shape()).unwrap();
+            let Outputs { masks, summary, .. } = outputs;
+            let mut filling = Filling::open(summary, ALPHAS.len(), n_t).unwrap();
+            let (summary, seams) = filling.parts();
             let parts = Parts {
-                masks: { outputs }.masks,
+                masks,
                 offsets: &mut offsets,
+                summary,
+                near: None,
             };
             let task = Task {
+                measures: true,
                 alphas: &ALPHAS,
                 connectivity: Connectivity::Four,
                 peaks: true,
             };
             let run = Run::new(
                 &p,
-                task,
+                (task, true),
                 64,
                 Stop::default(),
                 Queue::new(Batch::whole(n_t, parts)),
                 Gathering::new(&mut sheet.peaks, N_Y, budget(), threads),
+                std::mem::take(seams),
                 None,
             );
             fill(&run);
-            let (gathering, result) = run.end();
+            let (gathering, met, result) = run.end();
+            *seams = met;
             let result = result.and_then(|seconds| gathering.add_later(None).map(|()| seconds));
             gathering.close(&mut sheet.peaks, result.is_ok());
+            filling.close(result.is_ok()).unwrap();
             sheet.peaks.offsets.extend(offsets);
             (sheet, result)
         }
@@ -562,6 +625,21 @@ mod tests {
                         found, expected,
                         "{what}: alpha {alpha}, bits of byte {byte}"
                     );
+                }
+            }
+            for t in 0..self.n_t {
+                assert_eq!(self.summary.total[t], t as f64, "{what}: bin {t}");
+                assert_eq!(self.summary.peaks[t], count(t) as i64, "{what}: bin {t}");
+                for (level, &alpha) in ALPHAS.iter().enumerate() {
+                    let cells = |belongs: &dyn Fn(usize) -> bool| (0..CELLS).filter(|&cell| belongs(cell)).count() as i64;
+                    let area = cells(&|cell| inside(alpha, cell, t));
+                    let overlap = match t + 1 < self.n_t {
+                        true => cells(&|cell| inside(alpha, cell, t) && inside(alpha, cell, t + 1)),
+                        false => -1,
+                    };
+                    let at = [level, t];
+                    let found = (self.summary.area[at], self.summary.overlap[at], self.summary.mass[at]);
+                    assert_eq!(found, (area, overlap, alpha * t as f64), "{what}: alpha {alpha}, bin {t}");
                 }
             }
             let mut row = 1;
@@ -621,7 +699,7 @@ mod tests {
             at_once in 1..70_usize,
         ) {
             let (sheet, result) = Sheet::filled(n_t, 1, |run| {
-                let mut findings = Findings::new(0);
+                let mut desk = Desk::new(0);
                 for draw in &draws {
                     let near = !draw.from_far_end;
                     let Some(mut batch) = run.queue.draw(near, |_| draw.bins) else {
@@ -631,7 +709,7 @@ mod tests {
                         calls_left: if near { usize::MAX } else { draw.calls },
                         ..Scripted::doing(draw.at_once)
                     };
-                    let ended = run.complete(&mut engine, &mut batch, &mut findings, &mut Seconds::default());
+                    let ended = run.complete(&mut engine, &mut batch, &mut desk, &mut Seconds::default());
                     run.queue.settle(match ended {
                         Ok(_) => None,
                         Err(Ended::Failed(_)) => Some(batch),

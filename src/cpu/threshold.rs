@@ -3,10 +3,10 @@
 //! Reads: Values, Levels. Writes: Above.
 //! Above: set where `value >= level`; a NaN level is reached nowhere. A per-cell map, so no order matters.
 
-use super::lanes::transpose_8;
 use super::planes::Planes;
 use super::tile::Shape;
 use crate::Element;
+use crate::bits::transpose_8;
 use crate::plan::BLOCK;
 use crate::vector::{Line, Set, width};
 

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use rayon::prelude::*;
+
 use super::arrays::Sizes;
 use super::context::Context;
 use super::device::Failure;
@@ -12,8 +14,8 @@ use super::plan::{GpuPlan, lanes_for};
 use super::slot::Slot;
 use super::submission::Submitter;
 use crate::analysis::GpuTally;
-use crate::engine::{Call, Engine, Finisher, Halt};
-use crate::findings::Findings;
+use crate::engine::{Call, Engine, Finisher, Halt, Measuring, Task};
+use crate::findings::{Findings, Measures};
 use crate::tuning::GpuTuning;
 use crate::{Adapter, Element, InstructionSet, Seconds};
 
@@ -48,7 +50,9 @@ pub(crate) struct Gpu<'c, T> {
     plan: GpuPlan,
     pub(super) host: Host<'c, T>,
     pub(super) tuning: GpuTuning,
-    finisher: Option<(Box<dyn Engine<T> + Send>, Findings<T>)>,
+    finisher: Option<(Box<dyn Measuring<T> + Send>, Findings<T>)>,
+    /// What measures values, one on each thread.
+    measuring: Vec<(Box<dyn Measuring<T> + Send>, Measures<T>)>,
     /// Most peaks of a bin so far, on the average of a batch.
     rows_per_bin: f64,
     /// Whether the slot is as it should be between batches.
@@ -99,6 +103,7 @@ impl<'c, T: Element> Gpu<'c, T> {
             host,
             tuning,
             finisher: None,
+            measuring: Vec::new(),
             rows_per_bin: plan.sizes.cells() as f64 / 32.0,
             sound: true,
             tally: GpuTally::default(),
@@ -210,6 +215,9 @@ impl<'c, T: Element> Gpu<'c, T> {
         }
         let left: Vec<bool> = tally[lanes..].iter().map(|&pending| pending != 0).collect();
         self.hand_over(call, &left, findings)?;
+        if task.measures {
+            self.measure(call, findings)?;
+        }
         Ok(bins.len())
     }
 
@@ -245,12 +253,49 @@ impl<'c, T: Element> Gpu<'c, T> {
             let end = lane + run.len();
             while run[0] && lane < end {
                 let bins = call.bins.start + lane..call.bins.start + end;
-                let done = engine.run(&Call { bins, ..*call }, found, &mut Seconds::default())?;
+                let task = Task {
+                    measures: false,
+                    ..call.task
+                };
+                let done = engine.run(&Call { bins, task, ..*call }, found, &mut Seconds::default())?;
                 self.tally.handed_over_bins += done;
                 findings.replace(lane..lane + done, found, call.task.alphas.len() * n_x * n_y);
                 lane += done;
             }
             lane = end;
+        }
+        Ok(())
+    }
+}
+
+impl<T: Element> Gpu<'_, T> {
+    /// Has the host measure the values of a batch, whose masks have been found: the device adds no floating-point numbers.
+    fn measure(&mut self, call: &Call<'_, '_, T>, findings: &mut Findings<T>) -> Result<(), Halt> {
+        let n = call.bins.len();
+        let Host {
+            pool,
+            finisher,
+            instruction_set,
+        } = self.host;
+        findings.measures.start(n, call.task.alphas.len());
+        // A piece for each thread, of whole words of lanes.
+        let together = n.div_ceil(pool.current_num_threads()).next_multiple_of(64);
+        let pieces = n.div_ceil(together);
+        while self.measuring.len() < pieces {
+            let engine = finisher(call.p.shape(), call.task.alphas.len(), instruction_set);
+            self.measuring.push((engine, Measures::new()));
+        }
+        let found = &*findings;
+        let engines = self.measuring[..pieces].par_iter_mut().enumerate();
+        pool.install(|| {
+            engines.try_for_each(|(i, (engine, measures))| {
+                let from = call.bins.start + i * together;
+                let bins = from..call.bins.end.min(from + together);
+                engine.measure(&Call { bins, ..*call }, found, i * together, measures)
+            })
+        })?;
+        for (i, (_, measures)) in self.measuring[..pieces].iter().enumerate() {
+            findings.measures.put(i * together, measures);
         }
         Ok(())
     }

@@ -146,6 +146,7 @@ fn compare<T: Element>(
             p: &p,
             bins: first..n_t.min(first + gpu.lanes()),
             task: Task {
+                measures: false,
                 alphas,
                 connectivity: variant.connectivity,
                 peaks: variant.peaks,
