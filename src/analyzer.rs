@@ -7,7 +7,7 @@ use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 use smallvec::SmallVec;
 
 use crate::analysis::{Analysis, Peaks, Report};
-use crate::choices::CancelToken;
+use crate::choices::{CancelToken, Level};
 use crate::columns;
 use crate::element::{Dtype, Element};
 use crate::engine::Task;
@@ -137,9 +137,9 @@ pub fn analyze_into<T: Element>(
 ) -> Result<Report, Error> {
     let (n_x, n_y, n_t) = p.dim();
     let mut analyzer = Analyzer::closed([n_x, n_y], n_t, options.clone())?;
-    if masks.len() != options.alphas.len() {
+    if masks.len() != options.levels.len() {
         return Err(Error::OutputCount {
-            alphas: options.alphas.len(),
+            alphas: options.levels.len(),
             outputs: masks.len(),
         });
     }
@@ -173,7 +173,7 @@ pub fn estimate(shape: [usize; 3], dtype: Dtype, options: &Options) -> Result<Es
     let plan = Plan::new(
         shape,
         dtype,
-        options.alphas.len(),
+        options.levels.len(),
         !options.no_peaks,
         threads,
     );
@@ -280,7 +280,7 @@ impl<T: Element> Analyzer<T> {
         let shape = p.dim();
         let (p, plan) = self.plan(p)?;
         let budget = self.budget(plan.estimate)?;
-        let mut masks: Vec<_> = (0..self.options.alphas.len())
+        let mut masks: Vec<_> = (0..self.options.levels.len())
             .map(|_| columns::mask(shape))
             .collect::<Result<_, _>>()?;
         let mut peaks = Peaks::new();
@@ -321,7 +321,7 @@ impl<T: Element> Analyzer<T> {
     /// When the progress callback panics: the analysis is stopped, and the panic goes on.
     pub fn run(&mut self, p: ArrayView3<'_, T>, outputs: Outputs<'_, T>) -> Result<Report, Error> {
         let (p, plan) = self.plan(p)?;
-        outputs.check(self.options.alphas.len(), p.shape())?;
+        outputs.check(self.options.levels.len(), p.shape())?;
         let budget = self.budget(plan.estimate.without_masks())?;
         self.fill(&p, &plan, budget, outputs)
     }
@@ -336,7 +336,7 @@ impl<T: Element> Analyzer<T> {
                 found: [n_x, n_y],
             });
         }
-        let (masks, peaks) = (self.options.alphas.len(), !self.options.no_peaks);
+        let (masks, peaks) = (self.options.levels.len(), !self.options.no_peaks);
         let plan = Plan::new(p.shape(), T::DTYPE, masks, peaks, self.threads);
         Ok((p, plan))
     }
@@ -367,29 +367,30 @@ impl<T: Element> Analyzer<T> {
             summary,
             near,
         } = outputs;
+        self.options.counted |= summary.is_some();
         // Alphas whose masks nobody wants are not computed.
         let wanted =
             |alpha: usize| summary.is_some() || masks.iter().any(|mask| mask.alpha == alpha);
-        let numbers: SmallVec<[usize; FEW]> = (0..self.options.alphas.len())
+        let numbers: SmallVec<[usize; FEW]> = (0..self.options.levels.len())
             .filter(|&alpha| wanted(alpha))
             .collect();
-        let alphas: SmallVec<[f64; FEW]> = numbers
+        let levels: SmallVec<[Level; FEW]> = numbers
             .iter()
-            .map(|&alpha| self.options.alphas[alpha])
+            .map(|&number| self.options.levels[number])
             .collect();
         let masks = masks.iter_mut().map(|mask| {
             let alpha = numbers.partition_point(|&number| number < mask.alpha);
             mask.of_alpha(alpha)
         });
-        let helper = self.crew.helper(p.shape(), plan, &self.options)?;
         let listed = peaks.is_some() && !self.options.no_peaks;
         let task = Task {
-            alphas: &alphas,
-            connectivity: self.options.connectivity,
+            levels: &levels,
             peaks: listed || summary.is_some(),
             measures: summary.is_some(),
+            ..self.options.task()
         };
-        let mut summary = Filling::open(summary, self.options.alphas.len(), n_t)?;
+        let helper = self.crew.helper(p.shape(), plan, &self.options, task)?;
+        let mut summary = Filling::open(summary, self.options.levels.len(), n_t)?;
         let mut nowhere = Peaks::without_bins();
         let (peaks, append) = match peaks {
             Some(PeaksOutput { peaks, append }) => (peaks, append),

@@ -19,6 +19,63 @@ pub enum Connectivity {
 
 names!(Connectivity as "the connectivity" { Four => "4", Eight => "8" });
 
+/// How high a cell has to be to belong to a mask: a threshold for every time bin, and `>=` reaches it.
+///
+/// Kinds may be mixed in one analysis; each level has a mask of its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Level {
+    /// `alpha * height` of the bin's dominant peak: a product in `f64`, for `f32` input rounded once to `f32`. Any float is
+    /// allowed, NaN, infinities, numbers below 0 and above 1 included.
+    OfPeak(f64),
+    /// The same value in every bin, in the unit of the input; for `f32` input rounded once to `f32`. Any float is allowed;
+    /// nothing reaches NaN.
+    Absolute(f64),
+}
+
+/// An alpha as the number that it is; other kinds by name and number.
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::OfPeak(alpha) => write!(f, "{alpha}"),
+            Self::Absolute(value) => write!(f, "absolute {value}"),
+        }
+    }
+}
+
+/// Which cells that reach a level belong to its mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Region {
+    /// Those that are connected to the dominant cell through such cells, and in any case that cell itself (the default).
+    #[default]
+    Dominant,
+}
+
+names!(Region as "the region" { Dominant => "dominant" });
+
+/// What a NaN among a bin's cells means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum NanPolicy {
+    /// The whole bin is silent: no peaks, and empty masks (the default).
+    #[default]
+    Silence,
+}
+
+names!(NanPolicy as "the NaN policy" { Silence => "silence" });
+
+/// Which prominence peaks have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Prominence {
+    /// That of the reference implementation: height minus the highest value on the rim of the peak's plateau (the default).
+    #[default]
+    Reference,
+}
+
+names!(Prominence as "the prominence" { Reference => "reference" });
+
 /// Which engine computes.
 ///
 /// Every engine yields the same bytes.

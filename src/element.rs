@@ -45,6 +45,10 @@ pub trait Element:
         Self::prominence(self, Self::default())
     }
 
+    /// A threshold given as an `f64`: for `f32` rounded once.
+    #[doc(hidden)]
+    fn rounded(value: f64) -> Self;
+
     /// `(height - base) + 0.0` in the element's own type, so that a zero is positive.
     #[doc(hidden)]
     fn prominence(height: Self, base: Self) -> Self;
@@ -67,6 +71,11 @@ impl Element for f64 {
     }
 
     #[inline(always)]
+    fn rounded(value: f64) -> Self {
+        value
+    }
+
+    #[inline(always)]
     fn prominence(height: Self, base: Self) -> Self {
         (height - base) + 0.0
     }
@@ -86,6 +95,11 @@ impl Element for f32 {
     #[inline(always)]
     fn threshold(alpha: f64, height: Self) -> Self {
         (alpha * f64::from(height)) as f32
+    }
+
+    #[inline(always)]
+    fn rounded(value: f64) -> Self {
+        value as f32
     }
 
     #[inline(always)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rayon::ThreadPool;
 
 use crate::analysis::Seconds;
-use crate::choices::{CancelToken, Connectivity};
+use crate::choices::{CancelToken, Connectivity, Level, NanPolicy, Prominence, Region};
 use crate::findings::{Findings, Measures};
 use crate::posterior::Posterior;
 
@@ -48,8 +48,16 @@ pub(crate) trait Engine<T> {
         seconds: &mut Seconds,
     ) -> Result<usize, Halt>;
 
-    /// The most alphas of one call.
-    fn alphas(&self) -> usize;
+    /// Whether engines of this kind can do what is asked, and if not, why: known before one exists.
+    fn supports(_: Task<'_>) -> Result<(), &'static str>
+    where
+        Self: Sized,
+    {
+        Ok(())
+    }
+
+    /// The most levels of one call.
+    fn levels(&self) -> usize;
 
     /// The most bins of one call that it looks at.
     fn bins(&self) -> usize {
@@ -80,7 +88,7 @@ pub(crate) trait Measuring<T>: Engine<T> {
 }
 
 /// Makes the engine that finishes what another leaves undone, and knows the right answers that another is probed with:
-/// for an input of this shape, so many alphas at a time, and this instruction set.
+/// for an input of this shape, so many levels at a time, and this instruction set.
 pub(crate) type Finisher<T> =
     fn([usize; 3], usize, crate::instruction_set::InstructionSet) -> Box<dyn Measuring<T> + Send>;
 
@@ -96,11 +104,16 @@ pub(crate) struct Call<'a, 'p, T> {
 /// What to compute of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Task<'a> {
-    pub(crate) alphas: &'a [f64],
+    /// Those of the masks that are wanted.
+    pub(crate) levels: &'a [Level],
     pub(crate) connectivity: Connectivity,
+    pub(crate) region: Region,
+    pub(crate) nan_policy: NanPolicy,
+    /// Whether peaks are listed.
     pub(crate) peaks: bool,
     /// Whether the values are measured for a summary.
     pub(crate) measures: bool,
+    pub(crate) prominence: Prominence,
 }
 
 /// Why an engine did not do what it was asked for.

@@ -86,7 +86,10 @@ impl<T: Element> Measures<T> {
     pub(crate) fn put(&mut self, at: usize, piece: &Self) {
         let (bins, others) = (self.bins.len(), piece.bins.len());
         self.bins[at..at + others].copy_from_slice(&piece.bins);
-        let levels = self.levels.chunks_exact_mut(bins).zip(piece.levels.chunks_exact(others));
+        let levels = self
+            .levels
+            .chunks_exact_mut(bins)
+            .zip(piece.levels.chunks_exact(others));
         for (to, from) in levels {
             to[at..at + others].copy_from_slice(from);
         }

@@ -138,7 +138,7 @@ impl<T: Element> Engine<T> for Gpu<'_, T> {
         match self.0 {}
     }
 
-    fn alphas(&self) -> usize {
+    fn levels(&self) -> usize {
         match self.0 {}
     }
 }

@@ -121,6 +121,7 @@ mod gpu;
 mod gpus;
 mod instruction_set;
 mod locks;
+mod masks;
 mod memory;
 mod names;
 mod options;
@@ -139,13 +140,17 @@ mod vector;
 pub use adapter::{Adapter, AdapterKind, Adapters};
 pub use analysis::{Analysis, BinPeaks, Engines, GpuReport, GpuSeconds, Peaks, Report, Seconds};
 pub use analyzer::{Analyzer, analyze, analyze_into, estimate};
-pub use choices::{Backend, CancelToken, Connectivity, GpuUse, MemoryGuard, Progress};
+pub use choices::{
+    Backend, CancelToken, Connectivity, GpuUse, Level, MemoryGuard, NanPolicy, Progress,
+    Prominence, Region,
+};
 pub use context::GpuContext;
 pub use driver::check_drivers;
 pub use element::{Dtype, Element};
 pub use error::{Error, LimitSource};
 pub use gpus::adapters;
 pub use instruction_set::InstructionSet;
+pub use masks::{PackedMask, SparseMask};
 pub use memory::MemoryLimit;
 pub use options::Options;
 pub use outputs::Outputs;

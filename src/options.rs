@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use crate::adapter::OPTIONS;
 use crate::choices::{
-    Backend, CancelToken, Connectivity, GpuUse, MemoryGuard, Progress, ProgressFn,
+    Backend, CancelToken, Connectivity, GpuUse, Level, MemoryGuard, NanPolicy, Progress,
+    ProgressFn, Prominence, Region,
 };
 use crate::context::GpuContext;
+use crate::engine::Task;
 use crate::error::Error;
 use crate::instruction_set::InstructionSet;
 use crate::tuning::{Demand, GpuTuning};
@@ -15,15 +17,20 @@ use crate::tuning::{Demand, GpuTuning};
 /// What to compute and how: a builder whose defaults suit most callers.
 ///
 /// ```
-/// use peakmask::{Connectivity, Options};
+/// use peakmask::{Connectivity, Level, Options};
 ///
 /// let options = Options::new().alphas([0.5, 0.9]).connectivity(Connectivity::Eight).threads(2);
-/// assert_eq!(options.alpha_values(), [0.5, 0.9]);
+/// assert_eq!(options.level_values(), [Level::OfPeak(0.5), Level::OfPeak(0.9)]);
 /// ```
 #[derive(Clone, Default)]
 pub struct Options {
-    pub(crate) alphas: Vec<f64>,
+    pub(crate) levels: Vec<Level>,
+    pub(crate) region: Region,
+    pub(crate) nan_policy: NanPolicy,
     pub(crate) no_peaks: bool,
+    /// Whether peaks are found all the same, to be counted.
+    pub(crate) counted: bool,
+    pub(crate) prominence: Prominence,
     pub(crate) connectivity: Connectivity,
     pub(crate) backend: Backend,
     pub(crate) threads: Option<usize>,
@@ -46,13 +53,31 @@ impl Options {
     }
 
     /// One mask is made for each alpha, in this order: the connected cells around the dominant peak with
-    /// `P >= alpha * height`.
+    /// `P >= alpha * height`. Short for [`levels`](Self::levels) that are all [`Level::OfPeak`].
     ///
     /// Any float is allowed, NaN, infinities, negative numbers and repetitions included. No alpha (the default) means
     /// peaks only.
     #[must_use]
-    pub fn alphas(mut self, alphas: impl IntoIterator<Item = f64>) -> Self {
-        self.alphas = alphas.into_iter().collect();
+    pub fn alphas(self, alphas: impl IntoIterator<Item = f64>) -> Self {
+        self.levels(alphas.into_iter().map(Level::OfPeak))
+    }
+
+    /// One mask is made for each level, in this order, in place of those chosen before. Kinds may be mixed, and levels
+    /// repeated.
+    ///
+    /// ```
+    /// use peakmask::{Level, Options, analyze};
+    ///
+    /// let p = ndarray::arr3(&[[[1.0], [4.0], [3.0], [0.0], [8.0]]]);
+    /// let options = Options::new().levels([Level::OfPeak(0.5), Level::Absolute(3.0)]);
+    /// let masks = analyze(p.view(), &options)?.masks;
+    /// assert_eq!(masks[0].iter().collect::<Vec<_>>(), [&false, &false, &false, &false, &true]);
+    /// assert_eq!(masks[1], masks[0]); // the two cells that reach 3 are not connected to the peak
+    /// # Ok::<(), peakmask::Error>(())
+    /// ```
+    #[must_use]
+    pub fn levels(mut self, levels: impl IntoIterator<Item = Level>) -> Self {
+        self.levels = levels.into_iter().collect();
         self
     }
 
@@ -196,25 +221,41 @@ impl Options {
     /// What is asked of a GPU.
     pub(crate) fn demand(&self) -> Demand<'_> {
         Demand {
-            alphas: self.alphas.len(),
-            peaks: !self.no_peaks,
+            alphas: self.levels.len(),
+            peaks: !self.no_peaks || self.counted,
             connectivity: self.connectivity,
             memory_limit: self.gpu_memory_limit,
             tuning: &self.gpu_tuning,
         }
     }
 
-    /// The alphas chosen so far.
-    pub fn alpha_values(&self) -> &[f64] {
-        &self.alphas
+    /// What is to be computed of every time bin, if all that can be written is wanted.
+    pub(crate) fn task(&self) -> Task<'_> {
+        Task {
+            levels: &self.levels,
+            connectivity: self.connectivity,
+            region: self.region,
+            nan_policy: self.nan_policy,
+            measures: false,
+            peaks: !self.no_peaks,
+            prominence: self.prominence,
+        }
+    }
+
+    /// The levels chosen so far, those of alphas included.
+    pub fn level_values(&self) -> &[Level] {
+        &self.levels
     }
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
-            .field("alphas", &self.alphas)
+            .field("levels", &self.levels)
+            .field("region", &self.region)
+            .field("nan_policy", &self.nan_policy)
             .field("peaks", &!self.no_peaks)
+            .field("prominence", &self.prominence)
             .field("connectivity", &self.connectivity)
             .field("backend", &self.backend)
             .field("threads", &self.threads)

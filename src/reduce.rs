@@ -28,7 +28,8 @@ impl MaskNumbers {
     /// Whether the mask holds a cell of the border of a map of this shape.
     pub(crate) fn touches_border(&self, [n_x, n_y]: [usize; 2]) -> bool {
         let ends = [n_x as i64 - 1, n_y as i64 - 1];
-        self.area > 0 && (self.first.contains(&0) || (0..2).any(|axis| self.last[axis] == ends[axis]))
+        self.area > 0
+            && (self.first.contains(&0) || (0..2).any(|axis| self.last[axis] == ends[axis]))
     }
 
     /// The overlaps with the mask of the next time bin, which has this many cells: plain, after dilation, and the union after
@@ -62,9 +63,17 @@ pub(crate) const BLOCK: usize = 512;
 /// The numbers of the time bins from `first`, a multiple of eight, on: as many as `numbers` has room for.
 #[cfg_attr(
     target_arch = "x86_64",
-    expect(unsafe_code, reason = "calls of functions compiled for instruction sets beyond the baseline")
+    expect(
+        unsafe_code,
+        reason = "calls of functions compiled for instruction sets beyond the baseline"
+    )
 )]
-pub(crate) fn reduce(rows: Rows<'_>, first: usize, numbers: &mut [MaskNumbers], scratch: &mut Scratch) {
+pub(crate) fn reduce(
+    rows: Rows<'_>,
+    first: usize,
+    numbers: &mut [MaskNumbers],
+    scratch: &mut Scratch,
+) {
     debug_assert!(first.is_multiple_of(8), "a byte is read whole");
     let mut at = first;
     for block in numbers.chunks_mut(BLOCK) {
@@ -84,7 +93,9 @@ pub(crate) fn reduce(rows: Rows<'_>, first: usize, numbers: &mut [MaskNumbers], 
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt"
+)]
 fn avx512(rows: Rows<'_>, at: usize, numbers: &mut [MaskNumbers], scratch: &mut Scratch) {
     Block::<8>::new(rows, at).reduce(numbers, scratch);
 }
@@ -202,7 +213,10 @@ struct Digits {
 
 impl<'a, const W: usize> Block<'a, W> {
     fn new(rows: Rows<'a>, first: usize) -> Self {
-        Self { rows, byte: first / 8 }
+        Self {
+            rows,
+            byte: first / 8,
+        }
     }
 
     /// The bits of a cell, and those of the bins after them.
@@ -269,7 +283,10 @@ impl<'a, const W: usize> Block<'a, W> {
             let slot = step % 3;
             filled[slot] = false;
             if let Some(x) = loaded {
-                let (bits, nexts) = (&mut bits[slot * frame..][..frame], &mut nexts[slot * frame..][..frame]);
+                let (bits, nexts) = (
+                    &mut bits[slot * frame..][..frame],
+                    &mut nexts[slot * frame..][..frame],
+                );
                 let mut row = 0;
                 for y in 0..n_y {
                     let (here, next) = self.load(x * n_y + y);
@@ -363,7 +380,11 @@ impl<'a, const W: usize> Block<'a, W> {
 
 /// Reads a counter: its number in each time bin.
 #[inline(always)]
-fn read<const W: usize>(counter: &[Plane<W>], numbers: &mut [MaskNumbers], mut take: impl FnMut(&mut MaskNumbers, i64)) {
+fn read<const W: usize>(
+    counter: &[Plane<W>],
+    numbers: &mut [MaskNumbers],
+    mut take: impl FnMut(&mut MaskNumbers, i64),
+) {
     for (w, numbers) in numbers.chunks_mut(64).enumerate() {
         let mut words = [0; 64];
         for (word, plane) in words.iter_mut().zip(counter) {
@@ -381,11 +402,17 @@ mod tests {
     use super::*;
 
     /// Cell by cell, and bin by bin.
-    fn plainly(mask: impl Fn(usize, usize, usize) -> bool, [n_x, n_y]: [usize; 2], t: usize, next: Option<usize>) -> MaskNumbers {
+    fn plainly(
+        mask: impl Fn(usize, usize, usize) -> bool,
+        [n_x, n_y]: [usize; 2],
+        t: usize,
+        next: Option<usize>,
+    ) -> MaskNumbers {
         let mut bin = MaskNumbers::default();
         let cells = || (0..n_x).flat_map(|x| (0..n_y).map(move |y| (x, y)));
         for (x, y) in cells() {
-            let near = cells().any(|(a, b)| a.abs_diff(x) <= 1 && b.abs_diff(y) <= 1 && mask(a, b, t));
+            let near =
+                cells().any(|(a, b)| a.abs_diff(x) <= 1 && b.abs_diff(y) <= 1 && mask(a, b, t));
             let then = next.is_some_and(|next| mask(x, y, next));
             bin.dilated += i64::from(near);
             bin.dilated_overlap += i64::from(near && then);
@@ -395,7 +422,11 @@ mod tests {
             let at = [x as i64, y as i64];
             bin.overlap += i64::from(then);
             for axis in 0..2 {
-                bin.first[axis] = if bin.area == 0 { at[axis] } else { bin.first[axis].min(at[axis]) };
+                bin.first[axis] = if bin.area == 0 {
+                    at[axis]
+                } else {
+                    bin.first[axis].min(at[axis])
+                };
                 bin.last[axis] = bin.last[axis].max(at[axis]);
                 bin.sums[axis] += at[axis];
             }
@@ -415,18 +446,29 @@ mod tests {
                     let mut bits = vec![0_u8; n_x * n_y * bytes];
                     for cell in 0..n_x * n_y {
                         for t in 0..bins {
-                            bits[cell * bytes + t / 8] |= u8::from(rng.usize(..one_in) == 0) << (t % 8);
+                            bits[cell * bytes + t / 8] |=
+                                u8::from(rng.usize(..one_in) == 0) << (t % 8);
                         }
                     }
-                    let mask = |x: usize, y: usize, t: usize| bits[(x * n_y + y) * bytes + t / 8] >> (t % 8) & 1 != 0;
-                    let rows = Rows { bits: &bits, bytes, shape };
+                    let mask = |x: usize, y: usize, t: usize| {
+                        bits[(x * n_y + y) * bytes + t / 8] >> (t % 8) & 1 != 0
+                    };
+                    let rows = Rows {
+                        bits: &bits,
+                        bytes,
+                        shape,
+                    };
                     let first = bins / 3 / 8 * 8;
                     let mut numbers = vec![MaskNumbers::default(); bins - first];
                     reduce(rows, first, &mut numbers, &mut scratch);
                     for (i, found) in numbers.iter().enumerate() {
                         let t = first + i;
                         let next = Some(t + 1).filter(|&next| next < bins);
-                        assert_eq!(*found, plainly(mask, shape, t, next), "bin {t} of {bins}, shape {shape:?}");
+                        assert_eq!(
+                            *found,
+                            plainly(mask, shape, t, next),
+                            "bin {t} of {bins}, shape {shape:?}"
+                        );
                     }
                 }
             }

@@ -182,7 +182,11 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             None => Ok(outcome.seconds),
         };
         let seams = self.seams.into_inner();
-        (self.gathering, seams.unwrap_or_else(PoisonError::into_inner), result)
+        (
+            self.gathering,
+            seams.unwrap_or_else(PoisonError::into_inner),
+            result,
+        )
     }
 
     /// Counts a worker that is about to start.
@@ -295,12 +299,12 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     ) -> Result<usize, Ended> {
         let Desk { findings, counting } = desk;
         let [n_x, n_y, _] = self.p.shape();
-        // Alphas in groups, so that scratch does not grow with their number; peaks come with the first group.
-        let most = engine.alphas();
-        let mut alphas = 0..most.min(self.task.alphas.len());
+        // Levels in groups, so that scratch does not grow with their number; peaks come with the first group.
+        let most = engine.levels();
+        let mut levels = 0..most.min(self.task.levels.len());
         let left = batch.left();
         let all = left.start..left.end.min(left.start.saturating_add(engine.bins()));
-        let call = self.call(all, alphas.clone(), self.task.peaks);
+        let call = self.call(all, levels.clone(), self.task.peaks);
         let done = engine.run(&call, findings, seconds)?;
         let bins = batch.next..batch.next + done;
         let mut kept = None;
@@ -308,20 +312,20 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             let start = Instant::now();
             let at = batch.at();
             let parts = &mut batch.parts;
-            write_masks(findings, parts, at, done, alphas.clone(), engine.pool());
+            write_masks(findings, parts, at, done, levels.clone(), engine.pool());
             write_summary(
                 findings,
                 parts,
                 (at, bins.clone()),
-                alphas.clone(),
+                levels.clone(),
                 [n_x, n_y],
                 counting,
                 &self.seams,
                 engine.pool(),
             );
             seconds.emit += start.elapsed().as_secs_f64();
-            alphas = alphas.end..(alphas.end + most).min(self.task.alphas.len());
-            if alphas.is_empty() {
+            levels = levels.end..(levels.end + most).min(self.task.levels.len());
+            if levels.is_empty() {
                 break;
             }
             // Peaks are handed over last: a batch that is given back half done has left nothing behind.
@@ -329,7 +333,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
                 let room = FoundPeaks::new(engine.peak_room());
                 kept = Some(std::mem::replace(&mut findings.peaks, room));
             }
-            let call = self.call(bins.clone(), alphas.clone(), false);
+            let call = self.call(bins.clone(), levels.clone(), false);
             engine.run(&call, findings, seconds)?;
         }
         if self.listed {
@@ -354,12 +358,12 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         Ok(done)
     }
 
-    fn call(&self, bins: Range<usize>, alphas: Range<usize>, peaks: bool) -> Call<'_, 'p, T> {
+    fn call(&self, bins: Range<usize>, levels: Range<usize>, peaks: bool) -> Call<'_, 'p, T> {
         Call {
             p: self.p,
             bins,
             task: Task {
-                alphas: &self.task.alphas[alphas],
+                levels: &self.task.levels[levels],
                 peaks,
                 ..self.task
             },
@@ -404,13 +408,13 @@ mod tests {
 
     use super::*;
     use crate::analysis::Peaks;
-    use crate::choices::{Connectivity, MemoryGuard};
+    use crate::choices::{Connectivity, Level, MemoryGuard, NanPolicy, Prominence, Region};
     use crate::element::Dtype;
-    use crate::memory::Budget;
     use crate::findings::LevelMeasures;
+    use crate::memory::Budget;
     use crate::outputs::{Filling, Outputs, Parts};
-    use crate::summary::Summary;
     use crate::plan::Plan;
+    use crate::summary::Summary;
 
     const N_X: usize = 2;
     const N_Y: usize = 3;
@@ -465,8 +469,11 @@ mod tests {
                 true => call.bins.len().min(self.most),
                 false => call.bins.len(),
             };
-            findings.start(done, call.task.alphas.len() * CELLS);
-            for (number, &alpha) in call.task.alphas.iter().enumerate() {
+            findings.start(done, call.task.levels.len() * CELLS);
+            for (number, level) in call.task.levels.iter().enumerate() {
+                let &Level::OfPeak(alpha) = level else {
+                    panic!("{level:?}")
+                };
                 for (cell, row) in findings.rows_mut(number, CELLS).enumerate() {
                     row.fill(0);
                     for i in 0..done {
@@ -474,17 +481,20 @@ mod tests {
                     }
                 }
             }
-            findings.measures.start(done, call.task.alphas.len());
+            findings.measures.start(done, call.task.levels.len());
             for (i, t) in (call.bins.start..call.bins.start + done).enumerate() {
                 findings.measures.bins[i].total = t as f64;
-                for (level, &alpha) in call.task.alphas.iter().enumerate() {
+                for (number, level) in call.task.levels.iter().enumerate() {
+                    let &Level::OfPeak(alpha) = level else {
+                        panic!("{level:?}")
+                    };
                     let values = LevelMeasures {
                         threshold: alpha,
                         reached: 0,
                         mass: alpha * t as f64,
                         moments: [0.0; 2],
                     };
-                    findings.measures.put_level(level, i, values);
+                    findings.measures.put_level(number, i, values);
                 }
             }
             if call.task.peaks {
@@ -500,7 +510,7 @@ mod tests {
             Ok(done)
         }
 
-        fn alphas(&self) -> usize {
+        fn levels(&self) -> usize {
             2
         }
     }
@@ -574,10 +584,13 @@ mod tests {
                 near: None,
             };
             let task = Task {
+                levels: &ALPHAS.map(Level::OfPeak),
                 measures: true,
-                alphas: &ALPHAS,
                 connectivity: Connectivity::Four,
+                region: Region::Dominant,
+                nan_policy: NanPolicy::Silence,
                 peaks: true,
+                prominence: Prominence::Reference,
             };
             let run = Run::new(
                 &p,
@@ -631,15 +644,25 @@ mod tests {
                 assert_eq!(self.summary.total[t], t as f64, "{what}: bin {t}");
                 assert_eq!(self.summary.peaks[t], count(t) as i64, "{what}: bin {t}");
                 for (level, &alpha) in ALPHAS.iter().enumerate() {
-                    let cells = |belongs: &dyn Fn(usize) -> bool| (0..CELLS).filter(|&cell| belongs(cell)).count() as i64;
+                    let cells = |belongs: &dyn Fn(usize) -> bool| {
+                        (0..CELLS).filter(|&cell| belongs(cell)).count() as i64
+                    };
                     let area = cells(&|cell| inside(alpha, cell, t));
                     let overlap = match t + 1 < self.n_t {
                         true => cells(&|cell| inside(alpha, cell, t) && inside(alpha, cell, t + 1)),
                         false => -1,
                     };
                     let at = [level, t];
-                    let found = (self.summary.area[at], self.summary.overlap[at], self.summary.mass[at]);
-                    assert_eq!(found, (area, overlap, alpha * t as f64), "{what}: alpha {alpha}, bin {t}");
+                    let found = (
+                        self.summary.area[at],
+                        self.summary.overlap[at],
+                        self.summary.mass[at],
+                    );
+                    assert_eq!(
+                        found,
+                        (area, overlap, alpha * t as f64),
+                        "{what}: alpha {alpha}, bin {t}"
+                    );
                 }
             }
             let mut row = 1;

@@ -69,7 +69,9 @@ impl<T: Element> Crew<T> {
 
     /// Opens a GPU that the options require.
     pub(crate) fn open(&mut self, options: &Options) -> Result<(), Error> {
-        self.gpu.open_required::<T>(options).map(|_| ())
+        self.gpu
+            .open_required::<T>(options, options.task())
+            .map(|_| ())
     }
 
     /// Looks for a GPU that can take part in a job, as the options say.
@@ -78,8 +80,9 @@ impl<T: Element> Crew<T> {
         shape: [usize; 3],
         plan: &Plan,
         options: &Options,
+        task: Task<'_>,
     ) -> Result<Helper, Error> {
-        let (role, no_gpu) = self.gpu.role::<T>(shape, plan, options)?;
+        let (role, no_gpu) = self.gpu.role::<T>(shape, plan, options, task)?;
         Ok(Helper { role, no_gpu })
     }
 
@@ -225,9 +228,9 @@ fn pool(name: &'static str, threads: usize) -> Result<ThreadPool, Error> {
 /// Makes a CPU engine for what a GPU leaves undone, and for the answers that it is probed with.
 pub(crate) fn finisher<T: Element>(
     [n_x, n_y, n_t]: [usize; 3],
-    alphas: usize,
+    levels: usize,
     instruction_set: InstructionSet,
 ) -> Box<dyn Measuring<T> + Send> {
-    let plan = crate::plan::CpuPlan::new(n_x * n_y, n_t, T::DTYPE, alphas, 1);
+    let plan = crate::plan::CpuPlan::new(n_x * n_y, n_t, T::DTYPE, levels, 1);
     Box::new(Cpu::new(&plan, n_x, n_y, instruction_set))
 }

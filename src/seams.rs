@@ -81,7 +81,11 @@ impl Seams {
             // What was before stays until the run has succeeded.
             if let Some(before) = self.before.get(level) {
                 let overlaps = join(before, &cells, rows.shape, &mut self.scratch);
-                self.joined.push(Joined { level, bin, overlaps });
+                self.joined.push(Joined {
+                    level,
+                    bin,
+                    overlaps,
+                });
             }
         } else if let Some(other) = self.halves.iter().position(met) {
             let other = self.halves.swap_remove(other).cells;
@@ -90,10 +94,19 @@ impl Seams {
                 Side::Behind => [&other, &cells],
             };
             let overlaps = join(before, behind, rows.shape, &mut self.scratch);
-            self.joined.push(Joined { level, bin, overlaps });
+            self.joined.push(Joined {
+                level,
+                bin,
+                overlaps,
+            });
             self.spare.push(other);
         } else {
-            self.halves.push(Half { level, bin, side, cells });
+            self.halves.push(Half {
+                level,
+                bin,
+                side,
+                cells,
+            });
             return;
         }
         self.spare.push(cells);
@@ -109,7 +122,11 @@ impl Seams {
         for half in self.halves.drain(..) {
             // A piece that was done again has left its masks again.
             let kept = replaced && half.bin == self.n_t && half.level == self.before.len();
-            let to = if kept { &mut self.before } else { &mut self.spare };
+            let to = if kept {
+                &mut self.before
+            } else {
+                &mut self.spare
+            };
             to.push(half.cells);
         }
     }
@@ -124,7 +141,12 @@ impl Seams {
 fn join(first: &[u8], second: &[u8], shape: [usize; 2], scratch: &mut Scratch) -> [i64; 3] {
     let mut bits = std::mem::take(&mut scratch.bits);
     bits.clear();
-    bits.extend(first.iter().zip(second).map(|(first, second)| first | second << 1));
+    bits.extend(
+        first
+            .iter()
+            .zip(second)
+            .map(|(first, second)| first | second << 1),
+    );
     let rows = Rows {
         bits: &bits,
         bytes: 1,

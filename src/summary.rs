@@ -194,6 +194,9 @@ impl Near<'_> {
     /// The square of the distance from the position in a time bin to a cell.
     pub(crate) fn squared(self, bin: usize, cell: [usize; 2]) -> f64 {
         let [x, y] = self.positions[bin];
+        if !(x.is_finite() && y.is_finite()) {
+            return f64::NAN;
+        }
         let (along_x, along_y) = (cell[0] as f64 - x, cell[1] as f64 - y);
         along_x * along_x + along_y * along_y
     }
@@ -208,14 +211,12 @@ impl Near<'_> {
             first.min(n)..((at + self.radius).max(-2.0) + 2.0).min(n as f64) as usize
         };
         let [n_x, n_y] = rows.shape;
-        x.is_finite()
-            && y.is_finite()
-            && reach(x, n_x).any(|i| {
-                reach(y, n_y).any(|j| {
-                    let row = &rows.bits[(i * n_y + j) * rows.bytes..];
-                    row[bin / 8] >> (bin % 8) & 1 != 0 && self.squared(bin, [i, j]) <= most
-                })
+        reach(x, n_x).any(|i| {
+            reach(y, n_y).any(|j| {
+                let row = &rows.bits[(i * n_y + j) * rows.bytes..];
+                row[bin / 8] >> (bin % 8) & 1 != 0 && self.squared(bin, [i, j]) <= most
             })
+        })
     }
 }
 
@@ -268,7 +269,10 @@ impl<T> Summary<T> {
                 let t = next - 1;
                 match self.area[[level, t]] == 0 || self.area[[level, next]] == 0 {
                     true => 0.0,
-                    false => self.dilated_overlap[[level, t]] as f64 / self.dilated_union[[level, t]] as f64,
+                    false => {
+                        self.dilated_overlap[[level, t]] as f64
+                            / self.dilated_union[[level, t]] as f64
+                    }
                 }
             })
             .collect()
@@ -326,8 +330,15 @@ fn resize<C: Clone>(column: &mut Vec<C>, len: usize, nothing: C) -> Result<(), E
 }
 
 /// The same for a column `[level, bin]`.
-fn resize_by_level<C: Clone + Copy>(column: &mut Array2<C>, levels: usize, bins: usize, nothing: C) -> Result<(), Error> {
-    let mut values = std::mem::replace(column, by_level(0, 0, Vec::new())).into_raw_vec_and_offset().0;
+fn resize_by_level<C: Clone + Copy>(
+    column: &mut Array2<C>,
+    levels: usize,
+    bins: usize,
+    nothing: C,
+) -> Result<(), Error> {
+    let mut values = std::mem::replace(column, by_level(0, 0, Vec::new()))
+        .into_raw_vec_and_offset()
+        .0;
     let result = resize(&mut values, levels * bins, nothing);
     let bins = match result {
         Ok(()) => bins,
@@ -339,7 +350,9 @@ fn resize_by_level<C: Clone + Copy>(column: &mut Array2<C>, levels: usize, bins:
 
 /// Takes all time bins out of a column.
 fn clear<C>(column: &mut Array2<C>) {
-    let mut values = std::mem::replace(column, by_level(0, 0, Vec::new())).into_raw_vec_and_offset().0;
+    let mut values = std::mem::replace(column, by_level(0, 0, Vec::new()))
+        .into_raw_vec_and_offset()
+        .0;
     values.clear();
     *column = by_level(0, 0, values);
 }

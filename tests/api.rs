@@ -11,6 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use ndarray::{Array2, Array3, ArrayView3, arr0, s};
+#[cfg(feature = "gpu")]
+use peakmask::{Analyzer, Backend, GpuUse, Level};
 use peakmask::{
     CancelToken, Dtype, Error, InstructionSet, LimitSource, MemoryGuard, MemoryLimit, Options,
     Peaks, Progress, analyze, analyze_into, check_axis_order, estimate,
@@ -752,4 +754,29 @@ fn a_map_of_one_tall_column() {
 fn many_more_time_bins_than_cells() {
     unusual::<f64>([2, 3, 30_011]);
     unusual::<f32>([1, 2, 30_011]);
+}
+
+/// A task that an engine cannot do is declined before there is an engine, and whoever asked for it is told why.
+#[cfg(feature = "gpu")]
+#[test]
+fn what_the_gpu_cannot_do_is_left_to_the_cpu_and_said() {
+    let p = Array3::from_shape_fn((5, 6, 70), |(x, y, t)| ((x * 7 + y * 3 + t) % 11) as f64);
+    let options = Options::new().levels([Level::Absolute(5.0)]);
+    let report = analyze(p.view(), &options).unwrap().report;
+    assert_eq!((report.cpu_bins, report.gpu_bins), (70, 0));
+    let why = report.no_gpu.unwrap();
+    let by_gpu = options.clone().backend(Backend::Gpu);
+    let required = options.gpu(GpuUse::Require);
+    for options in [by_gpu, required] {
+        let refused = analyze(p.view(), &options).map(|_| ()).unwrap_err();
+        let of_analyzer = Analyzer::<f64>::new([5, 6], options)
+            .map(|_| ())
+            .unwrap_err();
+        for refused in [refused, of_analyzer] {
+            let Error::NoGpu { reason } = refused else {
+                panic!("{refused:?}")
+            };
+            assert_eq!(reason, why);
+        }
+    }
 }

@@ -8,7 +8,9 @@ mod oracle;
 mod support;
 
 use ndarray::{Array3, ArrayView3, Axis, Slice};
-use peakmask::{Analyzer, Backend, CancelToken, Connectivity, Error, Options, Outputs, Peaks, Summary};
+use peakmask::{
+    Analyzer, Backend, CancelToken, Connectivity, Error, Options, Outputs, Peaks, Summary,
+};
 
 use support::engine::Engine;
 use support::float::Float;
@@ -63,7 +65,10 @@ fn check_case<T: Float>(seed: u64) -> usize {
     let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed);
     for engine in Engine::draw(&mut rng) {
         let layout = Layout::draw(&mut rng);
-        let options = engine.options().alphas(case.alphas.iter().copied()).connectivity(connectivity);
+        let options = engine
+            .options()
+            .alphas(case.alphas.iter().copied())
+            .connectivity(connectivity);
         let mut analyzer = Analyzer::new([n_x, n_y], options).expect("an analyzer");
         let placed = Placed::new(case.p.view(), layout, |_| T::of(f64::NAN));
         let (mut summary, mut peaks) = (Summary::new(), Peaks::new());
@@ -82,7 +87,9 @@ fn check_case<T: Float>(seed: u64) -> usize {
                 outputs = outputs.mask(case.alphas.len() - 1, mask.slice_axis_mut(Axis(2), piece));
             }
             let view = placed.view();
-            let report = analyzer.run(view.slice_axis(Axis(2), piece), outputs).expect("an analysis");
+            let report = analyzer
+                .run(view.slice_axis(Axis(2), piece), outputs)
+                .expect("an analysis");
             let found: i64 = summary.peaks[first..].iter().sum();
             assert_eq!(report.peaks as i64, found, "the report's peaks");
             first += bins;
@@ -124,7 +131,9 @@ fn every_engine_and_every_layout() {
         for &engine in engines.iter().skip(i % 3).step_by(3) {
             let mut summary = Summary::new();
             let mut analyzer = Analyzer::new([11, 13], engine.options().alphas(ALPHAS)).unwrap();
-            analyzer.run(placed.view(), Outputs::new().summary(&mut summary)).unwrap();
+            analyzer
+                .run(placed.view(), Outputs::new().summary(&mut summary))
+                .unwrap();
             if let Some(difference) = first_difference(&expected, ALPHAS.len(), &summary) {
                 panic!("{difference}\n{engine}, {layout:?}");
             }
@@ -150,7 +159,9 @@ fn pieces_join() {
             assert_eq!(result.is_err(), bins > 0, "a run that has been stopped");
             assert_eq!(summary.n_bins(), first);
             analyzer.set_cancel_token(CancelToken::new());
-            analyzer.run(piece, Outputs::new().append_summary(&mut summary)).unwrap();
+            analyzer
+                .run(piece, Outputs::new().append_summary(&mut summary))
+                .unwrap();
             first += bins;
         }
         assert_eq!(first, p.dim().2);
@@ -158,8 +169,14 @@ fn pieces_join() {
             panic!("{difference}\n{engine}");
         }
         // What is not appended begins anew.
-        analyzer.run(p.view(), Outputs::new().summary(&mut summary)).unwrap();
-        assert_eq!(first_difference(&expected, ALPHAS.len(), &summary), None, "{engine}");
+        analyzer
+            .run(p.view(), Outputs::new().summary(&mut summary))
+            .unwrap();
+        assert_eq!(
+            first_difference(&expected, ALPHAS.len(), &summary),
+            None,
+            "{engine}"
+        );
     }
 }
 
@@ -179,8 +196,11 @@ fn maps_of_every_size() {
         let expected = expected(p.view(), &alphas, &answers);
         for engine in engines {
             let mut summary = Summary::new();
-            let mut analyzer = Analyzer::new([shape[0], shape[1]], engine.options().alphas(alphas)).unwrap();
-            analyzer.run(p.view(), Outputs::new().summary(&mut summary)).unwrap();
+            let mut analyzer =
+                Analyzer::new([shape[0], shape[1]], engine.options().alphas(alphas)).unwrap();
+            analyzer
+                .run(p.view(), Outputs::new().summary(&mut summary))
+                .unwrap();
             if let Some(difference) = first_difference(&expected, alphas.len(), &summary) {
                 panic!("{difference}\n{engine}, {shape:?}");
             }
@@ -214,7 +234,9 @@ fn the_animal() {
     let (n_x, n_y, n_t) = p.dim();
     let answers = oracle::answer(p.view(), &ALPHAS, false);
     let mut rng = fastrand::Rng::with_seed(9);
-    let mut positions: Vec<[f64; 2]> = (0..n_t).map(|_| [rng.f64() * 14.0 - 1.5, rng.f64() * 16.0 - 1.5]).collect();
+    let mut positions: Vec<[f64; 2]> = (0..n_t)
+        .map(|_| [rng.f64() * 14.0 - 1.5, rng.f64() * 16.0 - 1.5])
+        .collect();
     for bin in positions.iter_mut().step_by(7) {
         *bin = [bin[0].round(), bin[1].round()];
     }
@@ -224,33 +246,70 @@ fn the_animal() {
         for engine in Engine::all().into_iter().step_by(4) {
             let mut summary = Summary::new();
             let mut analyzer = Analyzer::new([n_x, n_y], engine.options().alphas(ALPHAS)).unwrap();
-            let outputs = Outputs::new().summary(&mut summary).animal(&positions, radius);
+            let outputs = Outputs::new()
+                .summary(&mut summary)
+                .animal(&positions, radius);
             analyzer.run(p.view(), outputs).unwrap();
             for t in 0..n_t {
                 let [x, y] = positions[t];
                 let known = x.is_finite() && y.is_finite();
-                let squared = |i: usize, j: usize| (i as f64 - x) * (i as f64 - x) + (j as f64 - y) * (j as f64 - y);
+                let squared = |i: usize, j: usize| {
+                    (i as f64 - x) * (i as f64 - x) + (j as f64 - y) * (j as f64 - y)
+                };
                 let distance = match answers[t].peaks.is_empty() || !known {
                     true => f64::NAN,
-                    false => squared(summary.dominant[t][0] as usize, summary.dominant[t][1] as usize).sqrt(),
+                    false => squared(
+                        summary.dominant[t][0] as usize,
+                        summary.dominant[t][1] as usize,
+                    )
+                    .sqrt(),
                 };
-                assert_eq!(summary.distance[t].to_bits(), distance.to_bits(), "distance of bin {t}");
+                assert_eq!(
+                    summary.distance[t].to_bits(),
+                    distance.to_bits(),
+                    "distance of bin {t}"
+                );
                 for level in 0..ALPHAS.len() {
                     let mask = answers[t].masks[level].indexed_iter();
-                    let near = known && mask.into_iter().any(|((i, j), &set)| set && squared(i, j) <= radius * radius);
-                    assert_eq!(summary.near[[level, t]], near, "bin {t}, level {level}, radius {radius}");
+                    let near = known
+                        && mask
+                            .into_iter()
+                            .any(|((i, j), &set)| set && squared(i, j) <= radius * radius);
+                    assert_eq!(
+                        summary.near[[level, t]],
+                        near,
+                        "bin {t}, level {level}, radius {radius}"
+                    );
                 }
             }
         }
     }
 }
 
+/// Peaks are counted also where they are not listed.
+#[test]
+fn peaks_that_nobody_lists() {
+    let p = posterior().p;
+    let expected = of_oracle(p.view(), &[]);
+    for engine in Engine::all() {
+        let mut analyzer = Analyzer::new([11, 13], engine.options().peaks(false)).unwrap();
+        let mut summary = Summary::new();
+        analyzer
+            .run(p.view(), Outputs::new().summary(&mut summary))
+            .unwrap();
+        assert_eq!(first_difference(&expected, 0, &summary), None, "{engine}");
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let p = posterior().p;
-    let mut analyzer = Analyzer::new([11, 13], Options::new().backend(Backend::Cpu).alphas([0.5])).unwrap();
+    let mut analyzer =
+        Analyzer::new([11, 13], Options::new().backend(Backend::Cpu).alphas([0.5])).unwrap();
     let mut summary = Summary::new();
-    let outputs = Outputs::new().summary(&mut summary).animal(&[[0.0; 2]; 5], 1.0);
+    let outputs = Outputs::new()
+        .summary(&mut summary)
+        .animal(&[[0.0; 2]; 5], 1.0);
     let error = analyzer.run(p.view(), outputs).unwrap_err();
     assert_eq!(
         error,
@@ -259,17 +318,34 @@ fn what_does_not_fit_is_refused() {
             found: 5
         }
     );
-    analyzer.run(p.view(), Outputs::new().summary(&mut summary)).unwrap();
-    let mut others = Analyzer::new([11, 13], Options::new().backend(Backend::Cpu).alphas([0.5, 0.9])).unwrap();
-    let error = others.run(p.view(), Outputs::new().append_summary(&mut summary)).unwrap_err();
+    analyzer
+        .run(p.view(), Outputs::new().summary(&mut summary))
+        .unwrap();
+    let mut others = Analyzer::new(
+        [11, 13],
+        Options::new().backend(Backend::Cpu).alphas([0.5, 0.9]),
+    )
+    .unwrap();
+    let error = others
+        .run(p.view(), Outputs::new().append_summary(&mut summary))
+        .unwrap_err();
     let (expected, found) = ([2, 143], [1, 143]);
     assert_eq!(error, Error::SummaryShape { expected, found });
     let turned = p.view().permuted_axes([1, 0, 2]);
-    let mut turned_too = Analyzer::new([13, 11], Options::new().backend(Backend::Cpu).alphas([0.5])).unwrap();
-    assert!(turned_too.run(turned, Outputs::new().append_summary(&mut summary)).is_ok());
+    let mut turned_too =
+        Analyzer::new([13, 11], Options::new().backend(Backend::Cpu).alphas([0.5])).unwrap();
+    assert!(
+        turned_too
+            .run(turned, Outputs::new().append_summary(&mut summary))
+            .is_ok()
+    );
     summary.clear();
     assert_eq!((summary.n_bins(), summary.levels()), (0, 0));
-    assert!(others.run(p.view(), Outputs::new().append_summary(&mut summary)).is_ok());
+    assert!(
+        others
+            .run(p.view(), Outputs::new().append_summary(&mut summary))
+            .is_ok()
+    );
     assert_eq!(summary.area.dim(), (2, 2_600));
 }
 
@@ -291,14 +367,20 @@ fn metrics_of_callers() {
         assert_eq!(sequentiality.len(), n_t - 1);
         for t in 0..n_t - 1 {
             let [first, second] = [&answers[t].masks[level], &answers[t + 1].masks[level]];
-            let grown = |c: (usize, usize)| first[c] || oracle::neighbours((n_x, n_y), c, true).any(|d| first[d]);
+            let grown = |c: (usize, usize)| {
+                first[c] || oracle::neighbours((n_x, n_y), c, true).any(|d| first[d])
+            };
             let (mut both, mut either) = (0, 0);
             for (c, &inside) in second.indexed_iter() {
                 both += usize::from(grown(c) && inside);
                 either += usize::from(grown(c) || inside);
             }
             let empty = !first.iter().any(|&set| set) || !second.iter().any(|&set| set);
-            let ratio = if empty { 0.0 } else { both as f64 / either as f64 };
+            let ratio = if empty {
+                0.0
+            } else {
+                both as f64 / either as f64
+            };
             assert_eq!(sequentiality[t], ratio, "level {level}, bin {t}");
         }
     }

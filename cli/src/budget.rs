@@ -59,7 +59,7 @@ impl Plan {
         Ok(Self {
             n_bins,
             copy: input.copy_bytes(n_bins),
-            picture: picture_bytes(input, panels.min(n_bins), options.alpha_values().len()),
+            picture: picture_bytes(input, panels.min(n_bins), options.level_values().len()),
             estimate,
         })
     }

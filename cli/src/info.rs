@@ -123,7 +123,7 @@ fn plan(text: &mut String, budget: &Budget<'_>) -> Result<(), Failure> {
     let plan = budget.plan()?;
     let alphas: Vec<_> = budget
         .options
-        .alpha_values()
+        .level_values()
         .iter()
         .map(ToString::to_string)
         .collect();

@@ -256,7 +256,7 @@ fn run_with<T: Element>(
     let Some(out) = out else {
         return analyzer.analyze(p).map(parts);
     };
-    let alphas = analyzer.options().alpha_values().len();
+    let alphas = analyzer.options().level_values().len();
     if out.len() != alphas {
         return Err(Error::OutputCount {
             alphas,

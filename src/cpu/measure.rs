@@ -85,7 +85,10 @@ impl Sums {
             let row = &row[at / 8..at / 8 + bytes];
             let word = match row.first_chunk() {
                 Some(bytes) => u64::from_le_bytes(*bytes),
-                None => row.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+                None => row
+                    .iter()
+                    .rev()
+                    .fold(0, |word, &byte| word << 8 | u64::from(byte)),
             };
             let mut left = word;
             while left != 0 {
@@ -180,7 +183,13 @@ pub(super) fn measure_mask<'a, T: Element>(
 
 /// Adds `N` eights of lanes of a map row to their totals.
 #[inline(always)]
-fn add<T: Element, const N: usize>(shape: Shape, tile: &[Line], x: usize, first: usize, total: &mut [Eight; 8]) {
+fn add<T: Element, const N: usize>(
+    shape: Shape,
+    tile: &[Line],
+    x: usize,
+    first: usize,
+    total: &mut [Eight; 8],
+) {
     let mut sums = [[0.0; EIGHT]; N];
     sums.copy_from_slice(&total[first..first + N]);
     for y in 0..shape.n_y {

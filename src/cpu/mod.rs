@@ -22,6 +22,7 @@ use std::time::Instant;
 use bytemuck::Zeroable;
 
 use crate::bits::transpose_64;
+use crate::choices::{NanPolicy, Prominence, Region};
 use crate::element::number;
 use crate::engine::{Call, Engine, Halt, Measuring, Task};
 use crate::findings::{BinMeasures, Findings, Measures};
@@ -36,6 +37,7 @@ use map::Map;
 use measure::{Sums, measure_map, measure_mask};
 use planes::Planes;
 use survey::Survey;
+use threshold::threshold_of;
 use tile::Shape;
 
 /// Map rows whose peaks are found in a go, group by group: three rows of a group stay in the first-level cache meanwhile.
@@ -45,7 +47,7 @@ const BAND: usize = 4;
 pub(crate) struct Cpu<T> {
     scratch: Scratch<T>,
     instruction_set: InstructionSet,
-    alphas: usize,
+    levels: usize,
     peak_room: usize,
 }
 
@@ -66,14 +68,14 @@ impl<T: Element> Cpu<T> {
         Self {
             scratch: Scratch::new(n_x, n_y, plan.lanes),
             instruction_set,
-            alphas: plan.alphas,
+            levels: plan.alphas,
             peak_room: plan.peak_room,
         }
     }
 
     /// Follows another plan for maps of the same shape.
     pub(crate) fn follow(&mut self, plan: &CpuPlan) {
-        (self.alphas, self.peak_room) = (plan.alphas, plan.peak_room);
+        (self.levels, self.peak_room) = (plan.alphas, plan.peak_room);
     }
 }
 
@@ -104,8 +106,8 @@ impl<T: Element> Engine<T> for Cpu<T> {
         done.ok_or(Halt::Stopped)
     }
 
-    fn alphas(&self) -> usize {
-        self.alphas
+    fn levels(&self) -> usize {
+        self.levels
     }
 
     fn peak_room(&self) -> usize {
@@ -132,9 +134,7 @@ impl<T: Element> Measuring<T> for Cpu<T> {
         let done = match self.instruction_set {
             // SAFETY: `Cpu::new` has checked that the processor offers this instruction set.
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 => unsafe {
-                measure_avx512(scratch, call, found, at, measures)
-            },
+            InstructionSet::Avx512 => unsafe { measure_avx512(scratch, call, found, at, measures) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => unsafe { measure_avx2(scratch, call, found, at, measures) },
@@ -192,7 +192,7 @@ struct Scratch<T> {
     floors: Vec<Line>,
     flat: Vec<u64>,
     sunk: Vec<u64>,
-    /// A plane for each alpha.
+    /// A plane for each level.
     above: Vec<u64>,
     filled: Vec<u64>,
     /// Whether the last tile was left before its end.
@@ -238,10 +238,17 @@ impl<T: Element> Scratch<T> {
         seconds: &mut Seconds,
     ) -> Option<usize> {
         let Call { ref bins, task, .. } = *call;
+        // There are no others yet.
+        let Task {
+            region: Region::Dominant,
+            nan_policy: NanPolicy::Silence,
+            prominence: Prominence::Reference,
+            ..
+        } = task;
         let cells = self.n_x * self.n_y;
-        findings.start(bins.len().next_multiple_of(8), task.alphas.len() * cells);
+        findings.start(bins.len().next_multiple_of(8), task.levels.len() * cells);
         if task.measures {
-            findings.measures.start(bins.len(), task.alphas.len());
+            findings.measures.start(bins.len(), task.levels.len());
         }
         let mut first = bins.start;
         while first < bins.end {
@@ -309,7 +316,7 @@ impl<T: Element> Scratch<T> {
         }
         clock.lap(&mut seconds.flood);
         if task.measures {
-            for a in 0..task.alphas.len() {
+            for a in 0..task.levels.len() {
                 let rows = findings.rows(a, self.n_x * self.n_y);
                 self.sums.add_mask::<T>(shape, &self.tile, rows, at, n);
                 self.tell_level(a, planes, (at, n), &mut findings.measures);
@@ -459,23 +466,25 @@ impl<T: Element> Scratch<T> {
         }
     }
 
-    /// The cells that reach each alpha's level.
+    /// The cells that reach each level.
     #[inline(always)]
     fn thresholds<S: Set<T>>(&mut self, task: Task<'_>, shape: Shape, planes: Planes) {
-        memory::resize(&mut self.above, task.alphas.len() * planes.len(), 0);
+        memory::resize(&mut self.above, task.levels.len() * planes.len(), 0);
         self.levels.clear();
-        for (&alpha, above) in task
-            .alphas
+        for (&level, above) in task
+            .levels
             .iter()
             .zip(self.above.chunks_exact_mut(planes.len()))
         {
             for g in 0..shape.groups {
-                let mut level = Line::zeroed();
+                let mut thresholds = Line::zeroed();
                 let tops = self.survey.top[g].values::<T>();
-                for (i, (level, &top)) in level.values_mut::<T>().iter_mut().zip(tops).enumerate() {
+                for (i, (threshold, &top)) in
+                    thresholds.values_mut().iter_mut().zip(tops).enumerate()
+                {
                     let live = self.survey.live >> (g * width::<T>() + i) & 1 != 0;
-                    *level = if live {
-                        T::threshold(alpha, top)
+                    *threshold = if live {
+                        threshold_of(level, top)
                     } else {
                         T::NAN
                     };
@@ -485,10 +494,10 @@ impl<T: Element> Scratch<T> {
                     planes,
                     (&self.tile, self.survey.blocks(shape, g)),
                     g,
-                    &level,
+                    &thresholds,
                     above,
                 );
-                self.levels.push(level);
+                self.levels.push(thresholds);
             }
         }
     }
@@ -502,7 +511,8 @@ impl<T: Element> Scratch<T> {
         (at, n): (usize, usize),
         measures: &mut Measures<T>,
     ) {
-        self.sums.count(planes, &self.above[a * planes.len()..][..planes.len()]);
+        self.sums
+            .count(planes, &self.above[a * planes.len()..][..planes.len()]);
         let groups = planes.lanes / width::<T>();
         for lane in 0..n {
             let levels = &self.levels[a * groups + lane / width::<T>()];
@@ -539,9 +549,13 @@ impl<T: Element> Scratch<T> {
             peaks: false,
             ..task
         };
-        let call = Call { task, bins: bins.clone(), ..*call };
+        let call = Call {
+            task,
+            bins: bins.clone(),
+            ..*call
+        };
         let cells = self.n_x * self.n_y;
-        measures.start(bins.len(), task.alphas.len());
+        measures.start(bins.len(), task.levels.len());
         let mut first = bins.start;
         while first < bins.end {
             let tile = first..bins.end.min(first + self.lanes);
@@ -561,7 +575,7 @@ impl<T: Element> Scratch<T> {
             self.nan = self.survey.live;
             self.survey.finish::<T, S>(shape, &self.tile, n);
             self.thresholds::<S>(task, shape, planes);
-            for a in 0..task.alphas.len() {
+            for a in 0..task.levels.len() {
                 let rows = found.rows(a, cells);
                 self.sums.add_mask::<T>(shape, &self.tile, rows, at + to, n);
                 self.tell_level(a, planes, (to, n), measures);
@@ -593,8 +607,8 @@ impl<T: Element> Scratch<T> {
         }
         let live = map.survey::<T, S>();
         memory::resize(&mut self.above, planes.len(), 0);
-        for (a, &alpha) in call.task.alphas.iter().enumerate() {
-            let threshold = live.map(|(_, top, _)| T::threshold(alpha, top));
+        for (a, &level) in call.task.levels.iter().enumerate() {
+            let threshold = live.map(|(_, top, _)| threshold_of(level, top));
             if let Some(level) = threshold {
                 map.threshold::<T, S>(planes, level, &mut self.above);
             }
@@ -631,14 +645,14 @@ impl<T: Element> Scratch<T> {
         }
         let live = map.survey::<T, S>();
         clock.lap(&mut seconds.survey);
-        for (a, &alpha) in task.alphas.iter().enumerate() {
+        for (a, &level) in task.levels.iter().enumerate() {
             let (mut reached, mut threshold) = (0..0, None);
             if let Some((_, top, dominant)) = live {
                 let longest = planes.len().max(self.above.len());
                 memory::resize(&mut self.above, longest, 0);
                 let above = &mut self.above[..planes.len()];
-                let level = *threshold.insert(T::threshold(alpha, top));
-                map.threshold::<T, S>(planes, level, above);
+                let value = *threshold.insert(threshold_of(level, top));
+                map.threshold::<T, S>(planes, value, above);
                 let (low, high) = flood::flood(
                     planes,
                     above,
@@ -680,7 +694,7 @@ impl<T: Element> Scratch<T> {
     }
 }
 
-/// Turns the filled cells of `bins` lanes, in the map rows `reached`, into rows of bits by bin, of alpha number `a`, from
+/// Turns the filled cells of `bins` lanes, in the map rows `reached`, into rows of bits by bin, of level number `a`, from
 /// bin number `at` of the batch on; clears them.
 #[inline(always)]
 fn hand_over<T>(

@@ -1,14 +1,23 @@
-//! Threshold: the cells of every lane that reach one alpha's level.
+//! Threshold: the cells of every lane that reach one level.
 //!
 //! Reads: Values, Levels. Writes: Above.
 //! Above: set where `value >= level`; a NaN level is reached nowhere. A per-cell map, so no order matters.
 
 use super::planes::Planes;
 use super::tile::Shape;
-use crate::Element;
 use crate::bits::transpose_8;
 use crate::plan::BLOCK;
 use crate::vector::{Line, Set, width};
+use crate::{Element, Level};
+
+/// The value that cells of a live bin reach a level with; `top` is the bin's highest.
+#[inline(always)]
+pub(super) fn threshold_of<T: Element>(level: Level, top: T) -> T {
+    match level {
+        Level::OfPeak(alpha) => T::threshold(alpha, top),
+        Level::Absolute(value) => T::rounded(value),
+    }
+}
 
 /// The cells of the lanes of group `g` that reach their level, into the group's lanes of the plane `above`. Only blocks
 /// in which some lane's highest value reaches it are looked at; `tops` has those of the group.

@@ -14,6 +14,7 @@ use super::plan::{GpuPlan, lanes_for};
 use super::slot::Slot;
 use super::submission::Submitter;
 use crate::analysis::GpuTally;
+use crate::choices::{Level, NanPolicy, Prominence, Region};
 use crate::engine::{Call, Engine, Finisher, Halt, Measuring, Task};
 use crate::findings::{Findings, Measures};
 use crate::tuning::GpuTuning;
@@ -73,7 +74,24 @@ impl<T: Element> Engine<T> for Gpu<'_, T> {
         Ok(done)
     }
 
-    fn alphas(&self) -> usize {
+    fn supports(task: Task<'_>) -> Result<(), &'static str> {
+        let Task {
+            levels,
+            region: Region::Dominant,
+            nan_policy: NanPolicy::Silence,
+            prominence: Prominence::Reference,
+            connectivity: _,
+            peaks: _,
+            // The host has the values, and adds them.
+            measures: _,
+        } = task;
+        match levels.iter().all(|level| matches!(level, Level::OfPeak(_))) {
+            true => Ok(()),
+            false => Err("the GPU engine knows no levels but alphas"),
+        }
+    }
+
+    fn levels(&self) -> usize {
         (self.plan.sizes.alphas as usize).max(1)
     }
 
@@ -142,7 +160,7 @@ impl<'c, T: Element> Gpu<'c, T> {
             self.context.device().device.destroy();
         }
         let mut sizes = Sizes {
-            alphas: task.alphas.len() as u64,
+            alphas: task.levels.len() as u64,
             peaks: task.peaks,
             lanes: lanes_for(bins.len() as u64),
             ..self.plan.sizes
@@ -245,7 +263,7 @@ impl<'c, T: Element> Gpu<'c, T> {
             ..
         } = self.host;
         let (engine, found) = self.finisher.get_or_insert_with(|| {
-            let engine = finisher([n_x, n_y, n_t], call.task.alphas.len(), instruction_set);
+            let engine = finisher([n_x, n_y, n_t], call.task.levels.len(), instruction_set);
             (engine, Findings::new(0))
         });
         let mut lane = 0;
@@ -257,9 +275,17 @@ impl<'c, T: Element> Gpu<'c, T> {
                     measures: false,
                     ..call.task
                 };
-                let done = engine.run(&Call { bins, task, ..*call }, found, &mut Seconds::default())?;
+                let done = engine.run(
+                    &Call {
+                        bins,
+                        task,
+                        ..*call
+                    },
+                    found,
+                    &mut Seconds::default(),
+                )?;
                 self.tally.handed_over_bins += done;
-                findings.replace(lane..lane + done, found, call.task.alphas.len() * n_x * n_y);
+                findings.replace(lane..lane + done, found, call.task.levels.len() * n_x * n_y);
                 lane += done;
             }
             lane = end;
@@ -277,12 +303,12 @@ impl<T: Element> Gpu<'_, T> {
             finisher,
             instruction_set,
         } = self.host;
-        findings.measures.start(n, call.task.alphas.len());
+        findings.measures.start(n, call.task.levels.len());
         // A piece for each thread, of whole words of lanes.
         let together = n.div_ceil(pool.current_num_threads()).next_multiple_of(64);
         let pieces = n.div_ceil(together);
         while self.measuring.len() < pieces {
-            let engine = finisher(call.p.shape(), call.task.alphas.len(), instruction_set);
+            let engine = finisher(call.p.shape(), call.task.levels.len(), instruction_set);
             self.measuring.push((engine, Measures::new()));
         }
         let found = &*findings;

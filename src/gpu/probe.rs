@@ -15,6 +15,7 @@ use super::engine::{Gpu, Host};
 use super::kernels::Pipelines;
 use super::plan::GpuPlan;
 use super::slot::Slot;
+use crate::choices::{Level, NanPolicy, Prominence, Region};
 use crate::engine::{Call, Engine, Finisher, Halt, Stop, Task};
 use crate::findings::Findings;
 use crate::posterior::Posterior;
@@ -109,7 +110,8 @@ fn compare<T: Element>(
     known: Known<T>,
 ) -> Result<(), Failure> {
     let variant = pipelines.variant;
-    let alphas = if variant.masks { known.factors } else { &[] };
+    let factors = if variant.masks { known.factors } else { &[] };
+    let levels: Vec<_> = factors.iter().copied().map(Level::OfPeak).collect();
     let tuning = GpuTuning {
         slots: Some(1),
         group: Some(variant.group),
@@ -118,7 +120,7 @@ fn compare<T: Element>(
         ..known.tuning
     };
     let demand = Demand {
-        alphas: alphas.len(),
+        alphas: levels.len(),
         peaks: variant.peaks,
         connectivity: variant.connectivity,
         memory_limit: None,
@@ -136,7 +138,7 @@ fn compare<T: Element>(
     let host = Host::new(&pool, finisher, instruction_set);
     let slot = Slot::new(context.device(), &plan.sizes)?;
     let mut gpu = Gpu::new(context, pipelines, slot, plan, host, tuning)?;
-    let mut reference = finisher(p.shape(), alphas.len(), instruction_set);
+    let mut reference = finisher(p.shape(), levels.len(), instruction_set);
 
     let stop = Stop::default();
     let (mut expected, mut found) = (Findings::new(0), Findings::new(0));
@@ -147,9 +149,12 @@ fn compare<T: Element>(
             bins: first..n_t.min(first + gpu.lanes()),
             task: Task {
                 measures: false,
-                alphas,
+                levels: &levels,
                 connectivity: variant.connectivity,
+                region: Region::Dominant,
+                nan_policy: NanPolicy::Silence,
                 peaks: variant.peaks,
+                prominence: Prominence::Reference,
             },
             stop: &stop,
         };
@@ -167,7 +172,7 @@ fn compare<T: Element>(
                 return Err(failure("the known posterior was not analysed".to_owned()));
             };
             if let Some(what) =
-                found.differs(lane..lane + done, &expected, alphas.len() * n_x * n_y)
+                found.differs(lane..lane + done, &expected, levels.len() * n_x * n_y)
             {
                 return Err(failure(format!(
                     "{what} of a known posterior differ from those of the CPU; the device or its driver computes wrong, and is not used"

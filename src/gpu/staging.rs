@@ -8,10 +8,10 @@ use super::arrays::{Array, Sizes, TIMES_BYTES};
 use super::device::{Failure, rejected};
 use super::engine::Gpu;
 use super::load;
-use crate::Element;
 use crate::engine::Task;
 use crate::findings::Findings;
 use crate::posterior::Posterior;
+use crate::{Element, Level};
 
 /// Where results lie in the readback buffer.
 pub(super) struct Layout {
@@ -64,9 +64,13 @@ impl<T: Element> Gpu<'_, T> {
             self.host.pool,
         )
         .map_err(rejected(STAGE))?;
-        if !task.alphas.is_empty() {
+        if !task.levels.is_empty() {
             let at = Array::Values.bytes(sizes).next_multiple_of(8);
-            let bits: Vec<u64> = task.alphas.iter().map(|alpha| alpha.to_bits()).collect();
+            let bits = task.levels.iter().map(|&level| match level {
+                Level::OfPeak(alpha) => alpha.to_bits(),
+                Level::Absolute(_) => unreachable!("the engine does not support them"),
+            });
+            let bits: Vec<u64> = bits.collect();
             self.submitter
                 .slot()
                 .upload

@@ -78,7 +78,9 @@ impl<'a, T: Element> Filling<'a, T> {
             summary.resize(summary.levels(), self.before)?;
         }
         summary.seams = self.seams;
-        Ok(Some(summary.peaks[self.before..].iter().sum::<i64>() as usize))
+        Ok(Some(
+            summary.peaks[self.before..].iter().sum::<i64>() as usize
+        ))
     }
 }
 
@@ -91,7 +93,10 @@ pub(crate) struct Counting {
 
 /// Writes the summary, if one is wanted, of the time bins `bins`, which are bins `at` and on of these parts, from findings about
 /// the levels `levels`: on the threads of a pool, if there is one.
-#[expect(clippy::too_many_arguments, reason = "what is read, what is written, and what helps")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what is read, what is written, and what helps"
+)]
 pub(crate) fn write_summary<T: Element>(
     findings: &Findings<T>,
     parts: &mut Parts<'_, T>,
@@ -118,7 +123,8 @@ pub(crate) fn write_summary<T: Element>(
             None => reduce(rows, 0, numbers, scratch),
             Some(pool) => pool.install(|| {
                 let blocks = numbers.par_chunks_mut(BLOCK).enumerate();
-                blocks.for_each(|(i, block)| reduce(rows, i * BLOCK, block, &mut Scratch::default()));
+                blocks
+                    .for_each(|(i, block)| reduce(rows, i * BLOCK, block, &mut Scratch::default()));
             }),
         }
         write_level(findings, part, at, (k, level), numbers, rows, near);
@@ -156,13 +162,17 @@ fn write_bins<T: Element>(
         let (heights, bases) = (&heights[rows.clone()], &bases[rows.clone()]);
         let height = highest(heights.len(), |row| heights[row]);
         // The first peak of greatest height is the dominant one.
-        let dominant = heights.iter().position(|&other| other == height).unwrap_or(0);
+        let dominant = heights
+            .iter()
+            .position(|&other| other == height)
+            .unwrap_or(0);
         let cell = cells[rows.start + dominant] as usize;
         let (x, y) = (cell / n_y, cell % n_y);
         part.dominant[to] = [x as i64, y as i64];
         part.height[to] = heights[dominant];
         part.prominence[to] = T::prominence(heights[dominant], bases[dominant]);
-        part.highest_prominence[to] = highest(heights.len(), |row| T::prominence(heights[row], bases[row]));
+        part.highest_prominence[to] =
+            highest(heights.len(), |row| T::prominence(heights[row], bases[row]));
         if let Some(near) = near {
             part.distance[to] = number(near.squared(i, [x, y]).sqrt());
         }
@@ -214,5 +224,8 @@ fn highest<T: Element>(n: usize, value: impl Fn(usize) -> T) -> T {
         }
     }
     let all = best.into_iter().chain((full..n).map(value));
-    all.fold(T::LOWEST, |best, value| if value > best { value } else { best })
+    all.fold(
+        T::LOWEST,
+        |best, value| if value > best { value } else { best },
+    )
 }

@@ -9,8 +9,9 @@ use crate::adapter;
 use crate::analysis::GpuReport;
 use crate::choices::{Backend, GpuUse};
 use crate::element::Element;
+use crate::engine::{Engine, Task};
 use crate::error::Error;
-use crate::gpu::{self, Context, Opener};
+use crate::gpu::{self, Context, Gpu, Opener};
 use crate::options::Options;
 use crate::plan::Plan;
 
@@ -71,19 +72,20 @@ impl KeptGpu {
         shape: [usize; 3],
         plan: &Plan,
         options: &Options,
+        task: Task<'_>,
     ) -> Result<(Role, Option<Reason>), Error> {
         let none = |reason| Ok((Role::None, reason));
         if options.backend == Backend::Cpu {
             return none(None);
         }
-        if let Some((context, seconds)) = self.open_required::<T>(options)? {
+        if let Some((context, seconds)) = self.open_required::<T>(options, task)? {
             let role = match options.backend {
                 Backend::Gpu => Role::Alone(context, seconds),
                 _ => Role::Beside(context, seconds),
             };
             return Ok((role, None));
         }
-        if let Some(reason) = self.none {
+        if let Some(reason) = self.none_for::<T>(task) {
             return none(Some(Cow::Borrowed(reason)));
         }
         let variant = gpu::Variant::of(T::DTYPE, options.demand());
@@ -146,12 +148,13 @@ impl KeptGpu {
     pub(super) fn open_required<T: Element>(
         &mut self,
         options: &Options,
+        task: Task<'_>,
     ) -> Result<Option<(Arc<Context>, f64)>, Error> {
         let alone = options.backend == Backend::Gpu;
         if !alone && self.wanted != GpuUse::Require {
             return Ok(None);
         }
-        if let Some(reason) = self.none {
+        if let Some(reason) = self.none_for::<T>(task) {
             return Err(Error::NoGpu {
                 reason: reason.to_owned(),
             });
@@ -163,6 +166,11 @@ impl KeptGpu {
             Ok((context, seconds))
         });
         ready.map(Some).map_err(|reason| Error::NoGpu { reason })
+    }
+
+    /// Why none can take part in this task, if that is known without a look.
+    fn none_for<T: Element>(&self, task: Task<'_>) -> Option<&'static str> {
+        self.none.or_else(|| Gpu::<T>::supports(task).err())
     }
 
     /// Takes the GPU that the caller has opened, unless there is one.
