@@ -21,7 +21,7 @@ macro_rules! columns {
         /// Every number is the same to the bit from every engine, memory layout, batch and thread. Floating-point sums add one
         /// value after the other, in row-major order of cells, from +0.0, in `f64`.
         ///
-        /// An analysis fills one through [`Options::summary`](crate::Options::summary) or
+        /// An analysis fills one through
         /// [`Outputs::summary`](crate::Outputs::summary), and makes no masks for it.
         ///
         /// ```
@@ -88,13 +88,6 @@ macro_rules! columns {
                     $($bin: &mut self.$bin[first..],)*
                     $($level: &mut rows(&mut self.$level)[first * levels..],)*
                 }
-            }
-
-            /// Bytes of `bins` time bins.
-            pub(crate) fn bytes(levels: usize, bins: usize) -> u64 {
-                let bin = 0 $(+ size_of::<$bin_type>())*;
-                let level = 0 $(+ size_of::<$level_type>())*;
-                (bin as u64).saturating_add((level as u64).saturating_mul(levels as u64)).saturating_mul(bins as u64)
             }
         }
 

@@ -22,7 +22,7 @@ const ROOMS: [&[&str]; 21] = [
     &["coordinates", "findings", "posterior"],
     &["memory"],
     &["plan", "analysis"],
-    &["masks", "summary"],
+    &["summary"],
     &["seams"],
     &["tuning"],
     &["adapter", "choices", "element"],
