@@ -440,9 +440,9 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(11);
         let mut scratch = Scratch::default();
         for shape in [[1, 1], [1, 9], [7, 1], [5, 6], [9, 17]] {
-            for bins in [1, 3, 64, 65, 70, 129, 513, 600] {
+            for bins in [1_usize, 3, 64, 65, 70, 129, 513, 600] {
                 for one_in in [1, 3, 20] {
-                    let (bytes, [n_x, n_y]) = (bins.div_ceil(8_usize), shape);
+                    let (bytes, [n_x, n_y]) = (bins.div_ceil(8), shape);
                     let mut bits = vec![0_u8; n_x * n_y * bytes];
                     for cell in 0..n_x * n_y {
                         for t in 0..bins {

@@ -574,11 +574,17 @@ mod tests {
                 outputs = outputs.packed_mask(alpha, mask.slice_axis_mut(Axis(2), bytes));
             }
             outputs.check(ALPHAS.len(), p.shape()).unwrap();
-            let Outputs { masks, summary, .. } = outputs;
+            let Outputs {
+                mut masks, summary, ..
+            } = { outputs };
             let mut filling = Filling::open(summary, ALPHAS.len(), n_t).unwrap();
             let (summary, seams) = filling.parts();
+            let lent = masks.iter_mut().map(|mask| {
+                let alpha = mask.alpha;
+                mask.of_alpha(alpha)
+            });
             let parts = Parts {
-                masks,
+                masks: lent.collect(),
                 offsets: &mut offsets,
                 summary,
                 near: None,
@@ -608,6 +614,7 @@ mod tests {
             let result = result.and_then(|seconds| gathering.add_later(None).map(|()| seconds));
             gathering.close(&mut sheet.peaks, result.is_ok());
             filling.close(result.is_ok()).unwrap();
+            drop(masks);
             sheet.peaks.offsets.extend(offsets);
             (sheet, result)
         }
