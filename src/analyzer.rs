@@ -13,12 +13,17 @@ use crate::element::{Dtype, Element};
 use crate::engine::Task;
 use crate::error::Error;
 use crate::instruction_set::InstructionSet;
+use crate::mask_form::MaskForm;
+use crate::masks::{PackedMask, SparseMask};
 use crate::memory::{Budget, KeptLimit};
 use crate::options::Options;
-use crate::outputs::{FEW, Filling, Outputs, Parts, PeaksOutput};
-use crate::plan::{Estimate, Plan};
+use crate::outputs::{
+    FEW, Filling, Lists, Outputs, Parts, PeaksOutput, SparseOutput, SummaryOutput,
+};
+use crate::plan::{Estimate, Plan, Wanted};
 use crate::posterior::{Posterior, check_map};
 use crate::schedule::{Crew, Job};
+use crate::summary::Summary;
 
 /// Finds all peaks of every time bin and, for each alpha, the mask of the region around the dominant peak.
 ///
@@ -170,13 +175,7 @@ pub fn analyze_into<T: Element>(
 pub fn estimate(shape: [usize; 3], dtype: Dtype, options: &Options) -> Result<Estimate, Error> {
     check_map(shape)?;
     let threads = options.threads.unwrap_or_else(cores);
-    let plan = Plan::new(
-        shape,
-        dtype,
-        options.levels.len(),
-        !options.no_peaks,
-        threads,
-    );
+    let plan = Plan::new(shape, dtype, options.wanted(), threads);
     Ok(plan.estimate)
 }
 
@@ -277,37 +276,89 @@ impl<T: Element> Analyzer<T> {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn analyze(&mut self, p: ArrayView3<'_, T>) -> Result<Analysis<T>, Error> {
-        let shape = p.dim();
-        let (p, plan) = self.plan(p)?;
-        let budget = self.budget(plan.estimate)?;
-        let mut masks: Vec<_> = (0..self.options.levels.len())
-            .map(|_| columns::mask(shape))
-            .collect::<Result<_, _>>()?;
+        let (n_x, n_y, n_t) = p.dim();
+        let levels = self.options.levels.len();
+        let wanted = self.options.wanted();
+        let (p, plan) = self.plan(p, wanted)?;
+        let budget = self.budget(plan.estimate);
+        let budget = budget.map_err(|error| self.with_advice(error, p.shape(), wanted))?;
+        let (mut masks, mut packed, mut sparse) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..levels {
+            match wanted.masks {
+                MaskForm::Bytes => masks.push(columns::mask((n_x, n_y, n_t))?),
+                MaskForm::Packed => packed.push(columns::mask((n_x, n_y, n_t.div_ceil(8)))?),
+                MaskForm::Sparse => sparse.push(SparseMask::new()),
+                MaskForm::None => {}
+            }
+        }
         let mut peaks = Peaks::new();
-        let mut outputs = Outputs::new().masks(
-            masks
-                .iter_mut()
-                .map(|mask: &mut Array3<bool>| mask.view_mut()),
-        );
+        let mut summary = wanted.summary.then(Summary::new);
+        let mut outputs = Outputs::new();
+        let booleans = masks
+            .iter_mut()
+            .map(|mask: &mut Array3<bool>| mask.view_mut());
+        outputs = outputs.masks(booleans);
+        for (level, mask) in packed.iter_mut().enumerate() {
+            let mask: &mut Array3<u8> = mask;
+            outputs = outputs.packed_mask(level, mask.view_mut());
+        }
+        for (level, mask) in sparse.iter_mut().enumerate() {
+            outputs = outputs.sparse_mask(level, mask);
+        }
+        outputs.summary = summary.as_mut().map(|summary| SummaryOutput {
+            summary,
+            append: false,
+        });
         if self.options.no_peaks {
-            let [_, _, n_t] = p.shape();
             peaks.offsets.resize(n_t + 1, 0);
         } else {
-            outputs = Outputs {
-                peaks: Some(PeaksOutput {
-                    peaks: &mut peaks,
-                    append: false,
-                }),
-                ..outputs
-            };
+            outputs = outputs.peaks(&mut peaks);
         }
         let report = self.fill(&p, &plan, budget, outputs)?;
         columns::shrink(&mut peaks);
+        sparse.iter_mut().for_each(SparseMask::shrink);
+        let packed = packed.into_iter().map(|bits| PackedMask::new(bits, n_t));
         Ok(Analysis {
             masks,
+            packed: (wanted.masks == MaskForm::Packed).then(|| packed.collect()),
+            sparse: (wanted.masks == MaskForm::Sparse).then_some(sparse),
+            summary,
             peaks,
             report,
         })
+    }
+
+    /// Adds to a refusal for want of memory what else would fit.
+    fn with_advice(&self, error: Error, shape: [usize; 3], wanted: Wanted) -> Error {
+        let Error::OverBudget {
+            needed,
+            limit,
+            source_of_limit,
+            peaks: None,
+            ..
+        } = error
+        else {
+            return error;
+        };
+        let forms = [MaskForm::Packed, MaskForm::Sparse, MaskForm::None];
+        let others = forms.into_iter().filter(|&form| form != wanted.masks);
+        let fits = others.map(|masks| {
+            let summary = wanted.summary || masks == MaskForm::None;
+            let other = Wanted {
+                masks,
+                summary,
+                ..wanted
+            };
+            let plan = Plan::new(shape, T::DTYPE, other, self.threads);
+            (masks, plan.estimate.total())
+        });
+        Error::OverBudget {
+            needed,
+            limit,
+            source_of_limit,
+            peaks: None,
+            fits: { fits }.find(|&(_, bytes)| bytes <= limit),
+        }
     }
 
     /// Analyses the time bins of `p`, of shape `(n_x, n_y, n_t)` in any memory order, into `outputs`.
@@ -320,14 +371,27 @@ impl<T: Element> Analyzer<T> {
     /// # Panics
     /// When the progress callback panics: the analysis is stopped, and the panic goes on.
     pub fn run(&mut self, p: ArrayView3<'_, T>, outputs: Outputs<'_, T>) -> Result<Report, Error> {
-        let (p, plan) = self.plan(p)?;
+        let wanted = Wanted {
+            // What the caller brings is not counted; what grows is.
+            masks: match outputs.sparse.is_empty() {
+                true => MaskForm::None,
+                false => MaskForm::Sparse,
+            },
+            summary: outputs.summary.is_some(),
+            ..self.options.wanted()
+        };
+        let (p, plan) = self.plan(p, wanted)?;
         outputs.check(self.options.levels.len(), p.shape())?;
-        let budget = self.budget(plan.estimate.without_masks())?;
+        let budget = self.budget(plan.estimate)?;
         self.fill(&p, &plan, budget, outputs)
     }
 
     /// Checks the input, and makes a plan for it.
-    fn plan<'p>(&self, p: ArrayView3<'p, T>) -> Result<(Posterior<'p, T>, Plan), Error> {
+    fn plan<'p>(
+        &self,
+        p: ArrayView3<'p, T>,
+        wanted: Wanted,
+    ) -> Result<(Posterior<'p, T>, Plan), Error> {
         let p = Posterior::new(p)?;
         let [n_x, n_y, _] = p.shape();
         if [n_x, n_y] != self.shape {
@@ -336,8 +400,7 @@ impl<T: Element> Analyzer<T> {
                 found: [n_x, n_y],
             });
         }
-        let (masks, peaks) = (self.options.levels.len(), !self.options.no_peaks);
-        let plan = Plan::new(p.shape(), T::DTYPE, masks, peaks, self.threads);
+        let plan = Plan::new(p.shape(), T::DTYPE, wanted, self.threads);
         Ok((p, plan))
     }
 
@@ -364,13 +427,17 @@ impl<T: Element> Analyzer<T> {
         let Outputs {
             mut masks,
             peaks,
+            sparse,
             summary,
             near,
         } = outputs;
         self.options.counted |= summary.is_some();
         // Alphas whose masks nobody wants are not computed.
-        let wanted =
-            |alpha: usize| summary.is_some() || masks.iter().any(|mask| mask.alpha == alpha);
+        let wanted = |level: usize| {
+            summary.is_some()
+                || masks.iter().any(|mask| mask.alpha == level)
+                || sparse.iter().any(|output| output.level == level)
+        };
         let numbers: SmallVec<[usize; FEW]> = (0..self.options.levels.len())
             .filter(|&alpha| wanted(alpha))
             .collect();
@@ -381,6 +448,10 @@ impl<T: Element> Analyzer<T> {
         let masks = masks.iter_mut().map(|mask| {
             let alpha = numbers.partition_point(|&number| number < mask.alpha);
             mask.of_alpha(alpha)
+        });
+        let sparse = sparse.into_iter().map(|output| SparseOutput {
+            level: numbers.partition_point(|&number| number < output.level),
+            ..output
         });
         let listed = peaks.is_some() && !self.options.no_peaks;
         let task = Task {
@@ -423,6 +494,7 @@ impl<T: Element> Analyzer<T> {
                 summary: part,
                 near,
             },
+            lists: Lists::open(sparse),
         };
         let result = self.crew.run(job, peaks, seams);
         peaks.offsets = offsets;

@@ -209,16 +209,16 @@ pub(crate) fn shrink<T>(peaks: &mut Peaks<T>) {
     peaks.heights.shrink_to_fit();
 }
 
-/// An all-false mask whose memory is touched only when it is written.
-pub(crate) fn mask(shape: (usize, usize, usize)) -> Result<Array3<bool>, Error> {
+/// An empty mask, of booleans or bytes of bits, whose memory is touched only when it is written.
+pub(crate) fn mask<A: Clone + Default>(shape: (usize, usize, usize)) -> Result<Array3<A>, Error> {
     let len = shape.0 * shape.1 * shape.2;
     // `vec!` aborts the process when there is no memory; ask first, in a way that is not optimised out.
-    let mut probe = Vec::<bool>::new();
+    let mut probe = Vec::<A>::new();
     probe
         .try_reserve_exact(len)
         .map_err(|_| Error::OutOfMemory { bytes: len as u64 })?;
     drop(std::hint::black_box(probe));
-    let mask = Array3::from_elem(shape, false);
+    let mask = Array3::from_elem(shape, A::default());
     advise(mask.as_ptr().cast(), len);
     Ok(mask)
 }

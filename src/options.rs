@@ -12,6 +12,8 @@ use crate::context::GpuContext;
 use crate::engine::Task;
 use crate::error::Error;
 use crate::instruction_set::InstructionSet;
+use crate::mask_form::MaskForm;
+use crate::plan::Wanted;
 use crate::tuning::{Demand, GpuTuning};
 
 /// What to compute and how: a builder whose defaults suit most callers.
@@ -28,6 +30,8 @@ pub struct Options {
     pub(crate) region: Region,
     pub(crate) nan_policy: NanPolicy,
     pub(crate) no_peaks: bool,
+    pub(crate) masks: MaskForm,
+    pub(crate) summary: bool,
     /// Whether peaks are found all the same, to be counted.
     pub(crate) counted: bool,
     pub(crate) prominence: Prominence,
@@ -85,6 +89,35 @@ impl Options {
     #[must_use]
     pub fn peaks(mut self, peaks: bool) -> Self {
         self.no_peaks = !peaks;
+        self
+    }
+
+    /// The form of the masks that [`analyze`](crate::analyze) makes: booleans unless something else is said. Outputs given to an
+    /// [`Analyzer`](crate::Analyzer) have the forms that they have.
+    #[must_use]
+    pub fn masks(mut self, form: MaskForm) -> Self {
+        self.masks = form;
+        self
+    }
+
+    /// Whether [`analyze`](crate::analyze) makes a [`Summary`](crate::Summary), too. It needs no masks.
+    ///
+    /// ```
+    /// use ndarray::Array3;
+    /// use peakmask::{MaskForm, Options, analyze};
+    ///
+    /// let p = Array3::from_shape_fn((5, 7, 20), |(x, y, t)| 1.0 / (1 + x.abs_diff(2) + y.abs_diff(t % 7)) as f64);
+    /// let options = Options::new().alphas([0.5, 0.9]).masks(MaskForm::None).summary(true);
+    /// let analysis = analyze(p.view(), &options)?;
+    /// let summary = analysis.summary.unwrap();
+    /// assert_eq!(summary.dominant[10], [2, 3]);
+    /// assert_eq!((summary.area[[0, 10]], summary.area[[1, 10]]), (5, 1));
+    /// assert!(analysis.masks.is_empty());
+    /// # Ok::<(), peakmask::Error>(())
+    /// ```
+    #[must_use]
+    pub fn summary(mut self, summary: bool) -> Self {
+        self.summary = summary;
         self
     }
 
@@ -242,6 +275,16 @@ impl Options {
         }
     }
 
+    /// What [`analyze`](crate::analyze) makes.
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted {
+            levels: self.levels.len(),
+            masks: self.masks,
+            peaks: !self.no_peaks,
+            summary: self.summary,
+        }
+    }
+
     /// The levels chosen so far, those of alphas included.
     pub fn level_values(&self) -> &[Level] {
         &self.levels
@@ -255,6 +298,8 @@ impl fmt::Debug for Options {
             .field("region", &self.region)
             .field("nan_policy", &self.nan_policy)
             .field("peaks", &!self.no_peaks)
+            .field("masks", &self.masks)
+            .field("summary", &self.summary)
             .field("prominence", &self.prominence)
             .field("connectivity", &self.connectivity)
             .field("backend", &self.backend)

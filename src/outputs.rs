@@ -1,6 +1,7 @@
 //! Outputs: what the caller wants of an analysis, and findings into it. The only room that sees both the words of an engine and
 //! the values of the caller.
 
+mod lists;
 mod summaries;
 
 use ndarray::{ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, Axis, Slice};
@@ -12,7 +13,9 @@ use crate::analysis::Peaks;
 use crate::error::Error;
 use crate::expand::{booleans, fence, pack};
 use crate::findings::Findings;
+use crate::masks::SparseMask;
 use crate::summary::{Near, Summary, SummaryPart};
+pub(crate) use lists::{Lists, write_lists};
 pub(crate) use summaries::{Counting, Filling, write_summary};
 
 /// Masks for which there is room without an allocation.
@@ -45,8 +48,19 @@ pub(crate) const FEW: usize = 8;
 pub struct Outputs<'a, T> {
     pub(crate) masks: SmallVec<[MaskOutput<'a>; FEW]>,
     pub(crate) peaks: Option<PeaksOutput<'a, T>>,
+    pub(crate) sparse: SmallVec<[SparseOutput<'a>; FEW]>,
     pub(crate) summary: Option<SummaryOutput<'a, T>>,
     pub(crate) near: Option<Near<'a>>,
+}
+
+/// Where the cells of one level's mask go.
+#[derive(Debug)]
+pub(crate) struct SparseOutput<'a> {
+    /// Number of the level.
+    pub(crate) level: usize,
+    pub(crate) mask: &'a mut SparseMask,
+    /// Whether its time bins follow those that are there.
+    pub(crate) append: bool,
 }
 
 /// Where a summary goes.
@@ -87,6 +101,7 @@ impl<T> Default for Outputs<'_, T> {
         Self {
             masks: SmallVec::new(),
             peaks: None,
+            sparse: SmallVec::new(),
             summary: None,
             near: None,
         }
@@ -116,6 +131,28 @@ impl<'a, T> Outputs<'a, T> {
     pub fn append_peaks(mut self, peaks: &'a mut Peaks<T>) -> Self {
         self.peaks = Some(PeaksOutput {
             peaks,
+            append: true,
+        });
+        self
+    }
+
+    /// The mask of level number `level` as the cells of each time bin, in place of what `mask` holds; its memory is kept.
+    #[must_use]
+    pub fn sparse_mask(mut self, level: usize, mask: &'a mut SparseMask) -> Self {
+        self.sparse.push(SparseOutput {
+            level,
+            mask,
+            append: false,
+        });
+        self
+    }
+
+    /// The same, behind the time bins that `mask` holds. When the run fails, it holds what it held before.
+    #[must_use]
+    pub fn append_sparse_mask(mut self, level: usize, mask: &'a mut SparseMask) -> Self {
+        self.sparse.push(SparseOutput {
+            level,
+            mask,
             append: true,
         });
         self
@@ -204,6 +241,12 @@ impl<'a, T> Outputs<'a, T> {
                     found,
                 });
             }
+        }
+        if let Some(output) = self.sparse.iter().find(|output| output.level >= alphas) {
+            return Err(Error::OutputCount {
+                alphas,
+                outputs: output.level + 1,
+            });
         }
         if let Some(near) = &self.near
             && near.positions.len() != shape[2]

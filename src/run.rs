@@ -18,7 +18,7 @@ use crate::findings::{Findings, FoundPeaks};
 use crate::gather::Gathering;
 use crate::locks::lock;
 use crate::memory;
-use crate::outputs::{Counting, write_masks, write_summary};
+use crate::outputs::{Counting, Lists, write_lists, write_masks, write_summary};
 use crate::posterior::Posterior;
 use crate::queue::{Batch, Queue, TICK};
 use crate::seams::Seams;
@@ -58,12 +58,15 @@ pub(crate) struct Run<'a, 'p, T> {
     task: Task<'a>,
     /// Whether the peaks are handed over.
     listed: bool,
+    /// Whether cells of masks are listed.
+    sparse: bool,
     /// Bins that a worker takes at a time.
     batch: usize,
     pub(crate) stop: Stop,
     pub(crate) queue: Queue<'a, T>,
     pub(crate) gathering: Gathering<'a, T>,
     seams: Mutex<Seams>,
+    lists: Mutex<Lists<'a>>,
     progress: Option<&'a ProgressFn>,
     done: AtomicUsize,
     outcome: Mutex<Outcome>,
@@ -104,7 +107,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         stop: Stop,
         queue: Queue<'a, T>,
         gathering: Gathering<'a, T>,
-        seams: Seams,
+        (seams, lists): (Seams, Lists<'a>),
         progress: Option<&'a ProgressFn>,
     ) -> Self {
         Self {
@@ -116,6 +119,8 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             queue,
             gathering,
             seams: Mutex::new(seams),
+            sparse: !lists.is_empty(),
+            lists: Mutex::new(lists),
             progress,
             done: AtomicUsize::new(0),
             outcome: Mutex::default(),
@@ -169,7 +174,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     }
 
     /// Gives back what was shared: the columns of peaks, the seams of masks, and, if all workers ended well, their seconds.
-    pub(crate) fn end(self) -> (Gathering<'a, T>, Seams, Result<Seconds, Error>) {
+    pub(crate) fn end(self) -> (Gathering<'a, T>, Seams, Lists<'a>, Result<Seconds, Error>) {
         let [_, _, total] = self.p.shape();
         let done = self.done.into_inner();
         let outcome = self
@@ -182,9 +187,11 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             None => Ok(outcome.seconds),
         };
         let seams = self.seams.into_inner();
+        let lists = self.lists.into_inner();
         (
             self.gathering,
             seams.unwrap_or_else(PoisonError::into_inner),
+            lists.unwrap_or_else(PoisonError::into_inner),
             result,
         )
     }
@@ -323,6 +330,14 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
                 &self.seams,
                 engine.pool(),
             );
+            if self.sparse {
+                let bytes = write_lists(findings, &bins, levels.clone(), [n_x, n_y], &self.lists);
+                let take = |bytes| {
+                    self.gathering
+                        .with_budget(|budget| budget.take_listed(bytes))
+                };
+                bytes.and_then(take).map_err(Ended::Error)?;
+            }
             seconds.emit += start.elapsed().as_secs_f64();
             levels = levels.end..(levels.end + most).min(self.task.levels.len());
             if levels.is_empty() {
@@ -575,7 +590,10 @@ mod tests {
             }
             outputs.check(ALPHAS.len(), p.shape()).unwrap();
             let Outputs {
-                mut masks, summary, ..
+                mut masks,
+                summary,
+                sparse,
+                ..
             } = { outputs };
             let mut filling = Filling::open(summary, ALPHAS.len(), n_t).unwrap();
             let (summary, seams) = filling.parts();
@@ -605,11 +623,12 @@ mod tests {
                 Stop::default(),
                 Queue::new(Batch::whole(n_t, parts)),
                 Gathering::new(&mut sheet.peaks, N_Y, budget(), threads),
-                std::mem::take(seams),
+                (std::mem::take(seams), Lists::open({ sparse })),
                 None,
             );
             fill(&run);
-            let (gathering, met, result) = run.end();
+            let (gathering, met, lists, result) = run.end();
+            lists.close(result.is_ok());
             *seams = met;
             let result = result.and_then(|seconds| gathering.add_later(None).map(|()| seconds));
             gathering.close(&mut sheet.peaks, result.is_ok());

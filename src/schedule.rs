@@ -16,7 +16,7 @@ use crate::gather::Gathering;
 use crate::instruction_set::InstructionSet;
 use crate::memory::{self, Budget};
 use crate::options::Options;
-use crate::outputs::Parts;
+use crate::outputs::{Lists, Parts};
 use crate::plan::Plan;
 use crate::posterior::Posterior;
 use crate::queue::{Batch, Queue};
@@ -48,6 +48,7 @@ pub(crate) struct Job<'a, 'p, T> {
     pub(crate) listed: bool,
     /// Outputs of masks, and of offsets if peaks are wanted.
     pub(crate) parts: Parts<'a, T>,
+    pub(crate) lists: Lists<'a>,
 }
 
 /// A GPU that takes part in a job, or why there is none.
@@ -102,6 +103,7 @@ impl<T: Element> Crew<T> {
             budget,
             listed,
             parts,
+            lists,
         } = job;
         let [n_x, n_y, n_t] = p.shape();
         let no_gpu = helper.no_gpu;
@@ -124,7 +126,7 @@ impl<T: Element> Crew<T> {
             Stop::new(options.cancel.clone()),
             Queue::new(Batch::whole(n_t, parts)),
             Gathering::new(peaks, n_y, budget, most_waiting),
-            std::mem::take(seams),
+            (std::mem::take(seams), lists),
             options.progress.as_ref(),
         );
         let pool = self.pool.as_ref().filter(|_| plan.threads > 1 || alone);
@@ -142,10 +144,11 @@ impl<T: Element> Crew<T> {
                 self.gpu.keep(far_end)
             }
         };
-        let (gathering, met, result) = run.end();
+        let (gathering, met, lists, result) = run.end();
         *seams = met;
         let result = result.and_then(|seconds| gathering.add_later(pool).map(|()| seconds));
         gathering.close(peaks, result.is_ok());
+        lists.close(result.is_ok());
         let seconds = result?;
         Ok(self.report(
             plan,

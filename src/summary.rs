@@ -92,6 +92,16 @@ macro_rules! columns {
         }
 
         impl<T> Summary<T> {
+            /// Bytes of `bins` time bins.
+            pub(crate) fn bytes(levels: usize, bins: usize) -> u64 {
+                let bin = 0 $(+ size_of::<$bin_type>())*;
+                let level = 0 $(+ size_of::<$level_type>())*;
+                (level as u64)
+                    .saturating_mul(levels as u64)
+                    .saturating_add(bin as u64)
+                    .saturating_mul(bins as u64)
+            }
+
             /// Forgets all time bins, and keeps the memory.
             pub fn clear(&mut self) {
                 $(self.$bin.clear();)*

@@ -22,12 +22,12 @@ const ROOMS: [&[&str]; 21] = [
     &["coordinates", "findings", "posterior"],
     &["memory"],
     &["plan", "analysis"],
-    &["summary"],
+    &["masks", "summary"],
     &["seams"],
     &["tuning"],
     &["adapter", "choices", "element"],
     &["error", "reduce"],
-    &["instruction_set", "vector"],
+    &["instruction_set", "mask_form", "vector"],
     &["bits", "driver", "expand", "locks", "names"],
 ];
 
