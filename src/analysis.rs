@@ -47,7 +47,7 @@ pub struct Peaks<T> {
     pub offsets: Vec<i64>,
     /// Position `[x, y]` of each peak, in bins.
     pub coords: Vec<[i64; 2]>,
-    /// Prominence of each peak, in the input's unit; never NaN.
+    /// Prominence of each peak, in the input's unit; never NaN, but for [`Prominence::None`](crate::Prominence::None).
     pub prominences: Vec<T>,
     /// Height of each peak: the input's value, to the bit.
     pub heights: Vec<T>,

@@ -525,7 +525,7 @@ impl<T> std::fmt::Debug for Analyzer<T> {
 }
 
 /// The cores that this process may use, asked for once.
-fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }

@@ -1,18 +1,5 @@
 //! Bits: matrices of them turned, a few instructions for many.
 
-/// Eight bytes as the rows of an 8 x 8 matrix of bits: bit j of byte i becomes bit i of byte j.
-#[inline(always)]
-pub(crate) fn transpose_8(mut bits: u64) -> u64 {
-    let mut swap = |shift: u32, mask: u64| {
-        let moved = (bits >> shift ^ bits) & mask;
-        bits ^= moved ^ moved << shift;
-    };
-    swap(7, 0x00aa_00aa_00aa_00aa);
-    swap(14, 0x0000_cccc_0000_cccc);
-    swap(28, 0x0000_0000_f0f0_f0f0);
-    bits
-}
-
 /// A 64 x 64 matrix of bits turned: bit j of word i becomes bit i of the word at `[j % 8][j / 8]`, where what was one row
 /// of eight words has become a column, so that every step works on eight words side by side.
 #[inline(always)]
@@ -51,6 +38,7 @@ fn swap<const DISTANCE: usize>(rows: &mut [[u64; 8]; 8], shift: u32, mask: u64) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vector::transpose_8;
 
     #[test]
     fn bits_change_places() {

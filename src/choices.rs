@@ -72,9 +72,15 @@ pub enum Prominence {
     /// That of the reference implementation: height minus the highest value on the rim of the peak's plateau (the default).
     #[default]
     Reference,
+    /// Height minus the highest saddle on the way to higher ground, by eight neighbours; of the dominant peak, minus the
+    /// lowest value. All cells of a plateau have the same one, those of a shoulder 0. Of separate summits of equal height the
+    /// row-major first counts as the higher. The CPU engine alone computes it.
+    Topographic,
+    /// None: the column is NaN. The CPU engine alone leaves it out.
+    None,
 }
 
-names!(Prominence as "the prominence" { Reference => "reference" });
+names!(Prominence as "the prominence" { Reference => "reference", Topographic => "topographic", None => "none" });
 
 /// Which engine computes.
 ///

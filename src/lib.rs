@@ -63,6 +63,8 @@
 //! Reference prominence is a contrast with the immediate surroundings. It is **not** topographic prominence, the height
 //! above the highest saddle on the way to higher ground: in the example above, the peak of height 6 stands 4 above its
 //! saddle, and has a reference prominence of 2. The most prominent peak in this sense is often not the dominant one.
+//! [`Options::prominence`] chooses topographic prominence instead ([`Prominence::Topographic`]), and [`summits`] yields the
+//! whole tree, with saddles, parents, and the land of every summit.
 //!
 //! # Memory
 //!
@@ -135,6 +137,8 @@ mod run;
 mod schedule;
 mod seams;
 mod summary;
+mod summits;
+mod terrain;
 mod tuning;
 mod vector;
 
@@ -159,6 +163,7 @@ pub use outputs::Outputs;
 pub use plan::Estimate;
 pub use posterior::check_axis_order;
 pub use summary::Summary;
+pub use summits::{Summits, summits};
 #[cfg(feature = "gpu-tuning")]
 #[doc(hidden)]
 pub use tuning::{GpuFault, GpuTuning};

@@ -121,6 +121,26 @@ impl Options {
         self
     }
 
+    /// Which prominence peaks have.
+    ///
+    /// ```
+    /// use peakmask::{Options, Prominence, analyze};
+    ///
+    /// let p = ndarray::arr3(&[[[1.0], [6.0], [4.0], [5.0], [0.0], [8.0]]]);
+    /// let of = |prominence| {
+    ///     let options = Options::new().prominence(prominence);
+    ///     analyze(p.view(), &options).map(|analysis| analysis.peaks.prominences)
+    /// };
+    /// assert_eq!(of(Prominence::Reference)?, [2.0, 1.0, 8.0]);
+    /// assert_eq!(of(Prominence::Topographic)?, [6.0, 1.0, 8.0]);
+    /// # Ok::<(), peakmask::Error>(())
+    /// ```
+    #[must_use]
+    pub fn prominence(mut self, prominence: Prominence) -> Self {
+        self.prominence = prominence;
+        self
+    }
+
     /// Which neighbours connect cells of a mask.
     #[must_use]
     pub fn connectivity(mut self, connectivity: Connectivity) -> Self {
@@ -282,6 +302,7 @@ impl Options {
             masks: self.masks,
             peaks: !self.no_peaks,
             summary: self.summary,
+            prominence: self.prominence,
         }
     }
 

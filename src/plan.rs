@@ -1,5 +1,6 @@
 //! Sizes and budgets: pure arithmetic over the table of arrays.
 
+use crate::choices::Prominence;
 use crate::element::Dtype;
 use crate::mask_form::MaskForm;
 use crate::summary::Summary;
@@ -78,6 +79,7 @@ pub(crate) struct Wanted {
     pub(crate) masks: MaskForm,
     pub(crate) peaks: bool,
     pub(crate) summary: bool,
+    pub(crate) prominence: Prominence,
 }
 
 impl Wanted {
@@ -143,15 +145,28 @@ impl Plan {
                 0
             },
         };
-        Self {
+        let plan = Self {
             cpu,
             threads,
             estimate,
+        };
+        match wanted.prominence {
+            Prominence::Topographic if wanted.peaks => plan.with_terrain(n_x * n_y, dtype),
+            _ => plan,
         }
     }
 }
 
 impl Plan {
+    /// With what each worker keeps for topographic prominence, for maps of so many cells.
+    fn with_terrain(mut self, cells: usize, dtype: Dtype) -> Self {
+        // Values, and what comes before; a tip, its saddle and who was met there; joints, their order, and a way.
+        let terrain = cells * (dtype.size() + 1 + 4 * 4 + 4 + 24 + 8 + dtype.size() + 4);
+        let terrain = (terrain as u64).saturating_mul(self.threads as u64);
+        self.estimate.fixed_bytes = self.estimate.fixed_bytes.saturating_add(terrain);
+        self
+    }
+
     /// About how long the CPU will take, in seconds: a guess from the speed of common processors.
     pub(crate) fn seconds(&self, [n_x, n_y, n_t]: [usize; 3]) -> f64 {
         const SECONDS_PER_CELL: f64 = 2e-9;

@@ -217,7 +217,7 @@ impl<T: Element> Crew<T> {
 }
 
 /// Worker threads that belong to an analyzer.
-fn pool(name: &'static str, threads: usize) -> Result<ThreadPool, Error> {
+pub(crate) fn pool(name: &'static str, threads: usize) -> Result<ThreadPool, Error> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(move |i| format!("{name}-{i}"))

@@ -46,6 +46,19 @@ pub const fn width<T>() -> usize {
     BYTES / size_of::<T>()
 }
 
+/// Eight bytes as the rows of an 8 x 8 matrix of bits: bit j of byte i becomes bit i of byte j.
+#[inline(always)]
+pub(crate) fn transpose_8(mut bits: u64) -> u64 {
+    let mut swap = |shift: u32, mask: u64| {
+        let moved = (bits >> shift ^ bits) & mask;
+        bits ^= moved ^ moved << shift;
+    };
+    swap(7, 0x00aa_00aa_00aa_00aa);
+    swap(14, 0x0000_cccc_0000_cccc);
+    swap(28, 0x0000_0000_f0f0_f0f0);
+    bits
+}
+
 /// The vectors of an instruction set, of values of one type. Comparisons yield a bit for each value, the first lowest.
 pub trait Set<T>: 'static {
     type V: Copy;

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the roof to the ground; those of one line do not see each other.
-const ROOMS: [&[&str]; 21] = [
+const ROOMS: [&[&str]; 22] = [
+    &["summits"],
     &["analyzer"],
     &["schedule"],
     &["gpus"],
@@ -19,7 +20,7 @@ const ROOMS: [&[&str]; 21] = [
     &["queue"],
     &["outputs", "columns"],
     &["engine"],
-    &["coordinates", "findings", "posterior"],
+    &["coordinates", "findings", "posterior", "terrain"],
     &["memory"],
     &["plan", "analysis"],
     &["masks", "summary"],

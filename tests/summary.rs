@@ -9,9 +9,11 @@ mod support;
 
 use ndarray::{Array3, ArrayView3, Axis, Slice};
 use peakmask::{
-    Analyzer, Backend, CancelToken, Connectivity, Error, Options, Outputs, Peaks, Summary,
+    Analyzer, Backend, CancelToken, Connectivity, Error, MaskForm, Options, Outputs, PackedMask,
+    Peaks, SparseMask, Summary, analyze,
 };
 
+use support::compare::Answer;
 use support::engine::Engine;
 use support::float::Float;
 use support::generator::Case;
@@ -410,4 +412,145 @@ fn metrics_of_callers() {
         }
     }
     assert!(turns > n_t / 4, "{turns}");
+}
+
+/// Masks in every form are the same masks, on every engine, and a summary beside them is the same summary.
+#[test]
+fn every_form_of_masks() {
+    let p = posterior().p;
+    let (_, _, n_t) = p.dim();
+    let answers = oracle::answer(p.view(), &ALPHAS, false);
+    let expected = of_oracle(p.view(), &ALPHAS);
+    let expected_masks = Answer::of_bins(p.dim(), ALPHAS.len(), &answers).masks;
+    for engine in Engine::all() {
+        let of = |form| {
+            let options = engine.options().alphas(ALPHAS).masks(form).summary(true);
+            let found = analyze(p.view(), &options).unwrap();
+            assert_eq!(
+                first_difference(&expected, ALPHAS.len(), found.summary.as_ref().unwrap()),
+                None,
+                "{engine}"
+            );
+            assert_eq!(
+                found.masks.len(),
+                if form == MaskForm::Bytes {
+                    ALPHAS.len()
+                } else {
+                    0
+                }
+            );
+            assert_eq!(found.packed.is_some(), form == MaskForm::Packed);
+            assert_eq!(found.sparse.is_some(), form == MaskForm::Sparse);
+            found
+        };
+        assert_eq!(of(MaskForm::Bytes).masks, expected_masks, "{engine}");
+        of(MaskForm::None);
+        let packed = of(MaskForm::Packed).packed.unwrap();
+        let sparse = of(MaskForm::Sparse).sparse.unwrap();
+        for (level, mask) in expected_masks.iter().enumerate() {
+            assert_eq!(packed[level].expand(0..n_t), mask, "{engine}");
+            assert_eq!(sparse[level].n_bins(), n_t);
+            for t in 0..n_t {
+                let cells = mask.index_axis(Axis(2), t);
+                let cells = cells
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(cell, &set)| set.then_some(cell as u32));
+                assert!(
+                    sparse[level].bin(t).iter().copied().eq(cells),
+                    "{engine}, bin {t}"
+                );
+            }
+        }
+    }
+}
+
+/// What a packed mask tells of itself.
+#[test]
+fn packed_masks_count_and_expand() {
+    let p = posterior().p;
+    let (n_x, n_y, n_t) = p.dim();
+    let expected = of_oracle(p.view(), &[0.5]);
+    let options = Options::new().alphas([0.5]);
+    let mask = &analyze(p.view(), &options).unwrap().masks[0];
+    let packed = &analyze(p.view(), &options.masks(MaskForm::Packed))
+        .unwrap()
+        .packed
+        .unwrap()[0];
+    assert_eq!(packed.shape(), [n_x, n_y, n_t]);
+    assert!(
+        packed
+            .areas()
+            .into_iter()
+            .eq(expected.iter().map(|bin| bin.levels[0].area))
+    );
+    let overlaps = expected[..n_t - 1].iter().map(|bin| bin.levels[0].overlaps);
+    assert!(packed.overlaps().into_iter().eq(overlaps));
+    for bins in [
+        0..0,
+        0..1,
+        3..9,
+        7..64,
+        8..8,
+        9..1_000,
+        2_599..2_600,
+        1..2_600,
+    ] {
+        let part = mask.slice_axis(Axis(2), Slice::from(bins.clone()));
+        assert_eq!(packed.expand(bins.clone()), part, "bins {bins:?}");
+    }
+    for ((x, y, t), &set) in mask.indexed_iter().step_by(17) {
+        assert_eq!(packed.contains([x, y, t]), set);
+    }
+    // Fortran order in, the same mask.
+    let turned = packed
+        .bits()
+        .permuted_axes([2, 1, 0])
+        .as_standard_layout()
+        .into_owned();
+    let again = PackedMask::new(turned.permuted_axes([2, 1, 0]), n_t);
+    assert_eq!((&again, again.areas()), (packed, packed.areas()));
+}
+
+/// Lists of cells in pieces, and what a run leaves that fails.
+#[test]
+fn sparse_masks_are_appended() {
+    let p = posterior().p;
+    let options = Options::new().alphas(ALPHAS).masks(MaskForm::Sparse);
+    let expected = analyze(p.view(), &options.clone().threads(1))
+        .unwrap()
+        .sparse
+        .unwrap();
+    for engine in Engine::all() {
+        let mut analyzer = Analyzer::new([11, 13], engine.options().alphas(ALPHAS)).unwrap();
+        let (mut first, mut last) = (SparseMask::new(), SparseMask::new());
+        let stopped = CancelToken::new();
+        stopped.cancel();
+        let mut at = 0;
+        for bins in [1, 0, 9, 1_500, 1_090] {
+            let piece = p.slice_axis(Axis(2), Slice::from(at..at + bins));
+            for token in [stopped.clone(), CancelToken::new()] {
+                analyzer.set_cancel_token(token);
+                let outputs = Outputs::new()
+                    .append_sparse_mask(2, &mut last)
+                    .append_sparse_mask(0, &mut first);
+                let _ = analyzer.run(piece, outputs);
+            }
+            at += bins;
+            assert_eq!((first.n_bins(), last.n_bins()), (at, at));
+        }
+        assert_eq!((&first, &last), (&expected[0], &expected[2]), "{engine}");
+        // What is not appended begins anew.
+        analyzer
+            .run(p.view(), Outputs::new().sparse_mask(2, &mut last))
+            .unwrap();
+        assert_eq!(last, expected[2], "{engine}");
+        let error = analyzer
+            .run(p.view(), Outputs::new().sparse_mask(3, &mut last))
+            .unwrap_err();
+        assert!(
+            matches!(error, Error::OutputCount { outputs: 4, .. }),
+            "{error}"
+        );
+    }
 }

@@ -7,6 +7,7 @@
 use super::lanes::set_lanes;
 use super::tile::Lane;
 use crate::Element;
+use crate::Prominence;
 use crate::findings::FoundPeaks;
 use crate::memory;
 
@@ -89,7 +90,8 @@ impl<T: Element> Lists<T> {
         self.tied |= tie;
     }
 
-    /// Appends the lists of the live lanes among the first `bins` to `findings`.
+    /// Appends the lists of the live lanes among the first `bins` to `findings`. Bases are those of the reference, none, or
+    /// to be replaced.
     #[inline(always)]
     pub(super) fn close<'t>(
         &mut self,
@@ -97,6 +99,7 @@ impl<T: Element> Lists<T> {
         live: u64,
         bins: usize,
         values: impl Fn(usize) -> Lane<'t, T>,
+        prominence: Prominence,
         findings: &mut FoundPeaks<T>,
     ) {
         if self.tied & live != 0 {
@@ -113,9 +116,12 @@ impl<T: Element> Lists<T> {
             findings
                 .heights
                 .extend_from_slice(&self.heights[list.clone()]);
-            findings.bases.extend_from_slice(&self.around[list]);
+            match prominence {
+                Prominence::None => findings.bases.resize(findings.cells.len(), T::NAN),
+                _ => findings.bases.extend_from_slice(&self.around[list]),
+            }
             findings.counts.push(self.counts[lane] as u32);
-            if self.tied >> lane & 1 != 0 {
+            if prominence == Prominence::Reference && self.tied >> lane & 1 != 0 {
                 let (cells, bases) = (&findings.cells[start..], &mut findings.bases[start..]);
                 self.plateaus(n_y, lane, values(lane), cells, bases);
             }

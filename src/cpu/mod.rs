@@ -25,10 +25,11 @@ use crate::bits::transpose_64;
 use crate::choices::{NanPolicy, Prominence, Region};
 use crate::element::number;
 use crate::engine::{Call, Engine, Halt, Measuring, Task};
-use crate::findings::{BinMeasures, Findings, Measures};
+use crate::findings::{BinMeasures, Findings, FoundPeaks, Measures};
 use crate::instruction_set::InstructionSet;
 use crate::memory;
 use crate::plan::{CpuPlan, LISTED_BYTES};
+use crate::terrain::Terrain;
 use crate::vector::{Line, Set, width};
 use crate::{Element, Seconds};
 use bases::Lists;
@@ -38,7 +39,7 @@ use measure::{Sums, measure_map, measure_mask};
 use planes::Planes;
 use survey::Survey;
 use threshold::threshold_of;
-use tile::Shape;
+use tile::{Lane, Shape};
 
 /// Map rows whose peaks are found in a go, group by group: three rows of a group stay in the first-level cache meanwhile.
 const BAND: usize = 4;
@@ -204,6 +205,7 @@ struct Scratch<T> {
     nan: u64,
     levels: Vec<Line>,
     sums: Sums,
+    terrain: Terrain<T>,
 }
 
 impl<T: Element> Scratch<T> {
@@ -226,6 +228,7 @@ impl<T: Element> Scratch<T> {
             nan: 0,
             levels: Vec::new(),
             sums: Sums::new(),
+            terrain: Terrain::new(n_x, n_y),
         }
     }
 
@@ -242,7 +245,6 @@ impl<T: Element> Scratch<T> {
         let Task {
             region: Region::Dominant,
             nan_policy: NanPolicy::Silence,
-            prominence: Prominence::Reference,
             ..
         } = task;
         let cells = self.n_x * self.n_y;
@@ -325,14 +327,36 @@ impl<T: Element> Scratch<T> {
             clock.lap(&mut seconds.emit);
         }
         if task.peaks {
-            let tile = &self.tile;
+            let (tile, survey) = (&self.tile, &self.survey);
+            let first = findings.peaks.cells.len();
             self.lists.close(
                 self.n_y,
-                self.survey.live,
+                survey.live,
                 n,
                 |lane| shape.lane(tile, lane),
+                task.prominence,
                 &mut findings.peaks,
             );
+            if task.prominence == Prominence::Topographic {
+                let mut rows = first;
+                for lane in 0..n {
+                    let count = findings.peaks.counts[at + lane] as usize;
+                    if count > 0 {
+                        let (g, within) = (lane / width::<T>(), lane % width::<T>());
+                        let floor = survey.floor[g].values::<T>()[within];
+                        let rows = rows..rows + count;
+                        let values = shape.lane(tile, lane);
+                        topography::<T, S>(
+                            &mut self.terrain,
+                            floor,
+                            values,
+                            &mut findings.peaks,
+                            rows,
+                        );
+                    }
+                    rows += count;
+                }
+            }
         } else {
             findings.peaks.counts.extend(std::iter::repeat_n(0, n));
         }
@@ -684,7 +708,13 @@ impl<T: Element> Scratch<T> {
                 for x in 0..self.n_x {
                     map.find::<T, S>(x, floor, &mut self.lists);
                 }
-                self.lists.close(self.n_y, 1, 1, |_| map.values(), peaks);
+                let first = peaks.cells.len();
+                self.lists
+                    .close(self.n_y, 1, 1, |_| map.values(), task.prominence, peaks);
+                if task.prominence == Prominence::Topographic {
+                    let rows = first..peaks.cells.len();
+                    topography::<T, S>(&mut self.terrain, floor, map.values(), peaks, rows);
+                }
             }
             _ => peaks.counts.push(0),
         }
@@ -692,6 +722,19 @@ impl<T: Element> Scratch<T> {
         self.stopped = false;
         Some(())
     }
+}
+
+/// Replaces the bases of the peaks of one bin, which are these rows, by the heights of their saddles.
+#[inline(always)]
+fn topography<T: Element, S: Set<T>>(
+    terrain: &mut Terrain<T>,
+    floor: T,
+    values: Lane<'_, T>,
+    peaks: &mut FoundPeaks<T>,
+    rows: Range<usize>,
+) {
+    terrain.explore::<S>(floor, |x, y| values.at(x, y));
+    terrain.bases(&peaks.cells[rows.clone()], &mut peaks.bases[rows]);
 }
 
 /// Turns the filled cells of `bins` lanes, in the map rows `reached`, into rows of bits by bin, of level number `a`, from

@@ -5,9 +5,8 @@
 
 use super::planes::Planes;
 use super::tile::Shape;
-use crate::bits::transpose_8;
 use crate::plan::BLOCK;
-use crate::vector::{Line, Set, width};
+use crate::vector::{Line, Set, transpose_8, width};
 use crate::{Element, Level};
 
 /// The value that cells of a live bin reach a level with; `top` is the bin's highest.

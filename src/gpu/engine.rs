@@ -79,12 +79,15 @@ impl<T: Element> Engine<T> for Gpu<'_, T> {
             levels,
             region: Region::Dominant,
             nan_policy: NanPolicy::Silence,
-            prominence: Prominence::Reference,
+            prominence,
             connectivity: _,
-            peaks: _,
+            peaks,
             // The host has the values, and adds them.
             measures: _,
         } = task;
+        if peaks && prominence != Prominence::Reference {
+            return Err("the GPU engine knows no prominence but the reference's");
+        }
         match levels.iter().all(|level| matches!(level, Level::OfPeak(_))) {
             true => Ok(()),
             false => Err("the GPU engine knows no levels but alphas"),

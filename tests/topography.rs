@@ -1,0 +1,240 @@
+//! Summits, saddles, parents and lands equal the oracle, which floods the map anew for every answer.
+//!
+//! `PEAKMASK_TEST_BINS` sets the number of random bins (100,000 unless set; a tenth of them here).
+
+mod oracle;
+#[expect(dead_code, reason = "a part of it serves the other test targets")]
+mod support;
+#[path = "oracle/topography.rs"]
+mod topography;
+
+use ndarray::{Array2, Array3, ArrayView2, Axis};
+use peakmask::{Options, Peaks, Prominence, Summits, analyze, summits};
+
+use support::engine::Engine;
+use support::float::Float;
+use support::generator::Case;
+use support::layout::{Layout, Placed};
+
+/// What the crate finds in one map.
+fn found<T: Float>(z: ArrayView2<'_, T>) -> Summits<T> {
+    let options = Options::new().threads(1);
+    summits(z.insert_axis(Axis(2)), &options, true).expect("a map")
+}
+
+/// What differs from the oracle, if anything.
+fn difference<T: Float>(z: ArrayView2<'_, T>, found: &Summits<T>) -> Option<String> {
+    let silent = z.iter().any(|&v| v.partial_cmp(&v).is_none());
+    let expected = if silent {
+        Vec::new()
+    } else {
+        topography::summits(z)
+    };
+    let pair = |cell: Option<topography::Cell>| cell.map_or([-1; 2], |(x, y)| [x as i64, y as i64]);
+    let number = |cell: Option<topography::Cell>| {
+        let number = cell.and_then(|cell| expected.iter().position(|summit| summit.cell == cell));
+        number.map_or(-1, |number| number as i64)
+    };
+    if found.len() != expected.len() {
+        return Some(format!("{:?}, but {expected:?}", found.coords));
+    }
+    for (row, summit) in expected.iter().enumerate() {
+        let saddle_height = found.saddle_heights[row];
+        let same = found.coords[row] == pair(Some(summit.cell))
+            && found.heights[row].bits() == summit.height.bits()
+            && saddle_height == summit.base
+            && found.saddles[row] == pair(summit.saddle)
+            && found.parents[row] == number(summit.parent);
+        if !same {
+            return Some(format!(
+                "{:?} of {:?}, saddle {:?} of {saddle_height:?}, parent {}, but {summit:?}",
+                found.coords[row], found.heights[row], found.saddles[row], found.parents[row]
+            ));
+        }
+    }
+    let labels = found.labels.as_ref().expect("labels were asked for");
+    for ((x, y, _), &label) in labels.indexed_iter() {
+        let ruler = if expected.is_empty() {
+            None
+        } else {
+            topography::ruler(z, (x, y))
+        };
+        if i64::from(label) != number(ruler) {
+            return Some(format!(
+                "cell ({x}, {y}) is ruled by {label}, but by {ruler:?}"
+            ));
+        }
+    }
+    None
+}
+
+/// A map of a few kinds of values: plateaus, ties and shoulders are the rule, infinities and NaN do occur.
+fn draw<T: Float>(rng: &mut fastrand::Rng) -> Array2<T> {
+    let shape = if rng.u8(..50) == 0 {
+        (rng.usize(1..4), rng.usize(60..140))
+    } else {
+        (rng.usize(1..9), rng.usize(1..9))
+    };
+    let kinds = rng.usize(..6);
+    let shape = if rng.bool() {
+        shape
+    } else {
+        (shape.1, shape.0)
+    };
+    Array2::from_shape_fn(shape, |_| {
+        let value = match kinds {
+            0 => f64::from(rng.u8(..2)),
+            1 => f64::from(rng.u8(..4)),
+            2 => f64::from(rng.u8(..9)),
+            3 => rng.f64(),
+            4 => [0.0, -0.0, 1.0, -1.0, f64::INFINITY, f64::NEG_INFINITY][rng.usize(..6)],
+            _ => [0.0, 1.0, 2.0, 3.0, 4.0][rng.usize(..5)] + 0.25 * f64::from(u8::from(rng.bool())),
+        };
+        T::of(if rng.u16(..2000) == 0 {
+            f64::NAN
+        } else {
+            value
+        })
+    })
+}
+
+fn random_maps<T: Float>() {
+    let bins = std::env::var("PEAKMASK_TEST_BINS").ok();
+    let bins = bins.map_or(100_000, |text| {
+        text.replace('_', "")
+            .parse::<u64>()
+            .expect("a whole number")
+    });
+    let mut summits = 0;
+    for seed in 0..bins / 20 {
+        let z = draw::<T>(&mut fastrand::Rng::with_seed(seed));
+        let found = found(z.view());
+        summits += found.len();
+        if let Some(difference) = difference(z.view(), &found) {
+            panic!("seed {seed} of {}: {difference}\n{z:?}", T::NAME);
+        }
+    }
+    assert!(summits as u64 > bins / 20, "only {summits} summits");
+}
+
+#[test]
+fn random_maps_f64() {
+    random_maps::<f64>();
+}
+
+#[test]
+fn random_maps_f32() {
+    random_maps::<f32>();
+}
+
+/// Every map of a few cells and a few values.
+#[test]
+fn all_small_maps() {
+    for (shape, letters) in [((3, 3), 3), ((2, 4), 3), ((1, 7), 4), ((4, 3), 2)] {
+        let cells = shape.0 * shape.1;
+        for number in 0..usize::pow(letters, cells as u32) {
+            let mut rest = number;
+            let z = Array2::from_shape_fn(shape, |_| {
+                let letter = rest % letters;
+                rest /= letters;
+                letter as f64
+            });
+            if let Some(difference) = difference(z.view(), &found(z.view())) {
+                panic!("{difference}\n{z:?}");
+            }
+        }
+    }
+}
+
+/// Peaks of this posterior with their topographic prominences, as the oracle finds them.
+fn prominent<T: Float>(p: &Array3<T>) -> Peaks<T> {
+    let mut peaks = Peaks::new();
+    for (z, bin) in p
+        .axis_iter(Axis(2))
+        .zip(oracle::answer(p.view(), &[], false))
+    {
+        for &(x, y) in &bin.peaks {
+            peaks.coords.push([x as i64, y as i64]);
+            let prominence = oracle::Real::above_base(z[(x, y)], topography::base(z, (x, y)));
+            peaks.prominences.push(prominence);
+        }
+        peaks.heights.extend(bin.heights);
+        peaks.offsets.push(peaks.heights.len() as i64);
+    }
+    peaks
+}
+
+/// Topographic prominences of whole posteriors: every instruction set, tiles of many lanes and bins alone, all layouts.
+fn random_posteriors<T: Float>() {
+    let mut rng = fastrand::Rng::with_seed(11);
+    let engines = || {
+        Engine::all()
+            .into_iter()
+            .filter(|engine| matches!(engine, Engine::Cpu(..)))
+    };
+    for (seed, [n_x, n_y, n_t]) in [
+        [7, 9, 131],
+        [1, 70, 17],
+        [70, 2, 9],
+        [5, 5, 1],
+        [12, 11, 64],
+    ]
+    .into_iter()
+    .cycle()
+    .take(25)
+    .enumerate()
+    {
+        let case = Case::<T>::sized(seed as u64, [n_x, n_y, n_t]);
+        let expected = prominent(&case.p);
+        for engine in engines() {
+            let layout = Layout::draw(&mut rng);
+            let placed = Placed::new(case.p.view(), layout, |_| T::of(f64::NAN));
+            let options = engine.options().prominence(Prominence::Topographic);
+            let found = analyze(placed.view(), &options).expect("an analysis").peaks;
+            assert_eq!(found, expected, "seed {seed}, {engine}, {layout:?}");
+        }
+    }
+}
+
+#[test]
+fn random_posteriors_f64() {
+    random_posteriors::<f64>();
+}
+
+#[test]
+fn random_posteriors_f32() {
+    random_posteriors::<f32>();
+}
+
+#[test]
+fn without_prominence_the_rest_is_the_same() {
+    let case = Case::<f64>::sized(3, [9, 8, 70]);
+    let of = |prominence| {
+        let options = Options::new().alphas([0.5]).prominence(prominence);
+        analyze(case.p.view(), &options).expect("an analysis")
+    };
+    let (with, without) = (of(Prominence::Reference), of(Prominence::None));
+    assert_eq!(with.masks, without.masks);
+    assert_eq!(with.peaks.coords, without.peaks.coords);
+    assert_eq!(with.peaks.heights, without.peaks.heights);
+    assert!(without.peaks.prominences.iter().all(|v| v.is_nan()));
+    assert!(!with.peaks.prominences.iter().any(|v| v.is_nan()));
+}
+
+/// What the GPU engine cannot do, it declines before it is looked for; `Auto` goes on without, and says why.
+#[test]
+fn a_gpu_declines() {
+    let p = Array3::<f64>::from_shape_fn((5, 6, 3), |(x, y, t)| (x * y + t) as f64);
+    let options = Options::new().prominence(Prominence::Topographic);
+    let gpu = options.clone().backend(peakmask::Backend::Gpu);
+    let error = analyze(p.view(), &gpu).expect_err("no GPU engine computes it");
+    assert!(matches!(error, peakmask::Error::NoGpu { .. }), "{error}");
+    let report = analyze(p.view(), &options)
+        .expect("the CPU computes it")
+        .report;
+    assert!(
+        report
+            .no_gpu
+            .is_some_and(|reason| reason.contains("prominence"))
+    );
+}
