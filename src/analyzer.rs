@@ -293,6 +293,7 @@ impl<T: Element> Analyzer<T> {
         }
         let mut peaks = Peaks::new();
         let mut summary = wanted.summary.then(Summary::new);
+        let animal = self.options.animal.clone();
         let mut outputs = Outputs::new();
         let booleans = masks
             .iter_mut()
@@ -309,11 +310,15 @@ impl<T: Element> Analyzer<T> {
             summary,
             append: false,
         });
+        if let Some((positions, radius)) = &animal {
+            outputs = outputs.animal(positions, *radius);
+        }
         if self.options.no_peaks {
             peaks.offsets.resize(n_t + 1, 0);
         } else {
             outputs = outputs.peaks(&mut peaks);
         }
+        outputs.check(levels, p.shape())?;
         let report = self.fill(&p, &plan, budget, outputs)?;
         columns::shrink(&mut peaks);
         sparse.iter_mut().for_each(SparseMask::shrink);

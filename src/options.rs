@@ -32,6 +32,7 @@ pub struct Options {
     pub(crate) no_peaks: bool,
     pub(crate) masks: MaskForm,
     pub(crate) summary: bool,
+    pub(crate) animal: Option<(Arc<[[f64; 2]]>, f64)>,
     /// Whether peaks are found all the same, to be counted.
     pub(crate) counted: bool,
     pub(crate) prominence: Prominence,
@@ -138,6 +139,14 @@ impl Options {
     #[must_use]
     pub fn prominence(mut self, prominence: Prominence) -> Self {
         self.prominence = prominence;
+        self
+    }
+
+    /// Where the animal was in each time bin, in cells, and how many cells away a mask still counts as near it: what
+    /// [`Outputs::animal`](crate::Outputs::animal) is to an analyzer, for the summary that [`analyze`](crate::analyze) makes.
+    #[must_use]
+    pub fn animal(mut self, positions: impl Into<Arc<[[f64; 2]]>>, radius: f64) -> Self {
+        self.animal = Some((positions.into(), radius));
         self
     }
 

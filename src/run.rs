@@ -426,8 +426,9 @@ mod tests {
     use crate::choices::{Connectivity, Level, MemoryGuard, NanPolicy, Prominence, Region};
     use crate::element::Dtype;
     use crate::findings::LevelMeasures;
+    use crate::masks::SparseMask;
     use crate::memory::Budget;
-    use crate::outputs::{Filling, Outputs, Parts};
+    use crate::outputs::{Filling, Outputs, Parts, SparseOutput};
     use crate::plan::Plan;
     use crate::summary::Summary;
 
@@ -531,7 +532,8 @@ mod tests {
     }
 
     fn budget() -> Budget {
-        let plan = Plan::new([N_X, N_Y, 1], Dtype::F64, 0, true, 1);
+        let wanted = crate::options::Options::new().wanted();
+        let plan = Plan::new([N_X, N_Y, 1], Dtype::F64, wanted, 1);
         Budget::new(plan.estimate, None, MemoryGuard::Off).unwrap()
     }
 
@@ -542,6 +544,7 @@ mod tests {
         bits: Vec<Array3<u8>>,
         peaks: Peaks<f64>,
         summary: Summary<f64>,
+        listed: Vec<SparseMask>,
     }
 
     /// Bins, and bytes of bits, around every output that nobody may touch.
@@ -566,6 +569,7 @@ mod tests {
                 bits: vec![bits; ALPHAS.len()],
                 peaks,
                 summary: Summary::new(),
+                listed: Vec::new(),
             }
         }
 
@@ -581,6 +585,13 @@ mod tests {
             let inner = Slice::from(AROUND..AROUND + n_t);
             let bytes = Slice::from(AROUND..AROUND + n_t.div_ceil(8));
             let mut offsets = vec![0; n_t];
+            let mut listed = vec![SparseMask::new(); ALPHAS.len()];
+            let sparse = listed.iter_mut().enumerate();
+            let sparse = sparse.map(|(level, mask)| SparseOutput {
+                level,
+                mask,
+                append: true,
+            });
             let booleans = sheet.booleans.iter_mut();
             let mut outputs = Outputs::<f64>::new()
                 .summary(&mut sheet.summary)
@@ -590,10 +601,7 @@ mod tests {
             }
             outputs.check(ALPHAS.len(), p.shape()).unwrap();
             let Outputs {
-                mut masks,
-                summary,
-                sparse,
-                ..
+                mut masks, summary, ..
             } = { outputs };
             let mut filling = Filling::open(summary, ALPHAS.len(), n_t).unwrap();
             let (summary, seams) = filling.parts();
@@ -623,7 +631,7 @@ mod tests {
                 Stop::default(),
                 Queue::new(Batch::whole(n_t, parts)),
                 Gathering::new(&mut sheet.peaks, N_Y, budget(), threads),
-                (std::mem::take(seams), Lists::open({ sparse })),
+                (std::mem::take(seams), Lists::open(sparse)),
                 None,
             );
             fill(&run);
@@ -634,6 +642,7 @@ mod tests {
             gathering.close(&mut sheet.peaks, result.is_ok());
             filling.close(result.is_ok()).unwrap();
             drop(masks);
+            sheet.listed = listed;
             sheet.peaks.offsets.extend(offsets);
             (sheet, result)
         }
@@ -674,6 +683,9 @@ mod tests {
                         (0..CELLS).filter(|&cell| belongs(cell)).count() as i64
                     };
                     let area = cells(&|cell| inside(alpha, cell, t));
+                    let list = (0..CELLS as u32).filter(|&cell| inside(alpha, cell as usize, t));
+                    let listed = self.listed[level].bin(t).iter().copied();
+                    assert!(listed.eq(list), "{what}: alpha {alpha}, cells of bin {t}");
                     let overlap = match t + 1 < self.n_t {
                         true => cells(&|cell| inside(alpha, cell, t) && inside(alpha, cell, t + 1)),
                         false => -1,

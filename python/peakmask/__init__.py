@@ -32,8 +32,14 @@ from ._analysis import Analysis, BinPeaks, Peaks, Report
 from ._analyze import analyze, estimate
 from ._analyzer import Analyzer
 from ._core import __version__
+from ._files import load
+from ._forms import PackedMask, SparseMask
+from ._summary import Summary
 
-__all__ = ["Analysis", "Analyzer", "BinPeaks", "Peaks", "Report", "__version__", "analyze", "estimate"]
+__all__ = [
+    "Analysis", "Analyzer", "BinPeaks", "PackedMask", "Peaks", "Report", "SparseMask", "Summary", "__version__", "analyze",
+    "estimate", "load",
+]  # fmt: skip
 
 _MODULES = ("compat", "dask", "napari", "plot")
 

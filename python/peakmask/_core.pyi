@@ -4,17 +4,18 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Analyzer", "__version__", "analyze", "at_exit", "estimate", "forked", "memory_limit"]
+__all__ = ["Analyzer", "__version__", "analyze", "at_exit", "estimate", "forked", "memory_limit", "packed_numbers"]
 
 __version__: str
 
 _Results = tuple[
-    list[NDArray[np.bool_]],
+    list[Any],
     NDArray[np.int64],
     NDArray[np.int64],
     NDArray[Any],
     NDArray[Any],
     str,
+    dict[str, NDArray[Any]] | None,
 ]
 
 @final
@@ -54,8 +55,20 @@ def analyze(
     check_axis_order: bool,
     out: Sequence[NDArray[np.uint8]] | None,
     progress: Callable[[int, int], object] | None,
+    masks: str = ...,
+    summary: bool = ...,
+    animal: tuple[Sequence[Sequence[float]], float] | None = ...,
 ) -> _Results: ...
-def estimate(shape: tuple[int, int, int], itemsize: int, n_alpha: int, *, threads: int) -> dict[str, int]: ...
+def estimate(
+    shape: tuple[int, int, int],
+    itemsize: int,
+    n_alpha: int,
+    *,
+    threads: int,
+    masks: str = ...,
+    summary: bool = ...,
+) -> dict[str, int]: ...
+def packed_numbers(bits: NDArray[np.uint8], n_t: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 def at_exit() -> None: ...
 def forked() -> None: ...
 def memory_limit() -> tuple[int, str]: ...
