@@ -214,12 +214,13 @@ impl Near<'_> {
             first.min(n)..((at + self.radius).max(-2.0) + 2.0).min(n as f64) as usize
         };
         let [n_x, n_y] = rows.shape;
-        reach(x, n_x).any(|i| {
-            reach(y, n_y).any(|j| {
-                let row = &rows.bits[(i * n_y + j) * rows.bytes..];
-                row[bin / 8] >> (bin % 8) & 1 != 0 && self.squared(bin, [i, j]) <= most
+        self.radius >= 0.0
+            && reach(x, n_x).any(|i| {
+                reach(y, n_y).any(|j| {
+                    let row = &rows.bits[(i * n_y + j) * rows.bytes..];
+                    row[bin / 8] >> (bin % 8) & 1 != 0 && self.squared(bin, [i, j]) <= most
+                })
             })
-        })
     }
 }
 

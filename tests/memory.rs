@@ -46,7 +46,7 @@ fn estimate_is_what_the_system_sees_of_packed_masks() {
     in_own_process("estimate_is_what_the_system_sees_of_packed_masks", || {
         compare(
             &noisy_bump([N_X, N_Y, 20_000], f64::from),
-            &options(&[0.5; 12]).masks(MaskForm::Packed).peaks(false),
+            &options(&[0.5; 60]).masks(MaskForm::Packed).peaks(false),
         );
     });
 }
@@ -66,7 +66,7 @@ fn estimate_is_what_the_system_sees_of_a_summary() {
     in_own_process("estimate_is_what_the_system_sees_of_a_summary", || {
         compare(
             &noisy_bump([13, 17, 200_000], f64::from),
-            &options(&[0.5, 0.9])
+            &options(&[0.5; 8])
                 .masks(MaskForm::None)
                 .summary(true)
                 .peaks(false),

@@ -274,6 +274,7 @@ fn the_animal() {
                 for level in 0..ALPHAS.len() {
                     let mask = answers[t].masks[level].indexed_iter();
                     let near = known
+                        && radius >= 0.0
                         && mask
                             .into_iter()
                             .any(|((i, j), &set)| set && squared(i, j) <= radius * radius);

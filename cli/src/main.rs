@@ -16,6 +16,7 @@ mod report;
 mod run;
 mod sheet;
 mod signals;
+mod table;
 mod terminal;
 
 use std::io::{self, Write as _};
@@ -46,6 +47,7 @@ fn execute() -> Result<(), Failure> {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Run(args) => run::run(&args, &cancel),
+        Command::Summary(args) => run::run(&args.run(), &cancel),
         Command::Picture(args) => picture::picture(&args, &cancel),
         Command::Page(args) => page::page(&args, &cancel),
         Command::Info(args) => info::info(args, &cancel).and_then(|text| print(&text)),

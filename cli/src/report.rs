@@ -27,7 +27,7 @@ impl<'a> Summary<'a> {
             alphas,
             report: &analysis.report,
             live_bins: analysis.peaks.bins().filter(|bin| !bin.is_empty()).count(),
-            areas: analysis.masks.iter().map(area).collect(),
+            areas: areas(analysis),
         }
     }
 
@@ -84,6 +84,27 @@ impl<'a> Summary<'a> {
             .collect();
         run["bins_per_second"] = json!(self.bins_per_second());
         run
+    }
+}
+
+/// Cells of all masks of each level, in whatever form they are; none where there are neither masks nor a summary.
+fn areas<T: Element>(analysis: &Analysis<T>) -> Vec<u64> {
+    let sum = |areas: &mut dyn Iterator<Item = i64>| areas.sum::<i64>() as u64;
+    if let Some(summary) = &analysis.summary {
+        let levels = summary.area.rows().into_iter();
+        return levels
+            .map(|level| sum(&mut level.iter().copied()))
+            .collect();
+    }
+    if let Some(packed) = &analysis.packed {
+        return packed
+            .iter()
+            .map(|mask| sum(&mut mask.areas().into_iter()))
+            .collect();
+    }
+    match &analysis.sparse {
+        Some(sparse) => sparse.iter().map(|mask| mask.cells.len() as u64).collect(),
+        None => analysis.masks.iter().map(area).collect(),
     }
 }
 
@@ -175,7 +196,7 @@ pub(crate) fn json(
             "total_bytes": plan.total(),
         },
         "outputs": {
-            "result": path(&args.output),
+            "result": args.output.as_deref().map(path),
             "picture": args.picture.as_deref().map(path),
         },
         "run": summary.json(),

@@ -1,11 +1,14 @@
 //! `peakmask run`: from a posterior to masks, peaks, a report and a picture.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytemuck::Pod;
 use indicatif::ProgressBar;
-use peakmask::{Analysis, Backend, CancelToken, Dtype, Element, GpuUse, MemoryGuard, Options};
+use peakmask::{
+    Analysis, Backend, CancelToken, Dtype, Element, GpuUse, MaskForm, MemoryGuard, Options,
+};
 
 use crate::args::{BinRange, RunArgs};
 use crate::budget::{self, Budget};
@@ -14,14 +17,21 @@ use crate::input::{Input, Posterior};
 use crate::output::{Pending, check_distinct, npz_bytes, persist_all, write_npz};
 use crate::report::{self, Summary};
 use crate::sheet::Format;
-use crate::{drivers, picture, terminal};
+use crate::{drivers, picture, table, terminal};
 
 pub(crate) fn run(args: &RunArgs, cancel: &CancelToken) -> Result<(), Failure> {
     check_engine(args)?;
+    if args.picture.is_some() && args.form() != MaskForm::Bytes {
+        return Err(Failure::Input(format!(
+            "--picture draws outlines of masks of the form bytes, not {}; leave out --picture, or --masks and --packed",
+            args.form()
+        )));
+    }
     drivers::try_first(&args.gpu, Some(args.backend), cancel);
     let input = Input::open(&args.input)?;
     let outputs: Vec<&Path> = [
-        Some(&args.output),
+        args.output.as_ref(),
+        args.summary.as_ref(),
         args.picture.as_ref(),
         args.report.as_ref(),
     ]
@@ -36,7 +46,7 @@ pub(crate) fn run(args: &RunArgs, cancel: &CancelToken) -> Result<(), Failure> {
     }
 }
 
-fn run_as<T: Element + Pod + Into<f64>>(
+fn run_as<T: Element + Pod + Into<f64> + Display>(
     args: &RunArgs,
     input: &Input,
     cancel: &CancelToken,
@@ -70,8 +80,10 @@ fn run_as<T: Element + Pod + Into<f64>>(
         budget.check(&plan, || peaks_per_bin(&posterior, &budget))?;
     }
     let format = args.picture.as_deref().map(Format::of).transpose()?;
+    let kind = args.summary.as_deref().map(table::Format::of).transpose()?;
     // Made before the analysis, so that a folder that takes no files is found out now.
-    let mut result = Pending::create(&args.output)?;
+    let mut result = args.output.as_deref().map(Pending::create).transpose()?;
+    let mut table = args.summary.as_deref().map(Pending::create).transpose()?;
     let mut sheet = args.picture.as_deref().map(Pending::create).transpose()?;
     let mut file = args.report.as_deref().map(Pending::create).transpose()?;
 
@@ -82,13 +94,19 @@ fn run_as<T: Element + Pod + Into<f64>>(
     let analysis = beside_checksum(input, cancel, || analyze(&posterior, options, &budget, bar))?;
 
     let [n_x, n_y, _] = input.shape();
-    terminal::count_bytes(bar, npz_bytes(&analysis));
-    result.write(|writer| {
-        let shape = [n_x, n_y, bins.len()];
-        write_npz(writer, shape, &args.alphas, &analysis, cancel, &|bytes| {
-            bar.inc(bytes);
-        })
-    })?;
+    if let Some(result) = &mut result {
+        terminal::count_bytes(bar, npz_bytes(&analysis));
+        result.write(|writer| {
+            let shape = ([n_x, n_y, bins.len()], args.form());
+            write_npz(writer, shape, &args.alphas, &analysis, cancel, &|bytes| {
+                bar.inc(bytes);
+            })
+        })?;
+    }
+    if let (Some(table), Some(kind), Some(summary)) = (&mut table, kind, &analysis.summary) {
+        let levels = level_names(&args.alphas);
+        table.write(|writer| table::write(writer, kind, &levels, &args.alphas, summary, cancel))?;
+    }
     bar.finish_and_clear();
     if let Some(sheet) = &mut sheet {
         let image = picture::of_analysis(
@@ -107,7 +125,7 @@ fn run_as<T: Element + Pod + Into<f64>>(
         let report = report::json(args, input, &bins, &plan, budget.limit, &summary);
         file.write(|writer| Ok(writeln!(writer, "{report:#}")?))?;
     }
-    persist_all([Some(result), sheet, file].into_iter().flatten())?;
+    persist_all([result, table, sheet, file].into_iter().flatten())?;
     if !args.quiet {
         terminal::say(&summary.line());
     }
@@ -155,6 +173,8 @@ fn options(args: &RunArgs, cancel: &CancelToken) -> Options {
     args.gpu
         .choose(Options::new())
         .alphas(args.alphas.iter().copied())
+        .masks(args.form())
+        .summary(args.summary.is_some())
         .connectivity(args.connectivity)
         .backend(args.backend)
         .threads(args.threads)
@@ -178,6 +198,17 @@ fn analyze<T: Element>(
     analysis.map_err(|error| budget.exceeded(error, || peaks_per_bin(posterior, budget)))
 }
 
+/// What the columns of each level end in: its alpha, and where that was there before, its number too.
+fn level_names(alphas: &[f64]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (i, alpha) in alphas.iter().enumerate() {
+        let name = alpha.to_string();
+        let taken = names.contains(&name);
+        names.push(if taken { format!("{name}_{i}") } else { name });
+    }
+    names
+}
+
 /// The most time bins in which peaks are counted to tell how many there are in others.
 const SAMPLE: usize = 64;
 
@@ -196,6 +227,8 @@ fn peaks_per_bin<T: Element>(
         .options
         .clone()
         .alphas([])
+        .masks(MaskForm::None)
+        .summary(false)
         .backend(Backend::Cpu)
         .threads(1)
         .memory_guard(MemoryGuard::Strict)

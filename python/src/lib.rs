@@ -118,15 +118,15 @@ fn analyze<'py>(
 /// Bytes that an analysis will allocate: {"masks", "summary", "fixed", "per_peak", "assumed_peaks", "total"}.
 #[pyfunction]
 #[pyo3(signature = (shape, itemsize, n_alpha, *, threads, masks = "bytes", summary = false))]
-fn estimate(
-    py: Python<'_>,
+fn estimate<'py>(
+    py: Python<'py>,
     shape: [usize; 3],
     itemsize: usize,
     n_alpha: usize,
     threads: usize,
     masks: &str,
     summary: bool,
-) -> PyResult<Bound<'_, PyDict>> {
+) -> PyResult<Bound<'py, PyDict>> {
     let options = Options::new()
         .alphas(std::iter::repeat_n(0.0, n_alpha))
         .threads(threads)
