@@ -9,8 +9,12 @@ use crate::names::names;
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Adapter {
+    /// Its number among the adapters of the machine, as [`adapters`](crate::adapters) lists them.
+    pub index: usize,
     /// Its name, from the driver.
     pub name: String,
+    /// Where it is on the PCI bus (`0000:65:00.0`), if the driver says: what tells two cards of a kind apart.
+    pub pci: Option<String>,
     /// What it is.
     pub kind: AdapterKind,
     /// The interface through which it is reached: `vulkan`, `metal` or `dx12`.
@@ -56,11 +60,19 @@ names!(AdapterKind {
 
 impl fmt::Display for Adapter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} ({}, {}, {})",
-            self.name, self.kind, self.backend, self.driver
-        )
+        let Self {
+            name,
+            pci,
+            kind,
+            backend,
+            driver,
+            ..
+        } = self;
+        write!(f, "{name} ({kind}, {backend}, {driver}")?;
+        if let Some(pci) = pci {
+            write!(f, ", PCI {pci}")?;
+        }
+        f.write_str(")")
     }
 }
 

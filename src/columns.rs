@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use ndarray::Array3;
+use rayon::ThreadPool;
+use rayon::prelude::*;
 
 use crate::analysis::Peaks;
 use crate::coordinates;
@@ -35,6 +37,16 @@ struct Storage<T> {
     prominences: Column<T>,
     heights: Column<T>,
 }
+
+/// Peaks, and rows for them: cells, heights and bases; coordinates, prominences and heights.
+type Piece<'a, T> = (
+    &'a [u32],
+    &'a [T],
+    &'a [T],
+    &'a mut [MaybeUninit<[i64; 2]>],
+    &'a mut [MaybeUninit<T>],
+    &'a mut [MaybeUninit<T>],
+);
 
 /// Rows that their holder alone may write, once.
 #[derive(Debug)]
@@ -84,25 +96,53 @@ impl<T: Element> Columns<T> {
         Ok(Rows(rows))
     }
 
-    /// Writes peaks into the rows that were reserved for them.
-    pub(crate) fn write(&self, rows: Rows, found: &FoundPeaks<T>) {
+    /// Writes peaks into the rows that were reserved for them, on the threads of a pool, if there is one.
+    pub(crate) fn write(&self, rows: Rows, found: &FoundPeaks<T>, pool: Option<&ThreadPool>) {
+        /// Rows that a thread writes in one piece.
+        const PIECE: usize = 1 << 14;
         let Rows(rows) = rows;
         assert_eq!(rows.len(), found.cells.len(), "a row for each peak");
         let n = rows.len();
         let storage = self.storage.read().unwrap_or_else(PoisonError::into_inner);
-        let n_y = self.n_y;
-        let coords = storage.coords.rows(&rows).iter_mut();
-        coordinates::put(&found.cells, n_y, coords, |row, at| {
-            row.write(at);
-        });
-        let values = found.heights.iter().zip(&found.bases);
-        for (row, (&height, &base)) in storage.prominences.rows(&rows).iter_mut().zip(values) {
-            row.write(T::prominence(height, base));
-        }
-        for (row, &height) in storage.heights.rows(&rows).iter_mut().zip(&found.heights) {
-            row.write(height);
+        let coords = storage.coords.rows(&rows);
+        let prominences = storage.prominences.rows(&rows);
+        let heights = storage.heights.rows(&rows);
+        match pool.filter(|_| n > PIECE) {
+            None => self.write_piece((
+                &found.cells,
+                &found.heights,
+                &found.bases,
+                coords,
+                prominences,
+                heights,
+            )),
+            Some(pool) => pool.install(|| {
+                let pieces = (
+                    found.cells.par_chunks(PIECE),
+                    found.heights.par_chunks(PIECE),
+                    found.bases.par_chunks(PIECE),
+                    coords.par_chunks_mut(PIECE),
+                    prominences.par_chunks_mut(PIECE),
+                    heights.par_chunks_mut(PIECE),
+                );
+                let pieces = pieces.into_par_iter();
+                pieces.for_each(|piece| self.write_piece(piece));
+            }),
         }
         self.written.fetch_add(n, Ordering::Release);
+    }
+
+    fn write_piece(&self, piece: Piece<'_, T>) {
+        let (cells, found, bases, coords, prominences, heights) = piece;
+        coordinates::put(cells, self.n_y, coords.iter_mut(), |row, at| {
+            row.write(at);
+        });
+        for ((row, &height), &base) in prominences.iter_mut().zip(found).zip(bases) {
+            row.write(T::prominence(height, base));
+        }
+        for (row, &height) in heights.iter_mut().zip(found) {
+            row.write(height);
+        }
     }
 
     /// Gives the columns back: with all rows, if they are `wanted` and every reserved row has been written, else as they were.
@@ -265,7 +305,9 @@ mod tests {
     /// Rows reserved in order and written by many threads, while the columns grow.
     #[test]
     fn rows_are_what_one_thread_would_have_written() {
-        for before in [0, 7] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build();
+        let pool = pool.expect("threads");
+        for (before, pool) in [(0, None), (7, None), (3, Some(&pool))] {
             let mut peaks = Peaks::new();
             for row in 0..before {
                 peaks.coords.push([row / 10, row % 10]);
@@ -279,7 +321,7 @@ mod tests {
                     let rows = columns.reserve(n, 5).unwrap();
                     assert_eq!(rows.first(), first);
                     let (columns, at) = (&columns, first);
-                    threads.spawn(move || columns.write(rows, &found(at, n)));
+                    threads.spawn(move || columns.write(rows, &found(at, n), pool));
                     first += n;
                 }
             });
@@ -301,7 +343,7 @@ mod tests {
         let mut peaks = Peaks::new();
         let columns = Columns::open(&mut peaks, 1);
         let rows = columns.reserve(2, 0).unwrap();
-        columns.write(rows, &found(0, 2));
+        columns.write(rows, &found(0, 2), None);
         let _lost = columns.reserve(3, 0).unwrap();
         columns.close(&mut peaks, true);
         assert!(peaks.is_empty());

@@ -1,14 +1,25 @@
 //! Findings: what an engine returns for a batch of time bins, before any of it reaches the caller's arrays.
 
+use std::fmt::Debug;
+
+#[cfg(feature = "gpu")]
+use rayon::prelude::*;
+
 use crate::element::Element;
 use crate::memory;
 use crate::reduce::Rows;
+
+/// Bytes that a thread copies in one piece.
+#[cfg(feature = "gpu")]
+const PIECE: usize = 1 << 20;
 
 /// Filled cells by alpha, and the peaks of every bin with the two values that make a prominence.
 #[derive(Debug)]
 pub(crate) struct Findings<T> {
     /// `[alpha][cell][row_bytes]`: the cells of each mask, one bit for each bin, the first bin lowest.
     filled: Vec<u8>,
+    /// The same where the engine has left them, in place of what is above.
+    lent: Option<Box<dyn Lent>>,
     row_bytes: usize,
     /// The peaks of the batch.
     pub(crate) peaks: FoundPeaks<T>,
@@ -96,6 +107,9 @@ impl<T: Element> Measures<T> {
     }
 }
 
+/// Bits that an engine lends, until they are dropped.
+pub(crate) trait Lent: AsRef<[u8]> + Debug + Send + Sync {}
+
 /// The peaks of a batch, bin after bin, in row-major order of their cells.
 #[derive(Debug)]
 pub(crate) struct FoundPeaks<T> {
@@ -147,6 +161,7 @@ impl<T> Findings<T> {
     pub(crate) fn new(most: usize) -> Self {
         Self {
             filled: Vec::new(),
+            lent: None,
             row_bytes: 0,
             peaks: FoundPeaks::new(most),
             measures: Measures::new(),
@@ -155,25 +170,33 @@ impl<T> Findings<T> {
 
     /// Makes room for `planes` (alphas times cells) rows of `lanes` bits, and forgets the peaks of the last batch.
     pub(crate) fn start(&mut self, lanes: usize, planes: usize) {
+        self.lent = None;
         self.row_bytes = lanes.div_ceil(8);
         memory::resize(&mut self.filled, planes * self.row_bytes, 0);
         self.peaks.clear();
     }
 
     /// The bits of the mask of level number `level`, of maps of this shape.
-    pub(crate) fn bits(&self, level: usize, shape: [usize; 2]) -> Rows<'_> {
+    pub(crate) fn mask(&self, level: usize, shape: [usize; 2]) -> Rows<'_> {
         let plane = shape[0] * shape[1] * self.row_bytes;
         Rows {
-            bits: &self.filled[level * plane..(level + 1) * plane],
+            bits: &self.bits()[level * plane..(level + 1) * plane],
             bytes: self.row_bytes,
             shape,
+        }
+    }
+
+    fn bits(&self) -> &[u8] {
+        match &self.lent {
+            Some(lent) => (**lent).as_ref(),
+            None => &self.filled,
         }
     }
 
     /// The rows of the mask of alpha number `alpha`, cell by cell.
     pub(crate) fn rows(&self, alpha: usize, cells: usize) -> impl Iterator<Item = &[u8]> {
         let plane = cells * self.row_bytes;
-        self.filled[alpha * plane..(alpha + 1) * plane].chunks_exact(self.row_bytes)
+        self.bits()[alpha * plane..(alpha + 1) * plane].chunks_exact(self.row_bytes)
     }
 
     /// The rows of the mask of alpha number `alpha`, to be written by lane.
@@ -187,13 +210,30 @@ impl<T> Findings<T> {
     }
 }
 
-/// What the GPU engine needs: findings that come as they lie, are completed by another engine, and are compared with its.
+/// What the GPU engine needs: findings that stay where they lie, are completed by another engine, and are compared with its.
 #[cfg(feature = "gpu")]
 impl<T> Findings<T> {
-    /// Takes over all filled bits at once, as they lie.
-    pub(crate) fn fill(&mut self, bits: &[u8]) {
-        let bytes = self.filled.len();
-        self.filled.copy_from_slice(&bits[..bytes]);
+    /// Rows of `lanes` bits that stay where they are, and no peaks yet.
+    pub(crate) fn lend(&mut self, bits: Box<dyn Lent>, lanes: usize) {
+        self.row_bytes = lanes.div_ceil(8);
+        self.lent = Some(bits);
+        self.peaks.clear();
+    }
+
+    /// Gives back what was lent.
+    pub(crate) fn give_back(&mut self) {
+        self.lent = None;
+    }
+
+    /// Takes over what was lent, on the threads of a pool, and gives it back.
+    pub(crate) fn keep(&mut self, pool: &rayon::ThreadPool) {
+        if let Some(lent) = self.lent.take() {
+            let bits = (*lent).as_ref();
+            memory::resize(&mut self.filled, bits.len(), 0);
+            let pieces = self.filled.par_chunks_mut(PIECE);
+            let copy = |(to, from): (&mut [u8], &[u8])| to.copy_from_slice(from);
+            pool.install(|| pieces.zip(bits.par_chunks(PIECE)).for_each(copy));
+        }
     }
 
     /// Puts the findings of another engine, which begin at its first lane, in place of those of `lanes`; there are
@@ -202,8 +242,9 @@ impl<T> Findings<T> {
     where
         T: Copy,
     {
+        debug_assert!(self.lent.is_none(), "what is lent cannot be written");
         for plane in 0..planes {
-            let from = &found.filled[plane * found.row_bytes..];
+            let from = &found.bits()[plane * found.row_bytes..];
             let to = &mut self.filled[plane * self.row_bytes..];
             for (i, lane) in lanes.clone().enumerate() {
                 let bit = from[i / 8] >> (i % 8) & 1;
@@ -226,7 +267,7 @@ impl<T> Findings<T> {
         T: Element,
     {
         let bit = |findings: &Self, plane: usize, lane: usize| {
-            findings.filled[plane * findings.row_bytes + lane / 8] >> (lane % 8) & 1
+            findings.bits()[plane * findings.row_bytes + lane / 8] >> (lane % 8) & 1
         };
         let masks = (0..planes).all(|plane| {
             let mut lanes = lanes.clone().enumerate();

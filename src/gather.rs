@@ -72,7 +72,9 @@ impl<'a, T: Element> Gathering<'a, T> {
     /// batches that have waited for that, outside the lock. False when work should stop.
     ///
     /// Batches that wait are few: a worker that is far ahead waits too. Batches that are not `in_turn` wait for the end. What
-    /// has to wait is taken out of `peaks`, and room for `room` peaks left in its place.
+    /// has to wait is taken out of `peaks`, and room for `room` peaks left in its place. What need not wait is written on the
+    /// threads of a pool, if there is one.
+    #[expect(clippy::too_many_arguments, reason = "what a batch hands over")]
     pub(crate) fn add(
         &self,
         first: usize,
@@ -80,6 +82,7 @@ impl<'a, T: Element> Gathering<'a, T> {
         peaks: &mut FoundPeaks<T>,
         offsets: &'a mut [i64],
         room: usize,
+        pool: Option<&ThreadPool>,
         stop: &Stop,
     ) -> Result<bool, Error> {
         let mut order = lock(&self.order);
@@ -115,9 +118,9 @@ impl<'a, T: Element> Gathering<'a, T> {
         if self.most_waiting > 1 {
             self.passed.notify_all();
         }
-        self.write(rows, peaks, offsets);
+        self.write(rows, peaks, offsets, pool);
         for (rows, mut found) in ready {
-            self.write(rows, &found.peaks, found.offsets);
+            self.write(rows, &found.peaks, found.offsets, pool);
             found.peaks.clear();
             lock(&self.order).spare.push(found.peaks);
         }
@@ -137,7 +140,7 @@ impl<'a, T: Element> Gathering<'a, T> {
         }
         drop(order);
         let write = |(rows, found): (Rows, Found<'_, T>)| {
-            self.write(rows, &found.peaks, found.offsets);
+            self.write(rows, &found.peaks, found.offsets, None);
         };
         match pool {
             None => ready.into_iter().for_each(write),
@@ -168,14 +171,20 @@ impl<'a, T: Element> Gathering<'a, T> {
         Ok(rows)
     }
 
-    /// Writes a batch into its rows.
-    fn write(&self, rows: Rows, peaks: &FoundPeaks<T>, offsets: &mut [i64]) {
+    /// Writes a batch into its rows, on the threads of a pool, if there is one.
+    fn write(
+        &self,
+        rows: Rows,
+        peaks: &FoundPeaks<T>,
+        offsets: &mut [i64],
+        pool: Option<&ThreadPool>,
+    ) {
         let mut row = rows.first() as i64;
         for (end, &count) in offsets.iter_mut().zip(&peaks.counts) {
             row += i64::from(count);
             *end = row;
         }
-        self.columns.write(rows, peaks);
+        self.columns.write(rows, peaks, pool);
     }
 }
 

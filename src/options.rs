@@ -178,8 +178,9 @@ impl Options {
         self
     }
 
-    /// The GPU whose name contains `name`, whatever the case. Without it the environment variable `PEAKMASK_ADAPTER`
-    /// counts, and then the best one serves.
+    /// Which GPU: its number among those that [`adapters`](crate::adapters) lists (one or two digits), its place on the PCI
+    /// bus (`0000:65:00.0`), or a part of its name, whatever the case. Without it the environment variable `PEAKMASK_ADAPTER`
+    /// counts, and then the best one serves; of several cards of a kind, the first.
     ///
     /// A GPU that is named takes part in [`Backend::Auto`] however little work there is, and so does software, which
     /// otherwise serves [`Backend::Gpu`] alone: it is exact, but slower than the CPU engine.
@@ -251,7 +252,7 @@ impl Options {
         self
     }
 
-    /// Part of the name of the adapter that is wanted: chosen here, or by the environment.
+    /// Which adapter is wanted: chosen here, or by the environment.
     pub(crate) fn wanted_adapter(&self) -> Option<String> {
         self.adapter
             .clone()

@@ -52,6 +52,14 @@ impl<T, E: Engine<T>> Worker<E, T> {
     }
 }
 
+/// Where batches come from, and where what is found of them comes together.
+pub(crate) struct Places<'a, T> {
+    pub(crate) queue: Queue<'a, T>,
+    pub(crate) gathering: Gathering<'a, T>,
+    pub(crate) seams: Seams,
+    pub(crate) lists: Lists<'a>,
+}
+
 /// Everything that the threads of one analysis share.
 pub(crate) struct Run<'a, 'p, T> {
     pub(crate) p: &'a Posterior<'p, T>,
@@ -105,11 +113,15 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         (task, listed): (Task<'a>, bool),
         batch: usize,
         stop: Stop,
-        queue: Queue<'a, T>,
-        gathering: Gathering<'a, T>,
-        (seams, lists): (Seams, Lists<'a>),
+        places: Places<'a, T>,
         progress: Option<&'a ProgressFn>,
     ) -> Self {
+        let Places {
+            queue,
+            gathering,
+            seams,
+            lists,
+        } = places;
         Self {
             p,
             task,
@@ -361,6 +373,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
                 peaks,
                 offsets,
                 engine.peak_room(),
+                engine.pool(),
                 &self.stop,
             );
             match added {
@@ -629,9 +642,12 @@ mod tests {
                 (task, true),
                 64,
                 Stop::default(),
-                Queue::new(Batch::whole(n_t, parts)),
-                Gathering::new(&mut sheet.peaks, N_Y, budget(), threads),
-                (std::mem::take(seams), Lists::open(sparse)),
+                Places {
+                    queue: Queue::new(Batch::whole(n_t, parts)),
+                    gathering: Gathering::new(&mut sheet.peaks, N_Y, budget(), threads),
+                    seams: std::mem::take(seams),
+                    lists: Lists::open(sparse),
+                },
                 None,
             );
             fill(&run);

@@ -20,7 +20,7 @@ use crate::outputs::{Lists, Parts};
 use crate::plan::Plan;
 use crate::posterior::Posterior;
 use crate::queue::{Batch, Queue};
-use crate::run::{Run, Worker};
+use crate::run::{Places, Run, Worker};
 use crate::seams::Seams;
 use far_end::{FarEnd, Role};
 use gpu_use::KeptGpu;
@@ -124,9 +124,12 @@ impl<T: Element> Crew<T> {
             (task, listed),
             plan.cpu.batch,
             Stop::new(options.cancel.clone()),
-            Queue::new(Batch::whole(n_t, parts)),
-            Gathering::new(peaks, n_y, budget, most_waiting),
-            (std::mem::take(seams), lists),
+            Places {
+                queue: Queue::new(Batch::whole(n_t, parts)),
+                gathering: Gathering::new(peaks, n_y, budget, most_waiting),
+                seams: std::mem::take(seams),
+                lists,
+            },
             options.progress.as_ref(),
         );
         let pool = self.pool.as_ref().filter(|_| plan.threads > 1 || alone);

@@ -56,8 +56,8 @@ pub struct GpuTuning {
     pub lose_after: Option<usize>,
     /// Fills arrays with a pattern before each batch.
     pub poison: bool,
-    /// Copies values to the device also where its memory is the host's.
-    pub copied: bool,
+    /// Whether kernels read values where the host writes them, on devices that can: else where the memory is the host's.
+    pub mapped: Option<bool>,
     /// Compiles loops without a bound of the compiler's own. A shader with a planted fault keeps it.
     pub unbounded_loops: bool,
     /// A planted fault.

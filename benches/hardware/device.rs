@@ -7,6 +7,7 @@ use peakmask::Adapter;
 use rayon::prelude::*;
 
 use crate::clock::Clock;
+use crate::link::{Asked, Link};
 
 /// Buffers between host and device, as many as the engine has batches in flight.
 const SLOTS: usize = 3;
@@ -17,7 +18,7 @@ const ROUNDS: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes a second. A copy of n bytes inside the device reads n and writes n, and counts 2 n.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Bandwidths {
     /// Inside the device, by the driver's copy command.
     pub(crate) by_command: f64,
@@ -33,12 +34,30 @@ pub(crate) struct Bandwidths {
     pub(crate) download: f64,
     /// Bytes of each copy.
     pub(crate) bytes: u64,
+    /// The link between them, while it is used.
+    pub(crate) link: Option<Link>,
+    /// Clocks and power meanwhile, in words.
+    pub(crate) clocks: Option<String>,
 }
 
 impl Bandwidths {
     /// Inside the device, whichever way is faster.
     pub(crate) fn copy(&self) -> f64 {
         self.by_command.max(self.by_kernel)
+    }
+
+    /// Whether mapped memory is the card's own: what is copied from it has been through the link already.
+    pub(crate) fn staging_is_inside(&self) -> bool {
+        let link = self.link.map(Link::bytes_a_second);
+        link.is_some_and(|link| self.transfer > link)
+    }
+
+    /// From the caller's memory into the device's, one way after the other.
+    pub(crate) fn way_in(&self) -> f64 {
+        match self.staging_is_inside() {
+            true => self.staging,
+            false => self.transfer,
+        }
     }
 }
 
@@ -56,7 +75,13 @@ pub(crate) fn measure(
         .map_err(|error| error.to_string())?;
     let (command, kernel) = (bench.copy_command(), bench.copy_kernel());
     let n = bench.bytes as f64;
+    let (link, clocks) = match &wanted.pci {
+        Some(pci) => bench.link(pci, &pool),
+        None => (None, None),
+    };
     Ok(Bandwidths {
+        link,
+        clocks,
         by_command: best(clock, || bench.repeated(2.0 * n, &command)),
         by_kernel: best(clock, || bench.repeated(2.0 * n, &kernel)),
         staging: best(clock, || bench.staging(&pool)),
@@ -102,10 +127,8 @@ impl Bench {
         let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
         let adapter = adapters
             .into_iter()
-            .find(|adapter| {
-                let info = adapter.get_info();
-                info.name == wanted.name && info.backend.to_string() == wanted.backend
-            })
+            .nth(wanted.index)
+            .filter(|adapter| adapter.get_info().name == wanted.name)
             .ok_or_else(|| format!("{wanted} is not there any more"))?;
         let limits = adapter.limits();
         let opening = adapter.request_device(&wgpu::DeviceDescriptor {
@@ -238,6 +261,25 @@ impl Bench {
             self.finish(under_way[(times + turn) % SLOTS].take());
         }
         times as f64 * self.bytes as f64 / start.elapsed().as_secs_f64()
+    }
+
+    /// What is said of the link while it is used, and of the clocks: an idle card lowers both.
+    fn link(&self, pci: &str, pool: &rayon::ThreadPool) -> (Option<Link>, Option<String>) {
+        let mut asked = Asked::of(pci);
+        let start = Instant::now();
+        loop {
+            self.upload(pool);
+            let done = asked.as_mut().is_none_or(Asked::done);
+            if done || start.elapsed() > Duration::from_secs(5) {
+                break;
+            }
+        }
+        // At once, before the card falls asleep again.
+        let of_system = Link::of_system(pci);
+        match asked.and_then(Asked::answer) {
+            Some((link, clocks)) => (link.or(of_system), Some(clocks)),
+            None => (of_system, None),
+        }
     }
 
     fn download(&self) -> f64 {

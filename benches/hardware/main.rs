@@ -1,11 +1,16 @@
-//! Everything that is to be known about a GPU, in one run of less than nine minutes: does it compute what the CPU
-//! computes, how far are kernels and the whole job from what the device and the way to it allow, and which sizes suit it.
+//! Everything that is to be known about a GPU, in one run of less than nine minutes: how far are kernels and the whole job
+//! from what the device and the way to it allow, does it compute what the CPU computes, and which sizes suit it.
 //!
 //! `benches/hardware.sh` builds this program and starts it:
 //!
 //! ```text
-//! hardware --tests FOLDER --peer FILE --json FILE --markdown FILE [--date TEXT] [--revision TEXT] [--seconds N] [--small]
+//! hardware --list
+//! hardware --tests FOLDER --peers FOLDER --json FILE --markdown FILE
+//!          [--preflight FILE] [--failed TEXT] [--date TEXT] [--revision TEXT] [--bins N] [--seconds N] [--small]
 //! ```
+//!
+//! `--list` prints the adapters, one a line, as `preflight` of that script reads them. What the script found is in the file
+//! `--preflight`, a line each; with `--failed` it found no GPU, and this program only writes that down.
 //!
 //! Each part has a share of the time that is left; what had to be cut, it says. Both files are written anew after every part, so
 //! that they hold what there is whatever becomes of the run. It fails if anything was not equal to the bit, but only at
@@ -15,6 +20,7 @@ mod clock;
 mod device;
 mod equivalence;
 mod field;
+mod link;
 mod parts;
 mod peer;
 mod table;
@@ -63,12 +69,34 @@ fn run() -> Outcome<ExitCode> {
         )?;
         return Ok(ExitCode::SUCCESS);
     };
-    let gpu = engine::gpu()?;
+    if arguments.list {
+        return list();
+    }
+    let clock = Clock::new(arguments.seconds);
+    let mut lab = Lab::new(arguments.small, arguments.bins);
+    let mut sections = vec![preflight(&arguments)?];
+    let bars = |lab: &Lab| {
+        let mut bars = Section::new("bars", "Against the bars");
+        lab.bars(&mut bars);
+        bars
+    };
+    let gpu = match &arguments.failed {
+        Some(why) => Err(why.clone()),
+        None => engine::gpu().map_err(ToString::to_string),
+    };
+    let gpu = match gpu {
+        Ok(gpu) => gpu,
+        Err(why) => {
+            sections[0].fail(why);
+            say(&sections[0].markdown());
+            let head = Head::new(&arguments, "no GPU".to_owned());
+            head.write(&arguments, &bars(&lab), &sections, clock)?;
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     let head = Head::new(&arguments, gpu.adapter().to_string());
     say(&format!("{} on {}", head.adapter, head.cpu));
-    let clock = Clock::new(arguments.seconds);
-    let mut lab = Lab::new(arguments.small);
-    let mut sections = Vec::new();
+    head.write(&arguments, &bars(&lab), &sections, clock)?;
     let parts = parts(&arguments);
     let mut shares: f64 = parts.iter().map(|part| part.share).sum();
     for part in parts {
@@ -88,9 +116,7 @@ fn run() -> Outcome<ExitCode> {
         section.seconds = own.seconds();
         say(&section.markdown());
         sections.push(section);
-        let mut bars = Section::new("bars", "Against the bars");
-        lab.bars(&mut bars);
-        head.write(&arguments, &bars, &sections, clock)?;
+        head.write(&arguments, &bars(&lab), &sections, clock)?;
     }
     let failed: Vec<&str> = sections
         .iter()
@@ -107,6 +133,50 @@ fn run() -> Outcome<ExitCode> {
         say(&format!("FAILED: {}", failed.join(", ")));
         Ok(ExitCode::FAILURE)
     }
+}
+
+/// The adapters, one a line: chosen or not, number, kind, place on the PCI bus, driver, name.
+fn list() -> Outcome<ExitCode> {
+    let adapters = peakmask::adapters(&peakmask::Options::new())?;
+    let mut out = std::io::stdout();
+    for adapter in &adapters.found {
+        let chosen = if adapters.chosen == Some(adapter.index) {
+            "*"
+        } else {
+            "-"
+        };
+        let pci = adapter.pci.as_deref().unwrap_or("-");
+        let words = [
+            chosen,
+            &adapter.index.to_string(),
+            &adapter.kind.to_string(),
+            pci,
+            &adapter.driver,
+            &adapter.name,
+        ];
+        writeln!(
+            out,
+            "{}",
+            words.map(|word| word.replace('\t', " ")).join("\t")
+        )?;
+    }
+    writeln!(std::io::stderr(), "{}", adapters.why)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the script found: lines of a name and a value.
+fn preflight(arguments: &Arguments) -> Outcome<Section> {
+    let mut section = Section::new("preflight", "What was found");
+    if arguments.preflight.as_os_str().is_empty() {
+        section.leave_out("a look at the machine: started without the script");
+        return Ok(section);
+    }
+    section.columns(&["what", "found"]);
+    for line in std::fs::read_to_string(&arguments.preflight)?.lines() {
+        let (what, found) = line.split_once(": ").unwrap_or((line, ""));
+        section.row([what.into(), found.into()]);
+    }
+    Ok(section)
 }
 
 /// A part of the run, and its share of the time.
@@ -137,6 +207,33 @@ fn parts(arguments: &Arguments) -> Vec<Part<'_>> {
     let small = arguments.small;
     vec![
         part(
+            "bandwidths",
+            "What the device and the way to it can do",
+            0.04,
+            parts::bandwidths,
+        ),
+        part(
+            "pinned",
+            "From pinned memory, by CUDA",
+            0.02,
+            move |_, section, clock| {
+                peer::pinned(&arguments.peers, small, section, clock);
+            },
+        ),
+        part("stages", "Kernels by stage", 0.08, parts::stages),
+        part(
+            "end_to_end",
+            "End to end, from host memory into warm outputs",
+            0.12,
+            parts::end_to_end,
+        ),
+        part(
+            "engines",
+            "CPU, GPU, and both on one queue",
+            0.08,
+            parts::engines,
+        ),
+        part(
             "equivalence",
             "The same bytes: the test programs",
             0.24,
@@ -149,41 +246,34 @@ fn parts(arguments: &Arguments) -> Vec<Part<'_>> {
                 equivalence::run(&arguments.tests, bins, words, section, clock);
             },
         ),
-        part(
-            "bandwidths",
-            "What the device and the way to it can do",
-            0.04,
-            parts::bandwidths,
-        ),
-        part("stages", "Kernels by stage", 0.08, parts::stages),
-        part(
-            "end_to_end",
-            "End to end, from host memory into warm outputs",
-            0.12,
-            parts::end_to_end,
-        ),
         part("sweeps", "Other sizes than the plan's", 0.14, parts::sweeps),
         part("loops", "Loop bounding", 0.05, parts::loops),
         part("slots", "Batches in flight", 0.05, parts::slots),
         part(
-            "engines",
-            "CPU, GPU, and both on one queue",
-            0.08,
-            parts::engines,
+            "mapped",
+            "Values where the host writes them",
+            0.03,
+            parts::mapped,
         ),
         part("types", "Element types", 0.06, parts::types),
         part("lengths", "Few time bins and many", 0.14, parts::lengths),
         part("peer", "A peer in CUDA", 0.08, move |_, section, clock| {
-            peer::run(&arguments.peer, small, section, clock);
+            peer::run(&arguments.peers, small, section, clock);
         }),
     ]
 }
 
 struct Arguments {
+    list: bool,
     small: bool,
+    /// Time bins of most measurements, if not the usual number.
+    bins: Option<usize>,
     seconds: f64,
     tests: PathBuf,
-    peer: PathBuf,
+    peers: PathBuf,
+    preflight: PathBuf,
+    /// Why nothing can be measured.
+    failed: Option<String>,
     json: PathBuf,
     markdown: PathBuf,
     date: String,
@@ -194,10 +284,14 @@ impl Arguments {
     /// Those of the command line; none if it names no file to write.
     fn given() -> Outcome<Option<Self>> {
         let mut arguments = Self {
+            list: false,
             small: false,
+            bins: None,
             seconds: SECONDS,
             tests: PathBuf::new(),
-            peer: PathBuf::new(),
+            peers: PathBuf::new(),
+            preflight: PathBuf::new(),
+            failed: None,
             json: PathBuf::new(),
             markdown: PathBuf::new(),
             date: "not stated".to_owned(),
@@ -207,10 +301,14 @@ impl Arguments {
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or(format!("{word} needs a value"));
             match word.as_str() {
+                "--list" => arguments.list = true,
                 "--small" => arguments.small = true,
+                "--bins" => arguments.bins = Some(value()?.parse()?),
                 "--seconds" => arguments.seconds = value()?.parse()?,
                 "--tests" => arguments.tests = value()?.into(),
-                "--peer" => arguments.peer = value()?.into(),
+                "--peers" => arguments.peers = value()?.into(),
+                "--preflight" => arguments.preflight = value()?.into(),
+                "--failed" => arguments.failed = Some(value()?),
                 "--json" => arguments.json = value()?.into(),
                 "--markdown" => arguments.markdown = value()?.into(),
                 "--date" => arguments.date = value()?,
@@ -223,7 +321,7 @@ impl Arguments {
         }
         let named =
             !arguments.json.as_os_str().is_empty() && !arguments.markdown.as_os_str().is_empty();
-        Ok(named.then_some(arguments))
+        Ok((named || arguments.list).then_some(arguments))
     }
 }
 

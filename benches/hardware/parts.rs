@@ -32,10 +32,10 @@ struct Ratio {
 }
 
 impl Lab {
-    pub(crate) fn new(small: bool) -> Self {
+    pub(crate) fn new(small: bool, bins: Option<usize>) -> Self {
         let mut lab = Self {
             small,
-            n_t: if small { 200 } else { 100_000 },
+            n_t: bins.unwrap_or(if small { 200 } else { 100_000 }).max(100),
             bandwidths: None,
             fields: Vec::new(),
             ratios: Vec::new(),
@@ -69,7 +69,7 @@ impl Lab {
     /// Microseconds a bin of reading the input and writing what comes back, once, at the device's copy bandwidth.
     fn floor<T: Value>(&self, field: &Field<T>, work: Work) -> Option<f64> {
         let bytes = field.input_bytes() + field.returned_bytes(work);
-        Some(bytes / self.bandwidths?.copy() * 1e6 / field.n_t() as f64)
+        Some(bytes / self.bandwidths.as_ref()?.copy() * 1e6 / field.n_t() as f64)
     }
 
     /// Microseconds a bin of the input at some bandwidth.
@@ -139,7 +139,13 @@ pub(crate) fn bandwidths(lab: &mut Lab, section: &mut Section, clock: Clock) {
         ("copy inside the device, command", measured.by_command),
         ("copy inside the device, kernel", measured.by_kernel),
         ("host memory into mapped memory", measured.staging),
-        ("mapped memory into the device", measured.transfer),
+        (
+            match measured.staging_is_inside() {
+                true => "staging in video memory into its place there",
+                false => "mapped memory into the device",
+            },
+            measured.transfer,
+        ),
         ("upload: both, overlapped", measured.upload),
         ("device into mapped memory", measured.download),
     ];
@@ -152,6 +158,30 @@ pub(crate) fn bandwidths(lab: &mut Lab, section: &mut Section, clock: Clock) {
         measured.bytes >> 20,
         cores(),
     ));
+    match measured.link {
+        Some(link) => {
+            let can = link.bytes_a_second();
+            section.row([
+                "the link can carry, at most".into(),
+                Cell::Number(can / 1e9, 1),
+            ]);
+            section.note(format!(
+                "PCI Express generation {}, {} lanes, while it was used.",
+                link.generation, link.width
+            ));
+            if measured.staging_is_inside() {
+                section.note(
+                    "Mapped memory is copied into the device faster than the link can be: it lies in video memory, and to fill \
+                     it is the way through the link.",
+                );
+            }
+        }
+        None => section
+            .leave_out("the link: neither the operating system nor nvidia-smi says anything of it"),
+    }
+    if let Some(clocks) = &measured.clocks {
+        section.note(format!("Clocks meanwhile: {clocks}."));
+    }
     lab.bandwidths = Some(measured);
 }
 
@@ -227,7 +257,7 @@ pub(crate) fn end_to_end(lab: &mut Lab, section: &mut Section, clock: Clock) {
     for kind in Kind::ALL {
         let figures = lab.field(kind).contest(&sides, clock, section);
         let way = |of| lab.known(kind).and_then(|field| lab.way_in(field, of));
-        let (upload, transfer) = (way(|b| b.upload), way(|b| b.transfer));
+        let (upload, transfer) = (way(|b| b.upload), way(Bandwidths::way_in));
         for (side, figures) in sides.iter().zip(&figures) {
             let Some(figures) = figures else { continue };
             section.row(end_to_end_row(kind, "xyt", side, figures, upload, transfer));
@@ -246,7 +276,7 @@ pub(crate) fn end_to_end(lab: &mut Lab, section: &mut Section, clock: Clock) {
         let mut field = Field::<f64>::new(Kind::Gm, lab.n_t, Layout::Txy);
         let figures = field.contest(&sides[..1], clock, section);
         let upload = lab.way_in(&field, |b| b.upload);
-        let transfer = lab.way_in(&field, |b| b.transfer);
+        let transfer = lab.way_in(&field, Bandwidths::way_in);
         if let [Some(figures)] = &figures[..] {
             section.row(end_to_end_row(
                 Kind::Gm,
@@ -259,7 +289,8 @@ pub(crate) fn end_to_end(lab: &mut Lab, section: &mut Section, clock: Clock) {
         }
     }
     section.note(
-        "Values in, waiting, results out and written are added up over the batches in flight, which overlap; waiting holds \
+        "Transfer: mapped memory into the device, or, where staging lies in video memory, into that. \
+         Values in, waiting, results out and written are added up over the batches in flight, which overlap; waiting holds \
          the kernels and the copies.",
     );
 }
@@ -392,6 +423,22 @@ pub(crate) fn loops(lab: &mut Lab, section: &mut Section, clock: Clock) {
     ];
     let kinds = lab.kinds();
     knobs(lab, kinds, &sides, section, clock);
+}
+
+/// Values that kernels read where the host writes them: on a card whose whole memory is mappable that saves a copy; on any
+/// other one kernels read through the link.
+pub(crate) fn mapped(lab: &mut Lab, section: &mut Section, clock: Clock) {
+    let sides =
+        [(false, "copied first"), (true, "where they are written")].map(|(mapped, name)| {
+            let tuning = GpuTuning {
+                mapped: Some(mapped),
+                ..GpuTuning::default()
+            };
+            Side::tuned(name, tuning)
+        });
+    let kinds = lab.kinds();
+    knobs(lab, kinds, &sides, section, clock);
+    section.note("A device without such memory copies them in both rows.");
 }
 
 /// Batches in flight.

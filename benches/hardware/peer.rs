@@ -1,4 +1,5 @@
-//! What a user of Python with a CUDA GPU would write: `benches/peers/cuda.py`, on the same input.
+//! What a user of Python with a CUDA GPU would write, on the same input: `benches/peers/cuda.py`; and how fast CUDA copies:
+//! `benches/peers/pinned.py`.
 
 use std::fs::File;
 use std::path::Path;
@@ -15,8 +16,35 @@ use crate::inputs::Kind;
 use crate::stack::Layout;
 use crate::table::{Cell, Section};
 
+/// Host to device and back from pinned memory.
+pub(crate) fn pinned(scripts: &Path, small: bool, section: &mut Section, clock: Clock) {
+    section.columns(&["from pinned memory, by CuPy", "GB/s"]);
+    let megabytes = if small { 4 } else { 512 };
+    let words = [megabytes.to_string()];
+    let answer = tempfile::tempdir()
+        .map_err(|error| error.to_string())
+        .and_then(|folder| ask(&scripts.join("pinned.py"), &words, folder.path(), clock));
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(why) => return section.leave_out(format!("pinned memory: {why}")),
+    };
+    if let Some(why) = answer["skipped"].as_str() {
+        return section.leave_out(format!("pinned memory: {why}"));
+    }
+    for (key, name) in [("in", "host to device"), ("out", "device to host")] {
+        let figure = answer[key]
+            .as_f64()
+            .map(|figure| Cell::Number(figure / 1e9, 1));
+        section.row([name.into(), figure.unwrap_or(Cell::Empty)]);
+    }
+    section.note(format!(
+        "{}, best of five, copies of {megabytes} MiB: what the link yields to a program that may pin memory.",
+        answer["who"].as_str().unwrap_or("CuPy")
+    ));
+}
+
 /// Masks alone, of maps that lie whole in memory, which suits the peer best.
-pub(crate) fn run(script: &Path, small: bool, section: &mut Section, clock: Clock) {
+pub(crate) fn run(scripts: &Path, small: bool, section: &mut Section, clock: Clock) {
     section.columns(&["input", "who", "us per bin", "data on the device already"]);
     if clock.over() {
         return section.cut("all of it");
@@ -28,7 +56,8 @@ pub(crate) fn run(script: &Path, small: bool, section: &mut Section, clock: Cloc
             Ok(folder) => folder,
             Err(error) => return section.fail(error.to_string()),
         };
-        match ask(script, folder.path(), clock) {
+        let words = [folder.path().to_string_lossy().into_owned()];
+        match ask(&scripts.join("cuda.py"), &words, folder.path(), clock) {
             Ok(answer) => {
                 if let Some(why) = answer["skipped"].as_str() {
                     return section.leave_out(format!("the CUDA peer: {why}"));
@@ -75,14 +104,14 @@ fn written(field: &Field<f64>) -> Result<tempfile::TempDir, Box<dyn std::error::
     Ok(folder)
 }
 
-/// What the script says of the files, in its one line of JSON.
-fn ask(script: &Path, folder: &Path, clock: Clock) -> Result<Json, String> {
+/// What a script says, in its one line of JSON, which is kept in a folder.
+fn ask(script: &Path, words: &[String], folder: &Path, clock: Clock) -> Result<Json, String> {
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let out = folder.join("answer.json");
     let stdout = File::create(&out).map_err(|error| error.to_string())?;
     let mut child = Command::new(&python)
         .arg(script)
-        .arg(folder)
+        .args(words)
         .stdin(Stdio::null())
         .stdout(stdout)
         .spawn()

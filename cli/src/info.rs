@@ -64,16 +64,21 @@ pub(crate) fn info(args: InfoArgs, cancel: &CancelToken) -> Result<String, Failu
 fn gpus(text: &mut String, args: &GpuArgs) -> Result<(), Failure> {
     let adapters = peakmask::adapters(&args.choose(Options::new()))?;
     let chosen = match adapters.chosen {
-        Some(position) => format!("{}: {}", adapters.found[position].name, adapters.why),
+        Some(position) => {
+            let name = &adapters.found[position].name;
+            format!("{name} (adapter {position}): {}", adapters.why)
+        }
         None => format!("none: {}", adapters.why),
     };
     let _ = writeln!(text, "GPU for auto      {chosen}");
     for adapter in &adapters.found {
         let _ = write!(
             text,
-            "\nadapter           {}\n  kind            {}\n  backend         {}\n  driver          {}\n  limits          arrays of up to {}, buffers of up to {}\n",
+            "\nadapter {:<9} {}\n  kind            {}\n  PCI bus         {}\n  backend         {}\n  driver          {}\n  limits          arrays of up to {}, buffers of up to {}\n",
+            adapter.index,
             adapter.name,
             adapter.kind,
+            adapter.pci.as_deref().unwrap_or("not told"),
             adapter.backend,
             adapter.driver,
             size(adapter.max_binding_bytes),

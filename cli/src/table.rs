@@ -196,7 +196,7 @@ fn write_csv<T: Element + Display>(
     for (name, level, values) in &fields {
         match values {
             Values::Ints(_) | Values::Floats(_) => {
-                write!(writer, ",{name}_x{level},{name}_y{level}")?
+                write!(writer, ",{name}_x{level},{name}_y{level}")?;
             }
             _ => write!(writer, ",{name}{level}")?,
         }

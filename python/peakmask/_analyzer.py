@@ -32,9 +32,10 @@ class Analyzer:
         As for `analyze`. ``threads=1`` answers fastest when there is one bin at a time. With ``backend="gpu"`` the GPU is
         opened here. ``memory_limit`` counts for each call; without it, what the machine has to spare is read again when a
         call needs more than a sixteenth of what was found last.
-    adapter : str, optional
-        A part of the name of the GPU to take. Without it the environment variable ``PEAKMASK_ADAPTER`` counts, which is read
-        here, as ``PEAKMASK_GPU`` is.
+    adapter : str or int, optional
+        The GPU to take: its number in the list of ``peakmask info``, its place on the PCI bus (``"0000:65:00.0"``), or a part
+        of its name. Without it the environment variable ``PEAKMASK_ADAPTER`` counts, which is read here, as ``PEAKMASK_GPU``
+        is.
 
     Attributes
     ----------
@@ -81,14 +82,14 @@ class Analyzer:
         memory_limit: float | str | None = None,
         on_limit: OnLimit = "error",
         threads: int | None = None,
-        adapter: str | None = None,
+        adapter: str | int | None = None,
     ) -> None:
         self.shape = _shape(shape)
         self.dtype = _inputs.element_type(np.empty(0, dtype))
         self._alphas = _options.alphas(alpha)
         self.alpha = tuple(self._alphas)
-        if adapter is not None and not isinstance(adapter, str):
-            raise TypeError(f"adapter is a part of a GPU's name, not {adapter!r}")
+        if isinstance(adapter, bool) or not isinstance(adapter, (str, int, type(None))):
+            raise TypeError(f"adapter is a GPU's number, its place on the PCI bus, or a part of its name, not {adapter!r}")
         options = _options.options(connectivity, backend, threads, memory_limit, on_limit)
         self._options = options
         self._kept = _core.Analyzer(
@@ -97,7 +98,7 @@ class Analyzer:
             self._alphas,
             connectivity=options.connectivity,
             backend=options.backend,
-            adapter=adapter,
+            adapter=None if adapter is None else str(adapter),
             threads=options.threads,
             memory_limit=options.memory_limit,
             on_limit=options.on_limit,

@@ -92,13 +92,16 @@ fn shapeless(error: ndarray::ShapeError) -> PyErr {
     PyRuntimeError::new_err(error.to_string())
 }
 
+/// Areas and overlaps.
+type Numbers<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<i64>>);
+
 /// Areas `(n_t,)` and overlaps `(n_t - 1, 3)` of a packed mask.
 #[pyfunction]
 pub(crate) fn packed_numbers<'py>(
     py: Python<'py>,
     bits: PyReadonlyArray3<'py, u8>,
     n_t: usize,
-) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<i64>>)> {
+) -> PyResult<Numbers<'py>> {
     let bits = bits.as_array().to_owned();
     if bits.dim().2 != n_t.div_ceil(8) {
         return Err(PyValueError::new_err(format!(

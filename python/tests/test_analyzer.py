@@ -141,8 +141,9 @@ def test_options_are_checked_when_it_is_made():
     for wrong in ({"connectivity": 6}, {"backend": "cuda"}, {"threads": 0}, {"on_limit": "no"}, {"memory_limit": "x"}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             peakmask.Analyzer((6, 7), **wrong)
-    with pytest.raises(TypeError, match="adapter is a part of a GPU's name, not 3"):
-        peakmask.Analyzer((6, 7), adapter=3)
+    for wrong in (3.0, True, ["0"]):
+        with pytest.raises(TypeError, match="adapter is a GPU's number, its place on the PCI bus, or a part of its name, not"):
+            peakmask.Analyzer((6, 7), adapter=wrong)
 
 
 def test_the_extension_refuses_another_type_and_another_number_of_masks():
@@ -324,12 +325,19 @@ def test_a_gpu_is_opened_once():
         assert (adapter or "").lower() in found.report["gpu"]["adapter"]["name"].lower()
         opened.add(found.report["gpu"]["seconds"]["open"])
     assert_same_analysis(found, expected)
+    # By its number: the same one.
+    number = found.report["gpu"]["adapter"]["index"]
+    again = peakmask.Analyzer((9, 8), alpha=ALPHA, backend="gpu", adapter=number).run(p)
+    assert again.report["gpu"]["adapter"] == found.report["gpu"]["adapter"]
     assert len(opened) == 1, "each opening takes a time of its own"
 
 
 def test_a_gpu_that_is_not_there_is_named():
     with pytest.raises(RuntimeError, match="a GPU was asked for, but"):
         peakmask.Analyzer((9, 8), backend="gpu", adapter="no such adapter")
+    # The one sentence or the other: there may be no driver at all.
+    with pytest.raises(RuntimeError, match="there is no adapter"):
+        peakmask.Analyzer((9, 8), backend="gpu", adapter=99)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this operating system has no fork")

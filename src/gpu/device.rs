@@ -72,7 +72,7 @@ pub(super) struct Device {
     pub(super) adapter: Adapter,
     /// Whether the device can tell the time.
     pub(super) timestamps: bool,
-    /// Whether kernels read what the host writes where it lies: the device's memory is the host's.
+    /// Whether kernels can read what the host writes where it lies.
     pub(super) mapped: bool,
     /// Why the device can no longer be used: set by the driver's callback, or when it has hung.
     gone: Arc<Mutex<Option<(FailureKind, String)>>>,
@@ -93,12 +93,7 @@ impl Device {
         let chosen = adapters.chosen.ok_or(adapters.why)?;
         let adapter = &list[chosen];
         let info = adapters.found[chosen].clone();
-        // A copy within one memory gains nothing; where a card has memory of its own, kernels would read through its link.
-        let mut wanted = wgpu::Features::TIMESTAMP_QUERY;
-        wanted.set(
-            wgpu::Features::MAPPABLE_PRIMARY_BUFFERS,
-            info.kind.shares_memory(),
-        );
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
         let features = adapter.features() & wanted;
         let opening = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("peakmask"),
@@ -325,7 +320,7 @@ fn find(choice: &Choice<'_>) -> (wgpu::Instance, Vec<wgpu::Adapter>, Adapters) {
     descriptor.memory_budget_thresholds.for_resource_creation = MEMORY_SHARE;
     let instance = wgpu::Instance::new(descriptor);
     let list = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
-    let found: Vec<_> = list.iter().map(describe).collect();
+    let found: Vec<_> = list.iter().enumerate().map(describe).collect();
     let nothing = || {
         let request = instance.request_adapter(&wgpu::RequestAdapterOptions::default());
         pollster::block_on(request)
@@ -336,12 +331,14 @@ fn find(choice: &Choice<'_>) -> (wgpu::Instance, Vec<wgpu::Adapter>, Adapters) {
     (instance, list, adapters)
 }
 
-fn describe(adapter: &wgpu::Adapter) -> Adapter {
+fn describe((index, adapter): (usize, &wgpu::Adapter)) -> Adapter {
     let info = adapter.get_info();
     let limits = adapter.limits();
     let driver = [info.driver, info.driver_info];
     Adapter {
+        index,
         name: info.name,
+        pci: (!info.device_pci_bus_id.is_empty()).then_some(info.device_pci_bus_id),
         kind: match info.device_type {
             wgpu::DeviceType::DiscreteGpu => AdapterKind::Discrete,
             wgpu::DeviceType::IntegratedGpu => AdapterKind::Integrated,

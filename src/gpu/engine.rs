@@ -69,6 +69,7 @@ impl<T: Element> Engine<T> for Gpu<'_, T> {
         _: &mut Seconds,
     ) -> Result<usize, Halt> {
         self.sound = false;
+        findings.give_back();
         let done = self.batch(call, findings)?;
         self.sound = true;
         Ok(done)
@@ -201,10 +202,7 @@ impl<'c, T: Element> Gpu<'c, T> {
         }
 
         let start = Instant::now();
-        findings.start(
-            sizes.lane_words() as usize * 32,
-            (sizes.alphas * sizes.cells()) as usize,
-        );
+        self.lend_masks(&sizes, findings)?;
         findings
             .peaks
             .counts
@@ -215,9 +213,12 @@ impl<'c, T: Element> Gpu<'c, T> {
             .iter()
             .map(|&count| u64::from(count))
             .sum();
-        self.read_masks(&sizes, findings)?;
         self.read_rows(&sizes, rows, findings)?;
-        self.submitter.slot().readback.unmap();
+        let left: Vec<bool> = tally[lanes..].iter().map(|&pending| pending != 0).collect();
+        // What is whole is written from where it lies; what is not must make room for more, or is written to.
+        if (findings.peaks.cells.len() as u64) < rows || left.contains(&true) {
+            findings.keep(self.host.pool);
+        }
         self.tally.seconds.readback += start.elapsed().as_secs_f64();
         self.rows_per_bin = self.rows_per_bin.max(rows as f64 / bins.len() as f64);
 
@@ -234,7 +235,6 @@ impl<'c, T: Element> Gpu<'c, T> {
             self.read_rows(&sizes, rows - first, findings)?;
             self.submitter.slot().readback.unmap();
         }
-        let left: Vec<bool> = tally[lanes..].iter().map(|&pending| pending != 0).collect();
         self.hand_over(call, &left, findings)?;
         if task.measures {
             self.measure(call, findings)?;

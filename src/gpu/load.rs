@@ -11,6 +11,10 @@ use crate::posterior::{Fastest, Posterior};
 
 /// Bytes that a thread copies in one piece.
 const PIECE_BYTES: usize = 1 << 20;
+/// The same where bins lie whole: of each of them a piece then reads several cache lines, not parts of two.
+const TRANSPOSED_BYTES: usize = 4 << 20;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// Bins that are transposed together: a row of them is a few cache lines.
 const BLOCK: usize = 64;
 
@@ -25,8 +29,7 @@ pub(super) fn values<T: Element>(
 ) -> Result<(), wgpu::MapRangeError> {
     let [n_x, n_y, _] = p.shape();
     let row = lanes * size_of::<T>();
-    // An even number of cells, so that every piece begins at a multiple of eight bytes.
-    let cells = (PIECE_BYTES / row).max(1).next_multiple_of(2);
+    let cells = cells_of_a_piece::<T>(row, n_x * n_y, p.fastest(), pool.current_num_threads());
     let pieces = (0..n_x * n_y)
         .step_by(cells)
         .map(|first| {
@@ -45,6 +48,19 @@ pub(super) fn values<T: Element>(
         });
     });
     Ok(())
+}
+
+/// Cells of a piece, of which each takes `row` bytes: a cache line of a bin's cells, or several, so that every piece begins
+/// at a multiple of eight bytes, too; and no fewer pieces than threads if there are so many lines.
+fn cells_of_a_piece<T>(row: usize, cells: usize, fastest: Fastest, threads: usize) -> usize {
+    let bytes = match fastest {
+        Fastest::T => PIECE_BYTES,
+        _ => TRANSPOSED_BYTES,
+    };
+    (bytes / row)
+        .min(cells / threads)
+        .max(1)
+        .next_multiple_of(LINE / size_of::<T>())
 }
 
 /// Rows that lie in the caller's array as they are wanted.

@@ -111,7 +111,8 @@ impl GpuPlan {
             n_y: n_y as u64,
             dtype,
             alphas: 0,
-            mapped: limits.mapped && !tuning.copied,
+            // A copy within one memory gains nothing; where a card has memory of its own, kernels may read through its link.
+            mapped: limits.mapped && tuning.mapped.unwrap_or(limits.shared),
             peaks: demand.peaks,
             lanes: 1,
             rows: 0,

@@ -1,15 +1,18 @@
 //! Staging: what goes to the device and what comes back, in memory that the host and the device both see.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytemuck::{cast_slice, pod_collect_to_vec};
+use rayon::prelude::*;
 
 use super::arrays::{Array, Sizes, TIMES_BYTES};
 use super::device::{Failure, rejected};
 use super::engine::Gpu;
 use super::load;
+use super::submission::Submitter;
 use crate::engine::Task;
-use crate::findings::Findings;
+use crate::findings::{Findings, Lent};
 use crate::posterior::Posterior;
 use crate::{Element, Level};
 
@@ -104,16 +107,28 @@ impl<T: Element> Gpu<'_, T> {
         self.read(0, sizes.tally_bytes(), pod_collect_to_vec::<u8, u32>)
     }
 
-    pub(super) fn read_masks(
+    /// Lends the masks where they are mapped: nobody may use the readback buffer before they are given back.
+    pub(super) fn lend_masks(
         &self,
         sizes: &Sizes,
         findings: &mut Findings<T>,
     ) -> Result<(), Failure> {
-        self.read(
-            Layout::new(sizes).masks,
-            Array::Masks.bytes(sizes),
-            |bytes| findings.fill(bytes),
-        )
+        let (at, bytes) = (Layout::new(sizes).masks, Array::Masks.bytes(sizes));
+        let readback = &self.submitter.slot().readback;
+        let view = match bytes {
+            0 => None,
+            _ => Some(
+                readback
+                    .get_mapped_range(at..at + bytes)
+                    .map_err(rejected("reading results"))?,
+            ),
+        };
+        let mapped = Mapped {
+            view,
+            submitter: Arc::clone(&self.submitter),
+        };
+        findings.lend(Box::new(mapped), sizes.lane_words() as usize * 32);
+        Ok(())
     }
 
     /// Appends the peaks of the window that has been collected; `rows` are left in all.
@@ -125,26 +140,56 @@ impl<T: Element> Gpu<'_, T> {
     ) -> Result<(), Failure> {
         let rows = if sizes.peaks { rows.min(sizes.rows) } else { 0 };
         let (layout, value) = (Layout::new(sizes), size_of::<T>() as u64);
+        let (pool, peaks) = (self.host.pool, &mut findings.peaks);
         self.read(layout.cells, rows * 4, |bytes| {
-            append(&mut findings.peaks.cells, bytes);
+            append(&mut peaks.cells, bytes, pool);
         })?;
         self.read(layout.heights, rows * value, |bytes| {
-            append(&mut findings.peaks.heights, bytes);
+            append(&mut peaks.heights, bytes, pool);
         })?;
         self.read(layout.bases, rows * value, |bytes| {
-            append(&mut findings.peaks.bases, bytes);
+            append(&mut peaks.bases, bytes, pool);
         })
     }
 }
 
-/// Appends what the bytes hold, which may lie anywhere in memory.
-fn append<P: bytemuck::Pod>(column: &mut Vec<P>, bytes: &[u8]) {
-    match bytemuck::try_cast_slice(bytes) {
-        Ok(values) => column.extend_from_slice(values),
-        Err(_) => column.extend(
+/// Masks in the readback buffer, which is unmapped when they are no longer needed.
+#[derive(Debug)]
+struct Mapped {
+    /// None of no masks.
+    view: Option<wgpu::BufferView>,
+    submitter: Arc<Submitter>,
+}
+
+impl Lent for Mapped {}
+
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        self.view.as_deref().unwrap_or_default()
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        drop(self.view.take());
+        self.submitter.slot().readback.unmap();
+    }
+}
+
+/// Appends what the bytes hold, which may lie anywhere in memory, on the threads of a pool.
+fn append<P: bytemuck::Pod + Send + Sync>(
+    column: &mut Vec<P>,
+    bytes: &[u8],
+    pool: &rayon::ThreadPool,
+) {
+    const PIECE: usize = 1 << 14;
+    pool.install(|| match bytemuck::try_cast_slice::<u8, P>(bytes) {
+        Ok(values) => column.par_extend(values.par_iter().with_min_len(PIECE)),
+        Err(_) => column.par_extend(
             bytes
-                .chunks_exact(size_of::<P>())
+                .par_chunks_exact(size_of::<P>())
+                .with_min_len(PIECE)
                 .map(bytemuck::pod_read_unaligned::<P>),
         ),
-    }
+    });
 }

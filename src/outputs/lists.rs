@@ -92,7 +92,7 @@ pub(crate) fn write_lists<T>(
         wanted.map(|(i, growing)| (i, growing.level)).collect()
     };
     for (i, level) in wanted {
-        let piece = Piece::new(findings.bits(level - levels.start, shape), bins.clone());
+        let piece = Piece::new(findings.mask(level - levels.start, shape), bins.clone());
         bytes += (piece.cells.len() * size_of::<u32>()) as u64;
         lock(lists).masks[i].add(piece)?;
     }

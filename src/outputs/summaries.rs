@@ -115,7 +115,7 @@ pub(crate) fn write_summary<T: Element>(
         write_bins(findings, part, (at, bins.len()), shape[1], near);
     }
     for (k, level) in levels.enumerate() {
-        let rows = findings.bits(k, shape);
+        let rows = findings.mask(k, shape);
         let Counting { numbers, scratch } = counting;
         numbers.clear();
         numbers.resize(bins.len(), MaskNumbers::default());

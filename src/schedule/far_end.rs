@@ -245,6 +245,8 @@ impl<'r> FarEnd<'r> {
             }
             break;
         }
+        // What the engine has lent is given back before it ends.
+        drop(desk);
         let mut tally = engine.finish();
         tally.seconds.expand = seconds.emit;
         lock(&self.outcome).tally.add(&tally);

@@ -48,9 +48,9 @@ fn the_callers_limit_of_device_memory_holds() {
 fn values_are_copied_only_to_a_memory_of_its_own() {
     let context = gpu_or_return!();
     let known = Known::<f64>::drawn(13, [20, 33, 300]);
-    let bytes = |copied| {
+    let bytes = |mapped| {
         let tuning = GpuTuning {
-            copied,
+            mapped,
             slots: Some(2),
             batch: Some(96),
             ..GpuTuning::default()
@@ -62,7 +62,7 @@ fn values_are_copied_only_to_a_memory_of_its_own() {
         context.adapter().kind,
         AdapterKind::Software | AdapterKind::Integrated
     );
-    let (as_it_lies, copied) = (bytes(false), bytes(true));
+    let (as_it_lies, copied) = (bytes(None), bytes(Some(false)));
     let values = if shared { 2 * 96 * 20 * 33 * 8 } else { 0 };
     assert_eq!(as_it_lies, (copied.0 - values, copied.1));
 }

@@ -65,7 +65,7 @@ impl Engine {
     /// Every instruction set that this processor offers, with every number of threads; then, where there is a GPU, that,
     /// cut down in every way, and both together.
     pub(crate) fn all() -> Vec<Self> {
-        let cpu = InstructionSet::available()
+        let cpu = sets()
             .into_iter()
             .flat_map(|set| Self::THREADS.map(|threads| Self::Cpu(set, threads)));
         cpu.chain(Self::with_gpu()).collect()
@@ -76,7 +76,7 @@ impl Engine {
         let with_gpu = Self::with_gpu();
         let drawn = rng.usize(..with_gpu.len().max(1));
         let with_gpu = with_gpu.into_iter().skip(drawn).take(1);
-        let cpu = InstructionSet::available()
+        let cpu = sets()
             .into_iter()
             .map(|set| Self::Cpu(set, Self::THREADS[rng.usize(..Self::THREADS.len())]));
         cpu.collect::<Vec<_>>()
@@ -124,6 +124,16 @@ impl Engine {
                 .gpu(GpuUse::Require)
                 .threads(1),
         }
+    }
+}
+
+/// The instruction sets under test: all of this processor's, or none where `PEAKMASK_TEST_ENGINES=gpu` says that they have
+/// been looked at before, and there is a GPU to look at.
+fn sets() -> Vec<InstructionSet> {
+    let only_gpu = std::env::var("PEAKMASK_TEST_ENGINES").is_ok_and(|engines| engines == "gpu");
+    match only_gpu && gpu().is_some() {
+        true => Vec::new(),
+        false => InstructionSet::available(),
     }
 }
 

@@ -414,8 +414,9 @@ fn info_lists_adapters_and_which_one_serves() {
     for words in [
         chosen.as_str(),
         &format!("its name contains \"{adapter}\""),
-        &format!("\nadapter           {adapter}"),
+        &format!("\nadapter 0         {adapter}"),
         "\n  kind            ",
+        "\n  PCI bus         ",
         "\n  backend         ",
         "\n  driver          ",
         "\n  limits          arrays of up to ",
