@@ -373,7 +373,8 @@ class Analysis:
         other = self.packed or self.sparse
         if other is not None:
             # As P's axes have it: those of the forms are x, y, t.
-            return other[level].expand().transpose(np.argsort(self._axes))
+            expanded: NDArray[np.bool_] = other[level].expand().transpose(np.argsort(self._axes))
+            return expanded
         if not self.masks:
             raise KeyError(f"no mask for alpha {alpha}: masks=None makes none")
         return self.masks[level]

@@ -84,8 +84,8 @@ def analyze(
     summary : bool
         Whether to make a `Summary`: areas, centroids, sums, overlaps, and more. It needs no masks.
     animal : array_like, shape (n_t, 2), optional
-        Where the animal was in each time bin, x and y in cells, whole or not, NaN where nobody knows: the summary then has its
-        distance to the dominant peak, and whether masks are near it.
+        Where the animal was in each time bin, x and y in cells, whole or not, NaN where nobody knows: the summary then has
+        its distance to the dominant peak, and whether masks are near it.
     radius : float
         How near, in cells.
 
@@ -151,7 +151,7 @@ def analysed(
 ) -> Analysis:
     """Analyse what has been checked, and tell of it."""
     with _teller(progress, p.shape[2]) as tell:
-        fresh, offsets, coords, prominences, heights, report, columns = run(
+        fresh, rows, coords, prominences, heights, report, columns = run(
             p, alphas, options, check_axis_order=not p.known, out=out, progress=tell, kept=kept, wanted=wanted
         )
     told = Report(report)
@@ -171,14 +171,14 @@ def analysed(
     return Analysis(
         alphas,
         masks,
-        Peaks(offsets, coords, prominences, heights, p.labels, p.shape[:2]),
+        Peaks(rows, coords, prominences, heights, p.labels, p.shape[:2]),
         told,
         shape=p.shape,
         axes=p.axes,
         connectivity=options.connectivity,
         labels=p.labels,
         packed=[PackedMask(bits, p.shape[2]) for bits in fresh] if wanted.masks == "packed" else None,
-        sparse=[SparseMask(*pair, p.shape) for pair in fresh] if wanted.masks == "sparse" else None,
+        sparse=[SparseMask(offsets, cells, p.shape) for offsets, cells in fresh] if wanted.masks == "sparse" else None,
         summary=None if columns is None else Summary(tuple(alphas), columns, p.labels, p.shape[:2]),
     )
 
@@ -210,8 +210,8 @@ def estimate(
     Returns
     -------
     dict
-        ``masks`` (of sparse ones, one for every 32 cells assumed); ``summary``; ``fixed``, which holds both, offsets and scratch; ``per_peak``; ``assumed_peaks``, one for every 32
-        cells, since the number is known only afterwards; ``total``.
+        ``masks``; ``summary``; ``fixed``, which holds both, offsets and scratch; ``per_peak``; ``assumed_peaks``; ``total``.
+        One cell of 32 is assumed to be a peak, or listed in a sparse mask, since the number is known only afterwards.
 
     Examples
     --------

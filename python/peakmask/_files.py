@@ -25,7 +25,7 @@ def save(analysis: Analysis, file: str | os.PathLike[str]) -> None:
     handle, temporary = tempfile.mkstemp(prefix=".peakmask-", suffix=".npz", dir=os.path.dirname(path) or ".")
     try:
         with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, **columns)
+            np.savez(stream, **columns)  # type: ignore[arg-type]
             stream.flush()
             os.fsync(stream.fileno())
         # As `open` would have made it, not for its owner alone.
@@ -93,26 +93,28 @@ def _analysis(columns: dict[str, NDArray[Any]]) -> Analysis:
     shape = (n_x, n_y, n_t)
     a, b, c = columns["axes"].tolist()
     x_name, y_name, t_name = columns["names"].tolist()
-    labels = Labels((x_name, y_name, t_name), *(columns.get(f"label_{name}") for name in ("x", "y", "t")))
+    labels = Labels((x_name, y_name, t_name), columns.get("label_x"), columns.get("label_y"), columns.get("label_t"))
     form, n_masks = str(columns["form"]), int(columns["masks"])
     back = np.argsort((a, b, c))
     masks: list[NDArray[np.bool_]] = []
     packed = sparse = None
     if form == "sparse":
         pairs = [(columns[f"mask_{i}_offsets"], columns[f"mask_{i}_cells"]) for i in range(n_masks)]
-        sparse = [SparseMask(*pair, shape) for pair in pairs]
+        sparse = [SparseMask(offsets, cells, shape) for offsets, cells in pairs]
     else:
         packed = [PackedMask(columns[f"mask_{i}"], n_t) for i in range(n_masks)]
         if form == "bytes":
             masks, packed = [np.ascontiguousarray(mask.expand()).transpose(back) for mask in packed], None
     summary = None
     if "summary_live" in columns:
-        summary = Summary(alpha, {name: columns[f"summary_{name}"] for name in (*BY_BIN, *BY_LEVEL)}, labels, (n_x, n_y))
-    rows = (columns[name] for name in ("offsets", "coords", "prominences", "heights"))
+        summary = Summary(
+            alpha, {name: columns[f"summary_{name}"] for name in (*BY_BIN, *BY_LEVEL)}, labels, (n_x, n_y)
+        )
+    peaks = Peaks(columns["offsets"], columns["coords"], columns["prominences"], columns["heights"], labels, (n_x, n_y))
     return Analysis(
         alpha,
         masks,
-        Peaks(*rows, labels, (n_x, n_y)),
+        peaks,
         Report(str(columns["report"])),
         shape=shape,
         axes=(a, b, c),

@@ -15,6 +15,4 @@ def which(alphas: Sequence[float], alpha: Any, what: str) -> int:
     for i, mine in enumerate(alphas):
         if mine == alpha or (mine != mine and alpha != alpha):
             return i
-    raise KeyError(
-        f"no {what} for alpha {alpha}; there are {what}s for {', '.join(map(str, alphas)) or 'no alpha'}"
-    )
+    raise KeyError(f"no {what} for alpha {alpha}; there are {what}s for {', '.join(map(str, alphas)) or 'no alpha'}")

@@ -64,8 +64,8 @@ class Summary:
     border, near : ndarray of bool, shape (n_levels, n_t)
         Whether the mask touches the map's border; whether it holds a cell within the radius of the animal.
     overlap, dilated_overlap, dilated_union : ndarray of int64, shape (n_levels, n_t)
-        With the mask of the next bin: cells in both; cells in both after this mask was dilated by 3 x 3; cells in either after
-        that. -1 in the last bin.
+        With the mask of the next bin: cells in both; cells in both after this mask was dilated by 3 x 3; cells in either
+        after that. -1 in the last bin.
 
     Examples
     --------
@@ -146,8 +146,8 @@ class Summary:
     def sequentiality(self, alpha: float | None = None) -> NDArray[np.float64]:
         """How alike the masks of consecutive bins are, shape (n_t - 1,).
 
-        The cells in both the first mask, dilated by 3 x 3, and the second, over those in either; 0 where a mask is empty. Of a
-        level, without `alpha` the highest.
+        The cells in both the first mask, dilated by 3 x 3, and the second, over those in either; 0 where a mask is empty. Of
+        a level, without `alpha` the highest.
         """
         level = self._level(alpha)
         both, either = self.dilated_overlap[level, :-1], self.dilated_union[level, :-1]

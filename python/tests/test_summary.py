@@ -4,10 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
+from conftest import bumps
 from scipy import ndimage
 
 import peakmask
-from conftest import bumps
 
 ALPHA = [0.5, 0.9]
 
@@ -43,7 +43,9 @@ def check(summary, p, alpha):
             reached = np.nansum(p >= summary.threshold[level], axis=(0, 1))
             np.testing.assert_array_equal(summary.reached[level], reached)
             np.testing.assert_array_equal(summary.peakiness(a), np.where(live, area / reached, np.nan))
-        np.testing.assert_array_equal(summary.sums[level], np.stack([(mask * x).sum((0, 1)), (mask * y).sum((0, 1))], 1))
+        np.testing.assert_array_equal(
+            summary.sums[level], np.stack([(mask * x).sum((0, 1)), (mask * y).sum((0, 1))], 1)
+        )
         values = np.where(mask, p, 0)
         np.testing.assert_allclose(summary.mass[level], values.sum((0, 1)), rtol=1e-6)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -97,7 +99,9 @@ def test_motion():
     p = posterior()
     summary = peakmask.analyze(p, 0.5, masks=None, summary=True).summary
     x, y = np.linspace(0, 5, 11), np.linspace(9, 3, 13)
-    places = np.where(summary.live[:, None], np.stack([x[summary.dominant[:, 0]], y[summary.dominant[:, 1]]], 1), np.nan)
+    places = np.where(
+        summary.live[:, None], np.stack([x[summary.dominant[:, 0]], y[summary.dominant[:, 1]]], 1), np.nan
+    )
     vectors = np.diff(places, axis=0)
     np.testing.assert_array_equal(summary.change_vectors(x, y), vectors)
     angles = summary.turn_angles(x, y)
@@ -119,7 +123,8 @@ def test_the_animal():
     distance = np.hypot(*(found.summary.dominant - animal).T)
     live = found.summary.live
     np.testing.assert_allclose(found.summary.distance[live], distance[live])
-    assert np.isnan(found.summary.distance[~live]).all() and np.isnan(found.summary.distance[5])
+    assert np.isnan(found.summary.distance[~live]).all()
+    assert np.isnan(found.summary.distance[5])
     x, y = np.mgrid[:11, :13]
     for level, mask in enumerate(found.masks):
         for t in range(200):
@@ -136,7 +141,7 @@ def test_tables():
     pytest.importorskip("xarray")
     summary = peakmask.analyze(posterior(), ALPHA, masks=None, summary=True).summary
     table = summary.to_dataframe(t=np.arange(200) * 0.25)
-    assert len(table) == 200 and table.index.name == "bin" and table["t"][4] == 1.0
+    assert (len(table), table.index.name, table["t"][4]) == (200, "bin", 1.0)
     np.testing.assert_array_equal(table["area_0.9"], summary.area[1])
     np.testing.assert_array_equal(table["centroid_y_0.5"], summary.centroid[0, :, 1])
     np.testing.assert_array_equal(table["dominant_x"], summary.dominant[:, 0])
@@ -167,8 +172,8 @@ def test_saved_and_pickled(tmp_path, masks, layout):
             assert again.summary.columns()[name].dtype == column.dtype
         for alpha in ALPHA if masks else []:
             np.testing.assert_array_equal(again.mask(alpha), analysis.mask(alpha))
+    np.savez(file, a=np.arange(3))
     with pytest.raises(ValueError, match="holds no analysis"):
-        np.savez(file, a=np.arange(3))
         peakmask.load(file)
 
 
