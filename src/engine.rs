@@ -78,6 +78,10 @@ pub(crate) trait Engine<T> {
 /// An engine that has the values at hand, and adds them: what others leave to it.
 pub(crate) trait Measuring<T>: Engine<T> {
     /// Measures the values of the bins of the call, whose masks, from bit `at` on, are in `found`.
+    #[cfg_attr(
+        not(feature = "gpu"),
+        expect(dead_code, reason = "there is no engine that leaves values to others")
+    )]
     fn measure(
         &mut self,
         call: &Call<'_, '_, T>,
