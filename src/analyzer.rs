@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::instruction_set::InstructionSet;
 use crate::mask_form::MaskForm;
 use crate::masks::{PackedMask, SparseMask};
-use crate::memory::{Budget, KeptLimit};
+use crate::memory::{self, Budget, KeptLimit};
 use crate::options::Options;
 use crate::outputs::{
     FEW, Filling, Lists, Outputs, Parts, PeaksOutput, SparseOutput, SummaryOutput,
@@ -152,7 +152,7 @@ pub fn analyze_into<T: Element>(
     if options.no_peaks {
         let report = analyzer.run(p, outputs)?;
         peaks.clear();
-        peaks.offsets.resize(n_t + 1, 0);
+        memory::taking(|| memory::resize(&mut peaks.offsets, n_t + 1, 0))?;
         return Ok(report);
     }
     analyzer.run(p, outputs.peaks(peaks))
@@ -314,7 +314,7 @@ impl<T: Element> Analyzer<T> {
             outputs = outputs.animal(positions, *radius);
         }
         if self.options.no_peaks {
-            peaks.offsets.resize(n_t + 1, 0);
+            memory::taking(|| memory::resize(&mut peaks.offsets, n_t + 1, 0))?;
         } else {
             outputs = outputs.peaks(&mut peaks);
         }

@@ -139,6 +139,7 @@ mod seams;
 mod summary;
 mod summits;
 mod terrain;
+mod trial;
 mod tuning;
 mod vector;
 
@@ -150,7 +151,7 @@ pub use choices::{
     Prominence, Region,
 };
 pub use context::GpuContext;
-pub use driver::check_drivers;
+pub use driver::{Trial, check_drivers};
 pub use element::{Dtype, Element};
 pub use error::{Error, LimitSource};
 pub use gpus::adapters;
@@ -164,6 +165,7 @@ pub use plan::Estimate;
 pub use posterior::check_axis_order;
 pub use summary::Summary;
 pub use summits::{Summits, summits};
+pub use trial::try_drivers;
 #[cfg(feature = "gpu-tuning")]
 #[doc(hidden)]
 pub use tuning::{GpuFault, GpuTuning};

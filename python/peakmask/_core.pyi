@@ -4,7 +4,18 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Analyzer", "__version__", "analyze", "at_exit", "estimate", "forked", "memory_limit", "packed_numbers"]
+__all__ = [
+    "Analyzer",
+    "__version__",
+    "analyze",
+    "at_exit",
+    "check_drivers",
+    "estimate",
+    "forked",
+    "memory_limit",
+    "packed_numbers",
+    "try_drivers",
+]
 
 __version__: str
 
@@ -70,5 +81,7 @@ def estimate(
 ) -> dict[str, int]: ...
 def packed_numbers(bits: NDArray[np.uint8], n_t: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 def at_exit() -> None: ...
+def check_drivers(words: Sequence[str]) -> None: ...
+def try_drivers(backend: str, adapter: str) -> None: ...
 def forked() -> None: ...
 def memory_limit() -> tuple[int, str]: ...
