@@ -311,7 +311,7 @@ mod tests {
         let refused = column.grow(isize::MAX as usize, 0, 0);
         assert_eq!(refused, Err(Error::OutOfMemory { bytes }));
         assert_eq!(
-            mask((1, 1, isize::MAX as usize)).map(|_| ()),
+            mask::<bool>((1, 1, isize::MAX as usize)).map(|_| ()),
             Err(Error::OutOfMemory { bytes })
         );
     }
