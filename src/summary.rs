@@ -244,6 +244,20 @@ impl<T> Summary<T> {
         self.live.len()
     }
 
+    /// Says of epochs of these numbers of time bins, one after the other, that none follows another.
+    pub(crate) fn part_epochs(&mut self, bins: impl Iterator<Item = usize>) {
+        let mut end = 0;
+        for bins in bins.filter(|&bins| bins > 0) {
+            end += bins;
+            for level in 0..self.levels() {
+                let last = [level, end - 1];
+                self.overlap[last] = -1;
+                self.dilated_overlap[last] = -1;
+                self.dilated_union[last] = -1;
+            }
+        }
+    }
+
     /// Refuses to append time bins with other levels or of other maps than those that are there.
     pub(crate) fn check(&self, levels: usize, [n_x, n_y, _]: [usize; 3]) -> Result<(), Error> {
         let cells = self.seams.cells().unwrap_or(n_x * n_y);

@@ -9,7 +9,7 @@ use clap::builder::{
     NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use peakmask::{Backend, Connectivity, GpuUse, MaskForm, MemoryGuard, Options};
+use peakmask::{Backend, Connectivity, GpuUse, MemoryGuard, Options};
 
 use crate::marks::Marks;
 use crate::sheet::Colours;
@@ -29,7 +29,6 @@ pub(crate) struct Cli {
 const AFTER_HELP: &str = "\
 Examples:
   peakmask run posterior.npz --alpha 0.5 --alpha 0.9 -o result.npz --picture result.png
-  peakmask summary posterior.npz --alpha 0.9 -o summary.csv
   peakmask picture posterior.npz result.npz -o sheet.png --bins 0,50,100
   peakmask info posterior.npz
   peakmask run posterior.npz --alpha 0.5 --backend gpu -o result.npz
@@ -46,8 +45,6 @@ Exit codes:
 pub(crate) enum Command {
     /// Analyse a posterior and write masks and peaks to an .npz file
     Run(RunArgs),
-    /// Write areas, positions, sums and overlaps of every time bin to an .npz or .csv file, without masks
-    Summary(SummaryArgs),
     /// Draw a sheet of time bins: posterior, mask outlines and peaks
     Picture(PictureArgs),
     /// Write a page for the browser: time slider, maps, outlines, peaks, timelines
@@ -60,9 +57,9 @@ pub(crate) enum Command {
 }
 
 /// Where the posterior lies, and how its axes are ordered.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct InputArgs {
-    /// A .npy or .npz file with a 3-D array of float64 or float32
+    /// A .npy or .npz file with a 3-D array of float64 or float32; of a linear track, with a 2-D one (see --layout)
     ///
     /// A .npy file, and an uncompressed member of an .npz file, is mapped into memory and read where it lies, in C or
     /// Fortran order. Values that are compressed, not aligned, or of the other byte order are copied first; the copy holds
@@ -86,7 +83,7 @@ pub(crate) struct AnimalArgs {
 }
 
 /// How to read an input file.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ReadingArgs {
     /// Which array of an .npz file to read
     ///
@@ -94,10 +91,11 @@ pub(crate) struct ReadingArgs {
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
 
-    /// Order of the input's axes: position, position, time; or time first
+    /// Order of the input's axes: position, position, time, or time first; of a linear track, one position less
     ///
-    /// Results have the axes x, y, t for either. Without it, an input is read as xyt, and refused if it looks like txy; a
-    /// layout that is given is believed.
+    /// Results have the axes x, y, t for xyt and txy. Without it, an input is read as xyt, and refused if it looks like txy; a
+    /// layout that is given is believed. An input with two axes is a track, and its layout, xt or tx, has to be given, since a
+    /// single map has two axes, too: its maps have one column, masks the axes x, t, and peak_coords x alone.
     #[arg(long, value_enum)]
     pub(crate) layout: Option<Layout>,
 }
@@ -105,8 +103,19 @@ pub(crate) struct ReadingArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = RUN_AFTER_HELP)]
 pub(crate) struct RunArgs {
+    /// .npy or .npz files with a 3-D array of float64 or float32; of a linear track, with a 2-D one (see --layout)
+    ///
+    /// A .npy file, and an uncompressed member of an .npz file, is mapped into memory and read where it lies, in C or
+    /// Fortran order. Values that are compressed, not aligned, or of the other byte order are copied first; the copy holds
+    /// the chosen time bins only, and counts towards the memory limit. The file must not change while it is read.
+    ///
+    /// Of several inputs each has a result of its own, in the folder that -o names. An input that cannot be analysed does not
+    /// stop the others; the exit code is then that of the first such input.
+    #[arg(value_name = "INPUT", required = true)]
+    pub(crate) inputs: Vec<PathBuf>,
+
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    pub(crate) reading: ReadingArgs,
 
     /// Make a mask of the cells around the dominant peak with P >= A * height; repeat for more masks
     ///
@@ -116,20 +125,38 @@ pub(crate) struct RunArgs {
     pub(crate) alphas: Vec<f64>,
 
     /// The .npz file to write; an existing file is replaced once the new one is complete
-    #[arg(short, long, value_name = "OUT.npz", required = true)]
-    pub(crate) output: Option<PathBuf>,
+    ///
+    /// With --stream the folder to write. Of several inputs the folder, made if it is not there, in which each has its
+    /// result: a.npz for a.npy, or with --stream the folder a.
+    #[arg(short, long, value_name = "OUT.npz")]
+    pub(crate) output: PathBuf,
 
-    /// The form of the masks in OUT.npz
-    #[arg(long, value_name = "FORM", value_parser = named::<MaskForm>(&FORMS), default_value_t)]
-    pub(crate) masks: MaskForm,
+    /// Write a folder of .npy files, piece by piece: for inputs and results that are larger than memory
+    ///
+    /// It holds the arrays of an .npz file, each as a file, and is there when all of them are complete. It takes less than
+    /// 256 MiB beside the pages of mapped files, which the operating system takes back at will. Chosen by itself, and
+    /// said, where the memory limit is exceeded, unless the name of the output ends in .npz. A run that was interrupted or
+    /// killed is continued with --resume.
+    #[arg(long)]
+    pub(crate) stream: bool,
 
-    /// Write masks as bits, an eighth of the memory: the same as --masks packed
-    #[arg(long, conflicts_with = "masks")]
+    /// With --stream, go on after the last complete piece of a run that was interrupted
+    ///
+    /// The input and all options that results depend on have to be the same. The result has the same bytes as that of a run
+    /// that was not interrupted. Without such a run it begins anew.
+    #[arg(long, requires = "stream")]
+    pub(crate) resume: bool,
+
+    /// With --stream, write masks as bits: packed.npy, eight time bins a byte
+    ///
+    /// uint8 (n_alpha, n_x, n_y, ceil(n_t / 8)), as numpy.packbits(masks, axis=-1, bitorder="little") makes it, in place of
+    /// masks.npy.
+    #[arg(long, requires = "stream")]
     pub(crate) packed: bool,
 
-    /// Also write areas, positions, sums and overlaps of every time bin, as `peakmask summary` would
-    #[arg(long, value_name = "FILE.npz|FILE.csv")]
-    pub(crate) summary: Option<PathBuf>,
+    /// Time bins of a piece of a stream, for tests
+    #[arg(long, value_name = "N", requires = "stream", hide = true)]
+    pub(crate) piece_bins: Option<usize>,
 
     /// Which neighbours connect the cells of a mask: the 4 that share an edge, or all 8
     #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
@@ -173,107 +200,6 @@ pub(crate) struct RunArgs {
     #[arg(short, long)]
     pub(crate) quiet: bool,
 }
-
-impl RunArgs {
-    /// The form of the masks.
-    pub(crate) fn form(&self) -> MaskForm {
-        if self.packed {
-            MaskForm::Packed
-        } else {
-            self.masks
-        }
-    }
-}
-
-#[derive(Debug, Args)]
-#[command(after_long_help = SUMMARY_AFTER_HELP)]
-pub(crate) struct SummaryArgs {
-    #[command(flatten)]
-    pub(crate) input: InputArgs,
-
-    /// Summarise the mask of this alpha; repeat for more [default: 0.5 and 0.9]
-    #[arg(long = "alpha", value_name = "A", value_parser = parse_alpha, allow_hyphen_values = true)]
-    pub(crate) alphas: Vec<f64>,
-
-    /// The file to write, .npz or .csv; an existing file is replaced once the new one is complete
-    #[arg(short, long, value_name = "OUT.npz|OUT.csv")]
-    pub(crate) output: PathBuf,
-
-    /// Which neighbours connect the cells of a mask
-    #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
-    pub(crate) connectivity: Connectivity,
-
-    /// Which engine computes; the results are the same
-    #[arg(long, value_parser = named::<Backend>(&BACKENDS), default_value_t)]
-    pub(crate) backend: Backend,
-
-    #[command(flatten)]
-    pub(crate) gpu: GpuArgs,
-
-    /// Number of worker threads; 0 means one for each core that the process may use
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) threads: usize,
-
-    /// Summarise only time bins A to B - 1, as a Python slice: 0:1000, 500:, :100, -100:
-    #[arg(long, value_name = "A:B", allow_hyphen_values = true)]
-    pub(crate) bins: Option<BinRange>,
-
-    /// The most memory that the summary, scratch and copies may take: 8GiB, 500MB, or a number of bytes
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub(crate) memory_limit: Option<u64>,
-
-    /// Whether to stop (exit code 3) or to go on with a warning when more memory is needed than the limit
-    #[arg(long, value_parser = named::<MemoryGuard>(&ON_LIMIT), default_value_t)]
-    pub(crate) on_limit: MemoryGuard,
-
-    /// No progress bar and no summary; warnings and errors are still shown
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-}
-
-impl SummaryArgs {
-    /// The run that writes nothing but a summary.
-    pub(crate) fn run(self) -> RunArgs {
-        RunArgs {
-            input: self.input,
-            alphas: if self.alphas.is_empty() {
-                vec![0.5, 0.9]
-            } else {
-                self.alphas
-            },
-            output: None,
-            masks: MaskForm::None,
-            packed: false,
-            summary: Some(self.output),
-            connectivity: self.connectivity,
-            backend: self.backend,
-            gpu: self.gpu,
-            threads: self.threads,
-            bins: self.bins,
-            memory_limit: self.memory_limit,
-            on_limit: self.on_limit,
-            report: None,
-            picture: None,
-            quiet: self.quiet,
-        }
-    }
-}
-
-const SUMMARY_AFTER_HELP: &str = "\
-Columns, in .npz arrays (n_t,), for each level (n_alpha, n_t), positions with one more axis for x and y; in .csv a row for each
-time bin, those of a level ending in its alpha, those of positions in _x and _y:
-  live, dominant, height, prominence       of the dominant peak; nan, and -1 for its cell, where there is none
-  highest_prominence, peaks                of any peak; number of peaks
-  minimum, total                           lowest value; sum, one cell added to the other
-  threshold, area, reached                 cells of the mask, and cells anywhere at or above its threshold
-  mass, sums, centroid                     sum of P in the mask; sums of x and y; centroid weighted by P
-  first, last, border                      bounding box, -1 where the mask is empty; whether it touches the border
-  overlap, dilated_overlap, dilated_union  cells in this mask and in the next bin's; after this one grew by its neighbours; in
-                                           either; -1 in the last bin
-
-Examples:
-  peakmask summary posterior.npy --alpha 0.5 --alpha 0.9 -o summary.npz
-  peakmask summary posterior.npy --alpha 0.9 -o summary.csv";
 
 /// Which GPU, and whether one may be used.
 #[derive(Debug, Args)]
@@ -322,19 +248,20 @@ impl GpuArgs {
 const RUN_AFTER_HELP: &str = "\
 OUT.npz, for numpy.load:
   masks         bool (n_alpha, n_x, n_y, n_t)   one mask for each alpha, in the order given
-  masks_packed  uint8 (n_alpha, n_x, n_y, ceil(n_t / 8))   instead, with --packed: numpy.packbits(masks, -1, bitorder=\"little\")
-  mask_offsets_K, mask_cells_K                  instead, with --masks sparse: of alpha number K, the cells x * n_y + y of bin t
   alpha         float64 (n_alpha,)
   peak_offsets  int64 (n_t + 1,)                peaks of time bin t: rows peak_offsets[t] to peak_offsets[t + 1] - 1
   peak_coords   int64 (N, 2)                    x, y in cells, row by row
   prominences   input's type (N,)               height above the highest neighbour that is no peak, in the input's unit
   peak_heights  input's type (N,)               P at the peak
-A bin that is constant or holds a NaN has no peaks and an empty mask.
+A bin that is constant or holds a NaN has no peaks and an empty mask. Of a linear track, masks are (n_alpha, n_x, n_t) and
+peak_coords (N, 1). With --stream each array is a file, as in OUT/masks.npy.
 
 Examples:
   peakmask run posterior.npy --alpha 0.5 --alpha 0.9 -o result.npz
   peakmask run decoded.npz --key acausal --layout txy --bins 0:10000 --alpha 0.5 -o first.npz
-  peakmask run huge.npy --alpha 0.5 --memory-limit 8GiB --report report.json -o result.npz";
+  peakmask run huge.npy --alpha 0.5 --memory-limit 8GiB --report report.json -o result.npz
+  peakmask run huge.npy --alpha 0.5 --stream --packed -o result
+  peakmask run day*.npy --alpha 0.5 -o results";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = PICTURE_AFTER_HELP)]
@@ -452,6 +379,10 @@ pub(crate) enum Layout {
     Xyt,
     /// (t, x, y)
     Txy,
+    /// (x, t): a linear track
+    Xt,
+    /// (t, x): a linear track
+    Tx,
 }
 
 impl Layout {
@@ -459,7 +390,19 @@ impl Layout {
         match self {
             Self::Xyt => "xyt",
             Self::Txy => "txy",
+            Self::Xt => "xt",
+            Self::Tx => "tx",
         }
+    }
+
+    /// Whether time is the first axis.
+    pub(crate) fn time_first(self) -> bool {
+        matches!(self, Self::Txy | Self::Tx)
+    }
+
+    /// Whether there is one axis of positions.
+    pub(crate) fn is_track(self) -> bool {
+        matches!(self, Self::Xt | Self::Tx)
     }
 }
 
@@ -473,16 +416,6 @@ where
         .map(|&(name, help)| PossibleValue::new(name).help(help));
     PossibleValuesParser::new(names).try_map(|name| name.parse())
 }
-
-const FORMS: [(&str, &str); 4] = [
-    ("bytes", "a byte for each cell and time bin"),
-    ("packed", "a bit for each cell and time bin"),
-    (
-        "sparse",
-        "the cells of each time bin: the least where regions are small",
-    ),
-    ("none", "no masks"),
-];
 
 const NEIGHBOURS: [(&str, &str); 2] = [
     ("4", "cells that share an edge"),
@@ -680,7 +613,6 @@ mod tests {
             list.map(|(name, _)| name)
         }
         assert_eq!(names(NEIGHBOURS), Connectivity::NAMES);
-        assert_eq!(names(FORMS), MaskForm::NAMES);
         assert_eq!(names(BACKENDS), Backend::NAMES);
         assert_eq!(names(GPU_USES), GpuUse::NAMES);
         assert_eq!(names(ON_LIMIT), MemoryGuard::NAMES);

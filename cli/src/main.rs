@@ -18,7 +18,7 @@ mod report;
 mod run;
 mod sheet;
 mod signals;
-mod table;
+mod stream;
 mod terminal;
 
 use std::io::{self, Write as _};
@@ -63,7 +63,6 @@ fn execute() -> Result<(), Failure> {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Run(args) => run::run(&args, &cancel),
-        Command::Summary(args) => run::run(&args.run(), &cancel),
         Command::Picture(args) => picture::picture(&args, &cancel),
         Command::Page(args) => page::page(&args, &cancel),
         Command::Info(args) => info::info(args, &cancel).and_then(|text| print(&text)),
@@ -74,7 +73,9 @@ fn execute() -> Result<(), Failure> {
     };
     match result {
         // Whatever became of what was given up.
-        Err(_) if cancel.is_cancelled() => Err(Failure::Interrupted),
+        Err(failure) if cancel.is_cancelled() && !matches!(failure, Failure::Paused(_)) => {
+            Err(Failure::Interrupted)
+        }
         result => result,
     }
 }

@@ -4,6 +4,8 @@ For every time bin of a posterior ``P[x, y, t]``, `analyze` finds all peaks with
 each alpha the mask of the connected region around the highest peak in which ``P >= alpha * height``.
 
 - `peakmask.analyze`: the interface.
+- `peakmask.analyze_many`: several epochs at once, however short each is.
+- `peakmask.stream`: posteriors and results larger than memory, piece by piece.
 - `peakmask.Analyzer`: the same again and again, down to one time bin in a closed loop.
 - `peakmask.compat`: stands in for ``PeakPromenence`` of pyPhoPlaceCellAnalysis; one changed import line.
 - `peakmask.plot`: pictures, with matplotlib.
@@ -35,11 +37,13 @@ from ._analyzer import Analyzer
 from ._core import __version__
 from ._files import load
 from ._forms import PackedMask, SparseMask
+from ._many import Epochs, analyze_many
+from ._stream import Stream, stream
 from ._summary import Summary
 
 __all__ = [
-    "Analysis", "Analyzer", "BinPeaks", "PackedMask", "Peaks", "Report", "SparseMask", "Summary", "__version__", "analyze",
-    "estimate", "load",
+    "Analysis", "Analyzer", "BinPeaks", "Epochs", "PackedMask", "Peaks", "Report", "SparseMask", "Stream", "Summary",
+    "__version__", "analyze", "analyze_many", "estimate", "load", "stream",
 ]  # fmt: skip
 
 _MODULES = ("compat", "dask", "napari", "plot")

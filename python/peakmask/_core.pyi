@@ -8,6 +8,7 @@ __all__ = [
     "Analyzer",
     "__version__",
     "analyze",
+    "analyze_many",
     "at_exit",
     "check_drivers",
     "estimate",
@@ -69,6 +70,18 @@ def analyze(
     masks: str = ...,
     summary: bool = ...,
     animal: tuple[Sequence[Sequence[float]], float] | None = ...,
+) -> _Results: ...
+def analyze_many(
+    epochs: Sequence[NDArray[Any]],
+    alphas: Sequence[float],
+    *,
+    connectivity: int,
+    backend: str,
+    threads: int,
+    memory_limit: int | None,
+    on_limit: str,
+    check_axis_order: bool,
+    progress: Callable[[int, int], object] | None,
 ) -> _Results: ...
 def estimate(
     shape: tuple[int, int, int],

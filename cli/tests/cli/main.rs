@@ -10,5 +10,5 @@ mod page;
 mod picture;
 mod refusals;
 mod run;
-mod summary;
+mod stream;
 mod support;
