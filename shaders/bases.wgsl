@@ -6,8 +6,10 @@
 //
 // Here a base is the number of the cell that holds it; the order is left to the collection. Every peak finds its highest
 // neighbour that is no peak, and one on its own is done with that. The cells of a group pass the highest cell that they
-// know of on to each other, in sweeps down and up, until all hold the same: a least fixpoint. One invocation a lane; every
-// iteration is one word or one cell of a group, and a sweep may end anywhere and go on later.
+// know of on to each other until all hold the same: a least fixpoint of a monotone update, whoever is asked first. That
+// happens a few times in blocks of rows side by side, which settles nearly all groups. In the lanes where it does not, one
+// invocation sweeps over the map, down and up in turn; every iteration is one word or one cell of a group, and a sweep may
+// end anywhere and go on later.
 
 // Beside DONE: rows are taken from below to above.
 const UPWARD: u32 = 2u;
@@ -15,8 +17,6 @@ const UPWARD: u32 = 2u;
 const CHANGED: u32 = 4u;
 // A sweep has ended before this one.
 const SECOND: u32 = 8u;
-// The lane has a group of more than one cell.
-const GROUPED: u32 = 16u;
 
 // Whether the cell at (x, y) is a peak; cells outside the map are none, and coordinates below zero wrap.
 fn is_peak(x: u32, y: u32, t: u32) -> bool {
@@ -62,8 +62,8 @@ fn rim_with(best: u32, x: u32, y: u32, t: u32) -> u32 {
 
 // The rim of each peak on its own.
 @compute @workgroup_size(GROUP)
-fn rim(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    let t = id.x;
+fn rim(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
     let place = task(group);
     if (t >= p.bins || place >= p.n_x * p.words) { return; }
     let x = place / p.words;
@@ -93,29 +93,124 @@ fn passed_on(best: u32, x: u32, y: u32, t: u32) -> u32 {
     return best;
 }
 
+// The highest cell that a neighbour of the peak at (x, y) holds, or `best`.
+fn heard(best: u32, x: u32, y: u32, t: u32) -> u32 {
+    var found = best;
+    found = passed_on(found, x - 1u, y - 1u, t);
+    found = passed_on(found, x - 1u, y, t);
+    found = passed_on(found, x - 1u, y + 1u, t);
+    found = passed_on(found, x, y - 1u, t);
+    found = passed_on(found, x, y + 1u, t);
+    found = passed_on(found, x + 1u, y - 1u, t);
+    found = passed_on(found, x + 1u, y, t);
+    found = passed_on(found, x + 1u, y + 1u, t);
+    return found;
+}
+
+// Moves the cell at (x, y) on to the highest cell that its neighbours behind it hold, on a sweep's way; whether it was lower.
+// `back` is one step back: 1, or -1 by wrapping.
+fn moved_on(x: u32, y: u32, back: u32, t: u32) -> bool {
+    let here = (x * p.n_y + y) * p.lanes + t;
+    let old = rims[here];
+    var best = old;
+    best = passed_on(best, x, y + back, t);
+    best = passed_on(best, x + back, y + back, t);
+    best = passed_on(best, x + back, y, t);
+    best = passed_on(best, x + back, y - back, t);
+    if (best == old) { return false; }
+    rims[here] = best;
+    return true;
+}
+
+// The next of a word's cells on a sweep's way.
+fn next_bit(left: u32, upward: bool) -> u32 {
+    return select(countTrailingZeros(left), 31u - countLeadingZeros(left), upward);
+}
+
+// A sweep down and one up through every second block of map rows: blocks of one dispatch do not touch, so that nobody reads
+// what another one writes. Where it takes too long it ends before its end: nobody relies on it.
+fn share(odd: u32, block: u32, t: u32) {
+    let row = (2u * block + odd) * p.share_rows;
+    if (t >= p.bins || row >= p.n_x) { return; }
+    let start = row * p.words;
+    let end = min(row + p.share_rows, p.n_x) * p.words;
+    let n = end - start;
+    // Words that have been begun, and the cells of groups in the last one that are still to come.
+    var begun = 0u;
+    var left = 0u;
+    for (var i = 0u; i < ITERATIONS; i++) {
+        if (left == 0u) {
+            if (begun == 2u * n) { break; }
+            let place = select(start + begun, end + n - 1u - begun, begun >= n);
+            left = grouped(place / p.words, place % p.words, t);
+            begun += 1u;
+            continue;
+        }
+        let upward = begun > n;
+        let place = select(start + begun - 1u, end + n - begun, upward);
+        let bit = next_bit(left, upward);
+        left &= ~(1u << bit);
+        moved_on(place / p.words, (place % p.words) * 32u + bit, select(NOWHERE, 1u, upward), t);
+    }
+}
+
 @compute @workgroup_size(GROUP)
-fn spread(@builtin(global_invocation_id) id: vec3<u32>) {
-    let t = id.x;
+fn share_even(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    share(0u, task(group), lane(group, local));
+}
+
+@compute @workgroup_size(GROUP)
+fn share_odd(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    share(1u, task(group), lane(group, local));
+}
+
+// Whether all groups of a lane are settled.
+@compute @workgroup_size(GROUP)
+fn settle(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
+    let place = task(group);
+    if (t >= p.bins || place >= p.n_x * p.words) { return; }
+    let x = place / p.words;
+    let word = place % p.words;
+    var left = grouped(x, word, t);
+    for (var i = 0u; i < 32u && left != 0u; i++) {
+        let y = word * 32u + countTrailingZeros(left);
+        left &= left - 1u;
+        let old = rims[(x * p.n_y + y) * p.lanes + t];
+        if (heard(old, x, y, t) != old) {
+            atomicStore(&restless[t], 1u);
+            return;
+        }
+    }
+}
+
+// Passes on in the lanes that are not settled.
+@compute @workgroup_size(GROUP)
+fn spread(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
     if (t >= p.bins) { return; }
     let state = plateaus[t];
     var flags = state.y;
     if ((flags & DONE) != 0u) { return; }
+    if (atomicLoad(&restless[t]) == 0u) {
+        plateaus[t].y = DONE;
+        return;
+    }
     let places = p.n_x * p.words;
     // Words of this sweep that have been begun, and the cells of groups in the last one that are still to come.
     var begun = state.x;
     var left = state.z;
-    for (var i = 0u; i < ITERATIONS; i++) {
+    let most = min(p.iterations, ITERATIONS);
+    for (var i = 0u; i < most; i++) {
         let upward = (flags & UPWARD) != 0u;
         if (left == 0u) {
             if (begun < places) {
                 let place = select(begun, places - 1u - begun, upward);
                 left = grouped(place / p.words, place % p.words, t);
                 begun += 1u;
-                if (left != 0u) { flags |= GROUPED; }
                 continue;
             }
-            let settled = (flags & (SECOND | CHANGED)) == SECOND;
-            if (settled || (flags & GROUPED) == 0u) {
+            if ((flags & (SECOND | CHANGED)) == SECOND) {
                 flags |= DONE;
                 break;
             }
@@ -124,21 +219,9 @@ fn spread(@builtin(global_invocation_id) id: vec3<u32>) {
             continue;
         }
         let place = select(begun - 1u, places - begun, upward);
-        let bit = select(countTrailingZeros(left), 31u - countLeadingZeros(left), upward);
+        let bit = next_bit(left, upward);
         left &= ~(1u << bit);
-        let x = place / p.words;
-        let y = (place % p.words) * 32u + bit;
-        // One step back along the sweep: 1, or -1 by wrapping.
-        let back = select(NOWHERE, 1u, upward);
-        let here = (x * p.n_y + y) * p.lanes + t;
-        let old = rims[here];
-        var best = old;
-        best = passed_on(best, x, y + back, t);
-        best = passed_on(best, x + back, y + back, t);
-        best = passed_on(best, x + back, y, t);
-        best = passed_on(best, x + back, y - back, t);
-        if (best != old) {
-            rims[here] = best;
+        if (moved_on(place / p.words, (place % p.words) * 32u + bit, select(NOWHERE, 1u, upward), t)) {
             flags |= CHANGED;
         }
     }

@@ -3,8 +3,8 @@
 
 // Peaks of each block of words.
 @compute @workgroup_size(GROUP)
-fn count(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    let t = id.x;
+fn count(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
     let block = task(group);
     if (t >= p.bins || block >= p.list_blocks) { return; }
     let start = block * p.list_words;
@@ -14,52 +14,69 @@ fn count(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) gr
     before[block * p.lanes + t] = n;
 }
 
-// Peaks before each block, and of each lane; whether a flood or a plateau of the lane has to go on.
+// Peaks before each block, and of each lane.
 @compute @workgroup_size(GROUP)
-fn sum(@builtin(global_invocation_id) id: vec3<u32>) {
-    let t = id.x;
+fn sum(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
     if (t >= p.lanes) { return; }
     var n = 0u;
-    var pending = false;
     if (t < p.bins) {
         for (var block = 0u; block < p.list_blocks; block++) {
             let here = before[block * p.lanes + t];
             before[block * p.lanes + t] = n;
             n += here;
         }
+    }
+    tally[t] = n;
+}
+
+// Whether a flood or a plateau of each lane has to go on.
+@compute @workgroup_size(GROUP)
+fn remain(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
+    if (t >= p.lanes) { return; }
+    var pending = false;
+    if (t < p.bins) {
         for (var a = 0u; a < p.alphas; a++) {
             pending = pending || (floods[a * p.lanes + t].y & DONE) == 0u;
         }
         if (p.list_blocks > 0u) { pending = pending || (plateaus[t].y & DONE) == 0u; }
     }
-    tally[t] = n;
     tally[p.lanes + t] = select(0u, 1u, pending);
 }
 
-var<workgroup> sums: array<u32, GROUP>;
+const SCANNED: u32 = 256u;
+var<workgroup> sums: array<u32, SCANNED>;
 
-// Peaks of the lanes before each lane: one workgroup, each invocation for its share of the lanes.
-@compute @workgroup_size(GROUP)
+// Peaks of the lanes before each lane: one workgroup, for so many neighbouring lanes after the other.
+@compute @workgroup_size(SCANNED)
 fn order(@builtin(local_invocation_id) local: vec3<u32>) {
-    let share = (p.lanes + GROUP - 1u) / GROUP;
-    let start = min(local.x * share, p.lanes);
-    let end = min(start + share, p.lanes);
-    var n = 0u;
-    for (var t = start; t < end; t++) { n += tally[t]; }
-    sums[local.x] = n;
-    workgroupBarrier();
     var rows = 0u;
-    for (var i = 0u; i < local.x; i++) { rows += sums[i]; }
-    for (var t = start; t < end; t++) {
-        tally[2u * p.lanes + t] = rows;
-        rows += tally[t];
+    for (var first = 0u; first < p.lanes; first += SCANNED) {
+        let t = first + local.x;
+        var n = 0u;
+        if (t < p.lanes) { n = tally[t]; }
+        var sum = n;
+        sums[local.x] = sum;
+        for (var reach = 1u; reach < SCANNED; reach *= 2u) {
+            workgroupBarrier();
+            var more = 0u;
+            if (local.x >= reach) { more = sums[local.x - reach]; }
+            workgroupBarrier();
+            sum += more;
+            sums[local.x] = sum;
+        }
+        workgroupBarrier();
+        if (t < p.lanes) { tally[2u * p.lanes + t] = rows + sum - n; }
+        rows += sums[SCANNED - 1u];
+        workgroupBarrier();
     }
 }
 
 // Cell, height and base of those peaks whose rows are asked for.
 @compute @workgroup_size(GROUP)
-fn collect(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    let t = id.x;
+fn collect(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
     let block = task(group);
     if (t >= p.bins || block >= p.list_blocks) { return; }
     let start = block * p.list_words;

@@ -22,9 +22,9 @@ const CHANGED: u32 = 32u;
 const SECOND: u32 = 64u;
 
 @compute @workgroup_size(GROUP)
-fn seed(@builtin(global_invocation_id) id: vec3<u32>) {
-    let t = id.x;
-    let a = id.y;
+fn seed(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
+    let a = task(group);
     if (t >= p.bins) { return; }
     let found = surveys[t];
     let row = found.dominant / p.n_y;
@@ -55,9 +55,9 @@ fn beside(plane: u32, first: u32, word: u32, t: u32) -> u32 {
 }
 
 @compute @workgroup_size(GROUP)
-fn flood(@builtin(global_invocation_id) id: vec3<u32>) {
-    let t = id.x;
-    let a = id.y;
+fn flood(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
+    let a = task(group);
     if (t >= p.bins) { return; }
     let state = floods[a * p.lanes + t];
     var flags = state.y;
@@ -68,7 +68,8 @@ fn flood(@builtin(global_invocation_id) id: vec3<u32>) {
     // The first and the last row that hold a filled cell.
     var top = state.z;
     var bottom = state.w;
-    for (var i = 0u; i < ITERATIONS; i++) {
+    let most = min(p.iterations, ITERATIONS);
+    for (var i = 0u; i < most; i++) {
         let here = (plane + row * p.words + word) * p.lanes + t;
         let open = above[here];
         let old = filled[here];

@@ -5,14 +5,14 @@ var<workgroup> rows: array<u32, GROUP>;
 
 @compute @workgroup_size(GROUP)
 fn pack(
-    @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(workgroup_id) group: vec3<u32>,
 ) {
     let places = p.n_x * p.words;
     let place = task(group);
+    let t = lane(group, local);
     var bits = 0u;
-    if (id.x < p.bins && place < p.alphas * places) { bits = filled[place * p.lanes + id.x]; }
+    if (t < p.bins && place < p.alphas * places) { bits = filled[place * p.lanes + t]; }
     rows[local.x] = bits;
     workgroupBarrier();
     if (place >= p.alphas * places) { return; }
@@ -21,7 +21,7 @@ fn pack(
     let first = local.x - cell;
     let word = place % p.words;
     let lane_words = (p.lanes + 31u) / 32u;
-    let lane_word = (group.x * GROUP + first) / 32u;
+    let lane_word = (group.y * GROUP + first) / 32u;
     if (cell >= cells_of_word(word) || lane_word >= lane_words) { return; }
     var by_lane = 0u;
     for (var i = 0u; i < 32u; i++) { by_lane |= ((rows[first + i] >> cell) & 1u) << i; }

@@ -25,8 +25,8 @@ fn higher(a: Key, b: Key) -> Key {
 }
 
 @compute @workgroup_size(GROUP)
-fn find(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    let t = id.x;
+fn find(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
     let place = task(group);
     if (t >= p.bins || place >= p.n_x * p.words) { return; }
     let row = place / p.words;

@@ -4,7 +4,7 @@
 
 // Invocations of a workgroup.
 override GROUP: u32;
-// Loop iterations that an invocation of a resumable kernel may run in one dispatch.
+// Loop iterations that an invocation of a resumable kernel may run in one dispatch, at most.
 override ITERATIONS: u32;
 // Whether masks connect by eight neighbours.
 override EIGHT: bool;
@@ -30,8 +30,12 @@ struct Params {
     rows: u32,
     // Rows for which there is room: distance between heights and bases.
     room: u32,
-    // Workgroups of the second dimension; further ones continue in the third.
+    // Workgroups of the first dimension; further ones continue in the third.
     fold: u32,
+    // Loop iterations of a resumable kernel in this submission's dispatches.
+    iterations: u32,
+    // Map rows of a block in which plateaus are settled.
+    share_rows: u32,
 }
 
 struct Partial {
@@ -81,13 +85,22 @@ struct Survey {
 // [row] twice: heights, bases
 @group(0) @binding(16) var<storage, read_write> row_values: array<Value>;
 
+// [lane]: whether a cell on a plateau has yet to hear of a higher one on the rim
+@group(0) @binding(17) var<storage, read_write> restless: array<atomic<u32>>;
+
 const NOWHERE: u32 = 0xffffffffu;
 // In the flags of a flood, or of a lane's plateaus: it has come to its end.
 const DONE: u32 = 1u;
 
+// The lane of an invocation. Workgroups that share their lanes follow one another, so that the rows of neighbouring tasks
+// are still in the cache.
+fn lane(group: vec3<u32>, local: vec3<u32>) -> u32 {
+    return group.y * GROUP + local.x;
+}
+
 // The number of this workgroup among those that share its lanes.
 fn task(group: vec3<u32>) -> u32 {
-    return group.z * p.fold + group.y;
+    return group.z * p.fold + group.x;
 }
 
 // The bits of a row's word that are cells.

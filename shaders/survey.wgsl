@@ -8,8 +8,8 @@
 // written too: each alpha times the value of the dominant cell, for which the CPU engine has floats.
 
 @compute @workgroup_size(GROUP)
-fn survey(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    let t = id.x;
+fn survey(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
     let block = task(group);
     if (t >= p.bins || block >= p.survey_blocks) { return; }
     let start = block * p.survey_cells;
@@ -29,8 +29,8 @@ fn survey(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) g
 }
 
 @compute @workgroup_size(GROUP)
-fn join(@builtin(global_invocation_id) id: vec3<u32>) {
-    let t = id.x;
+fn join(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
     if (t >= p.bins) { return; }
     var whole = partials[t];
     for (var block = 1u; block < p.survey_blocks; block++) {

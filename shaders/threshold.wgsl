@@ -1,4 +1,4 @@
-// Threshold: the cells of every lane that reach one alpha's level.
+// Threshold: the cells of every lane that reach one level.
 //
 // Reads: Values, Levels. Writes: Above.
 // Above: set where `value >= level`; a NaN level is reached nowhere. A per-cell map, so no order matters.
@@ -10,8 +10,8 @@ fn level_of(a: u32, t: u32) -> Key {
 }
 
 @compute @workgroup_size(GROUP)
-fn threshold(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    let t = id.x;
+fn threshold(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let t = lane(group, local);
     let place = task(group);
     if (t >= p.bins || place >= p.n_x * p.words) { return; }
     let row = place / p.words;

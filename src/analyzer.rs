@@ -13,7 +13,7 @@ use crate::element::{Dtype, Element};
 use crate::engine::Task;
 use crate::error::Error;
 use crate::instruction_set::InstructionSet;
-use crate::memory::{Budget, KeptLimit};
+use crate::memory::{self, Budget, KeptLimit};
 use crate::options::Options;
 use crate::outputs::{FEW, Outputs, Parts, PeaksOutput};
 use crate::plan::{Estimate, Plan};
@@ -147,7 +147,7 @@ pub fn analyze_into<T: Element>(
     if options.no_peaks {
         let report = analyzer.run(p, outputs)?;
         peaks.clear();
-        peaks.offsets.resize(n_t + 1, 0);
+        memory::taking(|| memory::resize(&mut peaks.offsets, n_t + 1, 0))?;
         return Ok(report);
     }
     analyzer.run(p, outputs.peaks(peaks))
@@ -294,7 +294,7 @@ impl<T: Element> Analyzer<T> {
         );
         if self.options.no_peaks {
             let [_, _, n_t] = p.shape();
-            peaks.offsets.resize(n_t + 1, 0);
+            memory::taking(|| memory::resize(&mut peaks.offsets, n_t + 1, 0))?;
         } else {
             outputs = Outputs {
                 peaks: Some(PeaksOutput {

@@ -88,10 +88,14 @@ impl<T: Element> Columns<T> {
         if room < rows.end {
             let mut storage = self.storage.write().unwrap_or_else(PoisonError::into_inner);
             let assumed = usize::try_from(assumed).unwrap_or(0);
-            let assumed = if first == self.before { assumed } else { 0 };
-            storage.coords.grow(rows.end, first + assumed)?;
-            storage.prominences.grow(rows.end, first + assumed)?;
-            storage.heights.grow(rows.end, first + assumed)?;
+            let roomy = if first == self.before {
+                first + assumed
+            } else {
+                first
+            };
+            storage.coords.grow(rows.end, roomy, assumed)?;
+            storage.prominences.grow(rows.end, roomy, assumed)?;
+            storage.heights.grow(rows.end, roomy, assumed)?;
         }
         Ok(Rows(rows))
     }
@@ -196,9 +200,11 @@ impl<C: Copy> Column<C> {
         Self { cells }
     }
 
-    /// Makes room for `needed` rows, or for `roomy` ones if that is more.
-    fn grow(&mut self, needed: usize, roomy: usize) -> Result<(), Error> {
-        // So large a block lies in a mapping of its own, which grows without a copy, and leaves no hole in the heap.
+    /// Makes room for `needed` rows, or for `roomy` ones if that is more; where `assumed` rows were to come in all, in steps
+    /// of a size that befits them.
+    fn grow(&mut self, needed: usize, roomy: usize, assumed: usize) -> Result<(), Error> {
+        // So large a block lies in a mapping of its own, which grows without a copy, and leaves no hole in the heap. Where
+        // few rows are to come, neither matters, and address space may.
         const MAPPED: usize = 33 << 20;
         let (len, size) = (self.cells.len(), size_of::<C>());
         if needed <= len {
@@ -207,7 +213,7 @@ impl<C: Copy> Column<C> {
         let quarter = if len == 0 {
             0
         } else {
-            (len + len / 4).max(MAPPED / size)
+            (len + len / 4).max((MAPPED / size).min(assumed.saturating_mul(4)))
         };
         let room = needed.max(roomy).max(quarter);
         self.cells
@@ -252,16 +258,12 @@ pub(crate) fn shrink<T>(peaks: &mut Peaks<T>) {
 /// An all-false mask whose memory is touched only when it is written.
 pub(crate) fn mask(shape: (usize, usize, usize)) -> Result<Array3<bool>, Error> {
     let len = shape.0 * shape.1 * shape.2;
-    // `vec!` aborts the process when there is no memory; ask first, in a way that is not optimised out.
-    let mut probe = Vec::<bool>::new();
-    probe
-        .try_reserve_exact(len)
-        .map_err(|_| Error::OutOfMemory { bytes: len as u64 })?;
-    drop(std::hint::black_box(probe));
-    let mask = Array3::from_elem(shape, false);
-    advise(mask.as_ptr().cast(), len);
-    Ok(mask)
+    let out_of_memory = |_| Error::OutOfMemory { bytes: len as u64 };
+    let cells: Vec<bool> = bytemuck::allocation::try_zeroed_vec(len).map_err(out_of_memory)?;
+    advise(cells.as_ptr().cast(), len);
+    Array3::from_shape_vec(shape, cells).map_err(|_| out_of_memory(()))
 }
+
 /// Asks for huge pages: fresh memory costs as much as the work of filling it, and small pages several times more.
 ///
 /// The advice covers the pages of both ends whole. Advice for the middle alone would split the mapping in the kernel, and
@@ -291,6 +293,26 @@ fn advise(_start: *const u8, _bytes: usize) {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Few bins take little room: what is taken beyond the need follows what was to come.
+    #[test]
+    fn room_befits_the_rows_that_are_to_come() {
+        for (assumed, range) in [(100, 101..1_000), (1 << 30, 2 << 20..3 << 20)] {
+            let mut column = Column::open(Vec::<[i64; 2]>::new());
+            column.grow(100, 100, assumed).unwrap();
+            column.grow(101, 100, assumed).unwrap();
+            let room = column.cells.len();
+            assert!(range.contains(&room), "{room}");
+        }
+        let mut column = Column::open(vec![0_u8]);
+        let bytes = isize::MAX as u64;
+        let refused = column.grow(isize::MAX as usize, 0, 0);
+        assert_eq!(refused, Err(Error::OutOfMemory { bytes }));
+        assert_eq!(
+            mask((1, 1, isize::MAX as usize)).map(|_| ()),
+            Err(Error::OutOfMemory { bytes })
+        );
+    }
 
     fn found(first: usize, n: usize) -> FoundPeaks<f64> {
         let heights: Vec<f64> = (first..first + n).map(|row| row as f64).collect();

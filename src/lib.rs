@@ -133,6 +133,7 @@ mod run;
 mod schedule;
 mod summits;
 mod terrain;
+mod trial;
 mod tuning;
 mod vector;
 
@@ -144,7 +145,7 @@ pub use choices::{
     Prominence, Region,
 };
 pub use context::GpuContext;
-pub use driver::check_drivers;
+pub use driver::{Trial, check_drivers};
 pub use element::{Dtype, Element};
 pub use error::{Error, LimitSource};
 pub use gpus::adapters;
@@ -155,6 +156,7 @@ pub use outputs::Outputs;
 pub use plan::Estimate;
 pub use posterior::check_axis_order;
 pub use summits::{Summits, summits};
+pub use trial::try_drivers;
 #[cfg(feature = "gpu-tuning")]
 #[doc(hidden)]
 pub use tuning::{GpuFault, GpuTuning};

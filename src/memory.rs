@@ -237,6 +237,13 @@ pub(crate) fn zeros<V: bytemuck::Zeroable>(len: usize) -> Vec<V> {
     bytemuck::allocation::try_zeroed_vec(len).unwrap_or_else(|()| refuse::<V>(len))
 }
 
+/// A vector of so many copies of a value.
+pub(crate) fn filled<V: Clone>(len: usize, value: V) -> Vec<V> {
+    let mut vector = room(len);
+    vector.resize(len, value);
+    vector
+}
+
 /// Makes a vector as long as this, with copies of a value where it grows.
 pub(crate) fn resize<V: Clone>(vector: &mut Vec<V>, len: usize, value: V) {
     if vector

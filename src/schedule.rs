@@ -104,7 +104,8 @@ impl<T: Element> Crew<T> {
         if plan.threads > 1 || alone {
             self.start_threads(plan.threads)?;
         }
-        let workers = if alone { 0 } else { plan.threads };
+        // Without time bins nobody works.
+        let workers = if alone || n_t == 0 { 0 } else { plan.threads };
         memory::taking(|| self.prepare_workers(workers, plan, n_x, n_y))?;
         let before = peaks.len();
         let most_waiting = if joined {

@@ -46,6 +46,10 @@ pub struct GpuTuning {
     pub dispatches: Option<u32>,
     /// Continuations before the CPU takes over.
     pub rounds: Option<u32>,
+    /// Pending bins so few that the CPU takes over at once.
+    pub few: Option<usize>,
+    /// How long the kernels of a submission may take.
+    pub submission: Option<Duration>,
     /// Room for peaks.
     pub rows: Option<usize>,
     /// Bytes of one buffer, if less than what the device allows.

@@ -242,6 +242,28 @@ fn a_first_axis_too_long_for_positions() {
     assert_eq!(check_axis_order(track.view()), Ok(()), "sums decide");
 }
 
+/// The largest maps there are, no time bin: nothing may go through their cells, on whichever axis they lie.
+#[test]
+fn no_time_bins_take_no_time() {
+    for shape in [
+        (65_535, 65_537, 0),
+        (u32::MAX as usize, 1, 0),
+        (1, u32::MAX as usize, 0),
+    ] {
+        let start = std::time::Instant::now();
+        let p = Array3::<f32>::zeros(shape);
+        check_axis_order(p.view()).unwrap();
+        let found = analyze(p.view(), &Options::new().alphas([0.5, 0.9])).unwrap();
+        assert_eq!(found.peaks.offsets, [0]);
+        assert!(found.masks.iter().all(|mask| mask.dim() == shape));
+        let mut masks = found.masks;
+        let mut masks: Vec<_> = masks.iter_mut().map(|mask| mask.view_mut()).collect();
+        let options = Options::new().alphas([0.5, 0.9]);
+        analyze_into(p.view(), &options, &mut masks, &mut Peaks::new()).unwrap();
+        assert!(start.elapsed().as_secs_f64() < 1.0, "{shape:?}");
+    }
+}
+
 #[test]
 fn axis_order_without_evidence() {
     let likelihood = Array3::from_elem((30, 6, 7), 0.3);

@@ -2,7 +2,8 @@
 
     python inputs.py {openfield,gm,po} N_T OUT.npy [--layout xyt|txy] [--dtype f64|f32] [--seed S]
 
-openfield  a real posterior of an open-field recording, tiled along t: its first 754 time bins, 52 peaks a bin
+openfield  a real posterior of an open-field recording, tiled along t: 52 peaks a bin, but for the last 32 of its 786 bins, whose values are
+           rounded and have wide plateaus
 gm         one to four Gaussian bumps and 2 % noise, normalised: 206 peaks a bin
 po         posterior of a random walk under 80 Poisson place cells, 250 ms and 20 ms bins alternating: about 13 peaks a bin
 
@@ -23,10 +24,10 @@ RECORDED = Path(__file__).resolve().parents[2] / "tests/data/openfield_41x63_f64
 
 
 def maps(kind, n, seed=SEED):
-    """Maps (n, N_X, N_Y) to be repeated along t; the recorded ones are 754, whatever n."""
+    """Maps (n, N_X, N_Y) to be repeated along t; the recorded ones are 786, whatever n."""
     if kind == "openfield":
         with np.load(RECORDED) as recorded:
-            return np.ascontiguousarray(np.moveaxis(recorded["p_x_given_n"][:, :, :754], 2, 0))
+            return np.ascontiguousarray(np.moveaxis(recorded["p_x_given_n"], 2, 0))
     rng = np.random.default_rng(seed)
     return (mixtures if kind == "gm" else place_cells)(n, rng)
 

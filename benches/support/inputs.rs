@@ -1,4 +1,4 @@
-//! The three inputs on which performance is measured: 41 x 63 cells.
+//! The inputs on which performance is measured: 41 x 63 cells.
 //!
 //! `benches/peers/inputs.py` draws from the same distributions; the random numbers differ, the statistics do not.
 
@@ -21,7 +21,8 @@ const UNIQUE: usize = 4_000;
 /// Where an input comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A real posterior of an open-field recording, tiled along t: its first 754 time bins, 52 peaks a bin.
+    /// A real posterior of an open-field recording, tiled along t: 52 peaks a bin, but for the last 32 of its 786 bins, whose
+    /// values are rounded and have wide plateaus.
     Openfield,
     /// One to four Gaussian bumps and 2 % noise, normalised: 206 peaks a bin.
     Gm,
@@ -102,9 +103,9 @@ fn recorded() -> Array2<f64> {
     let p: Array3<f64> = NpzReader::new(file)
         .and_then(|mut npz| npz.by_name("p_x_given_n"))
         .expect("the open-field posterior");
-    let first = p.slice(s![.., .., ..754]).permuted_axes([2, 0, 1]);
-    let maps = Array2::from_shape_vec((754, N_X * N_Y), first.iter().copied().collect());
-    maps.expect("41 x 63 cells")
+    let maps = p.view().permuted_axes([2, 0, 1]);
+    Array2::from_shape_vec((p.dim().2, N_X * N_Y), maps.iter().copied().collect())
+        .expect("41 x 63 cells")
 }
 
 fn mixtures(n: usize, rng: &mut StdRng) -> Array2<f64> {

@@ -71,6 +71,17 @@ pub(crate) struct InputArgs {
     pub(crate) reading: ReadingArgs,
 }
 
+/// Where the animal was.
+#[derive(Debug, Args)]
+pub(crate) struct AnimalArgs {
+    /// Draw where the animal was, and its way there: a .npy file of shape (n_t, 2), x and y in cells
+    ///
+    /// A row for each time bin of INPUT; 3.0 is the centre of cell 3, NaN is where nobody knows. Of a linear track, shape
+    /// (n_t,) serves too.
+    #[arg(long, value_name = "PATH.npy")]
+    pub(crate) path: Option<PathBuf>,
+}
+
 /// How to read an input file.
 #[derive(Debug, Args)]
 pub(crate) struct ReadingArgs {
@@ -217,7 +228,7 @@ pub(crate) struct PictureArgs {
     #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "connectivity"])]
     pub(crate) result: Option<PathBuf>,
 
-    /// The picture to write, .png or .svg; an existing file is replaced once the new one is complete
+    /// The picture to write, .png, .svg or .pdf; an existing file is replaced once the new one is complete
     #[arg(short, long, value_name = "OUT.png")]
     pub(crate) output: PathBuf,
 
@@ -232,6 +243,9 @@ pub(crate) struct PictureArgs {
     /// Which neighbours connect the cells of a mask
     #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
     pub(crate) connectivity: Connectivity,
+
+    #[command(flatten)]
+    pub(crate) animal: AnimalArgs,
 
     #[command(flatten)]
     pub(crate) marks: Marks,
@@ -265,6 +279,9 @@ pub(crate) struct PageArgs {
     /// Which neighbours connect the cells of a mask
     #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
     pub(crate) connectivity: Connectivity,
+
+    #[command(flatten)]
+    pub(crate) animal: AnimalArgs,
 
     #[command(flatten)]
     pub(crate) marks: Marks,

@@ -1,6 +1,7 @@
 //! The command-line program of peakmask.
 
 mod allocator;
+mod animal;
 mod args;
 mod budget;
 mod drivers;
@@ -11,6 +12,7 @@ mod marks;
 mod npy;
 mod output;
 mod page;
+mod pdf;
 mod picture;
 mod report;
 mod run;
@@ -27,6 +29,7 @@ use crate::args::{Cli, Command};
 use crate::failure::Failure;
 
 fn main() {
+    quieten_drivers();
     terminal::show_warnings();
     let code = match execute() {
         Ok(()) => 0,
@@ -40,6 +43,19 @@ fn main() {
     signals::end_at_once(code.into())
 }
 
+/// A layer of Mesa's that picks the GPU of the desktop prints to the standard error where there is no desktop. There it has
+/// nothing to pick, and this variable, which is its own, leaves it out.
+#[expect(unsafe_code, reason = "a variable of the environment")]
+fn quieten_drivers() {
+    const DESKTOP: [&str; 3] = ["DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR"];
+    const LEFT_OUT: &str = "NODEVICE_SELECT";
+    let is_set = |name: &&str| std::env::var_os(name).is_some();
+    if !DESKTOP.iter().chain([&LEFT_OUT]).any(is_set) {
+        // SAFETY: no other thread has been started.
+        unsafe { std::env::set_var(LEFT_OUT, "1") };
+    }
+}
+
 fn execute() -> Result<(), Failure> {
     let cancel = CancelToken::new();
     signals::listen(&cancel).map_err(Failure::Other)?;
@@ -49,7 +65,10 @@ fn execute() -> Result<(), Failure> {
         Command::Picture(args) => picture::picture(&args, &cancel),
         Command::Page(args) => page::page(&args, &cancel),
         Command::Info(args) => info::info(args, &cancel).and_then(|text| print(&text)),
-        Command::TryDrivers(args) => drivers::try_out(&args),
+        Command::TryDrivers(args) => {
+            drivers::try_out(&args);
+            Ok(())
+        }
     };
     match result {
         // Whatever became of what was given up.

@@ -18,6 +18,7 @@ use peakmask::{CancelToken, Connectivity, Dtype, Element, Options};
 use plotters::style::RGBColor;
 use serde_json::{Value, json};
 
+use crate::animal::Animal;
 use crate::args::{BinRange, PageArgs};
 use crate::budget;
 use crate::failure::Failure;
@@ -43,6 +44,7 @@ pub(crate) fn page(args: &PageArgs, cancel: &CancelToken) -> Result<(), Failure>
     let input = Input::open(&args.input)?;
     let mut inputs: Vec<&Path> = vec![&args.input.input];
     inputs.extend(args.result.as_deref());
+    inputs.extend(args.animal.path.as_deref());
     check_distinct(&inputs, &[&args.output])?;
     let text = match input.dtype {
         Dtype::F64 => text::<f64>(args, &input, cancel),
@@ -68,6 +70,8 @@ fn text<T: Element + Pod + Into<f64>>(
             .array
             .unusable("has no time bin; a page shows at least one"));
     }
+    let animal = args.animal.path.as_deref();
+    let animal = animal.map(|path| Animal::open(path, input)).transpose()?;
     input.verify(cancel, &AtomicBool::new(true))?;
     let posterior = input.load::<T>(chosen.clone(), cancel)?;
     posterior.check_axis_order()?;
@@ -77,6 +81,7 @@ fn text<T: Element + Pod + Into<f64>>(
         input,
         bins: chosen.clone(),
         marks: &args.marks,
+        animal,
         alphas: args.alphas.clone(),
         connectivity: None,
         cancel,
@@ -119,6 +124,7 @@ struct Page<'a> {
     /// Which time bins of the input.
     bins: Range<usize>,
     marks: &'a Marks,
+    animal: Option<Animal>,
     alphas: Vec<f64>,
     /// Unknown where a result is read that does not tell.
     connectivity: Option<Connectivity>,
@@ -237,7 +243,7 @@ impl Page<'_> {
             "dominant": base64(&columns.dominant),
             "counts": base64(&counts),
             "offsets": base64(&columns.offsets),
-            "path": null,
+            "path": self.animal.as_ref().map(|animal| base64(&animal.places(self.bins.clone()))),
             "block": BLOCK,
             "steps": steps,
             "blocks": blocks,

@@ -7,6 +7,7 @@ use bytemuck::{AnyBitPattern, NoUninit, Pod};
 use ndarray::{ArrayView2, ArrayView4, Axis, ShapeBuilder};
 use peakmask::{Analysis, Backend, CancelToken, Dtype, Element, Options};
 
+use crate::animal::Animal;
 use crate::args::PictureArgs;
 use crate::budget::{self, Plan};
 use crate::failure::Failure;
@@ -26,6 +27,7 @@ pub(crate) fn picture(args: &PictureArgs, cancel: &CancelToken) -> Result<(), Fa
     let input = Input::open(&args.input)?;
     let mut inputs: Vec<&Path> = vec![&args.input.input];
     inputs.extend(args.result.as_deref());
+    inputs.extend(args.animal.path.as_deref());
     check_distinct(&inputs, &[&args.output])?;
     let format = Format::of(&args.output)?;
     let (copy, limit) = (input.copy_bytes(input.n_bins()), budget::limit(None));
@@ -60,6 +62,8 @@ fn draw<T: Element + Pod + Into<f64>>(
             "has {n_t} time bins, but --bins names time bin {bin}; stay below {n_t}"
         )));
     }
+    let animal = args.animal.path.as_deref();
+    let animal = animal.map(|path| Animal::open(path, input)).transpose()?;
     input.verify(cancel, &AtomicBool::new(true))?;
     let posterior = input.load::<T>(0..n_t, cancel)?;
     posterior.check_axis_order()?;
@@ -114,6 +118,7 @@ fn draw<T: Element + Pod + Into<f64>>(
         title: title(input),
         alphas,
         panels,
+        animal,
         marks: args.marks.clone(),
         colours: args.colours.clone(),
     }
@@ -145,6 +150,7 @@ pub(crate) fn of_analysis<T: Element + Pod + Into<f64>>(
         title: title(input),
         alphas: alphas.to_vec(),
         panels,
+        animal: None,
         marks: Marks::default(),
         colours: Colours::default(),
     }

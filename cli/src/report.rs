@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use ndarray::Array3;
-use peakmask::{Analysis, Connectivity, Element, Engines, LimitSource, MemoryLimit, Report};
+use peakmask::{
+    AdapterKind, Analysis, Connectivity, Element, Engines, LimitSource, MemoryLimit, Report,
+};
 use serde_json::{Value, json};
 
 use crate::args::RunArgs;
@@ -89,10 +91,13 @@ impl<'a> Summary<'a> {
 
 /// Who computed, in words, and why no GPU did, or not to the end.
 fn engines(report: &Report) -> String {
-    let adapter = report
-        .gpu
-        .as_ref()
-        .map_or("GPU", |gpu| gpu.adapter.name.as_str());
+    let adapter = report.gpu.as_ref().map_or("GPU".to_owned(), |gpu| {
+        let adapter = &gpu.adapter;
+        match adapter.kind {
+            AdapterKind::Software => format!("{} ({})", adapter.name, adapter.kind),
+            _ => adapter.name.clone(),
+        }
+    });
     let mut words = match (report.cpu_bins, report.gpu_bins) {
         (_, 0) if report.engine == Engines::Cpu => "CPU".to_owned(),
         (0, _) => format!("GPU: {adapter}"),
@@ -120,6 +125,10 @@ fn engines(report: &Report) -> String {
 }
 
 fn area(mask: &Array3<bool>) -> u64 {
+    if mask.is_empty() {
+        // There may be billions of rows without a cell.
+        return 0;
+    }
     mask.rows()
         .into_iter()
         .map(|row| row.iter().map(|&cell| u64::from(cell)).sum::<u64>())

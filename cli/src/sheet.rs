@@ -12,8 +12,10 @@ use plotters::prelude::*;
 use plotters::style::register_font;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use crate::animal::Animal;
 use crate::failure::Failure;
 use crate::marks::{self, Marks, Peak};
+use crate::pdf::PdfBackend;
 
 /// One time bin.
 pub(crate) struct Panel {
@@ -32,6 +34,7 @@ pub(crate) struct Sheet {
     pub(crate) title: String,
     pub(crate) alphas: Vec<f64>,
     pub(crate) panels: Vec<Panel>,
+    pub(crate) animal: Option<Animal>,
     pub(crate) marks: Marks,
     pub(crate) colours: Colours,
 }
@@ -42,7 +45,7 @@ pub(crate) struct Colours {
     /// Spread the colours evenly over the values, their square roots, or their logarithms
     ///
     /// The floor of a logarithmic scale is --vmin, else a ten-thousandth of the top; what lies below has the lowest colour.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, visible_alias = "norm", value_enum, default_value_t)]
     pub(crate) scale: Spread,
 
     /// The value of the lowest colour [default: the lowest finite value shown]
@@ -143,17 +146,19 @@ impl Ends {
 pub(crate) enum Format {
     Png,
     Svg,
+    Pdf,
 }
 
 impl Format {
-    /// What the name of a file asks for: SVG by its ending, PNG by any other but those of pictures of another kind.
+    /// What the name of a file asks for: SVG and PDF by its ending, PNG by any other but those of pictures of another kind.
     pub(crate) fn of(path: &Path) -> Result<Self, Failure> {
         let ending = path.extension().unwrap_or_default().to_string_lossy();
         match ending.to_lowercase().as_str() {
             "svg" => Ok(Self::Svg),
-            "pdf" | "eps" | "jpg" | "jpeg" | "gif" | "tif" | "tiff" | "webp" => {
+            "pdf" => Ok(Self::Pdf),
+            "eps" | "jpg" | "jpeg" | "gif" | "tif" | "tiff" | "webp" => {
                 Err(Failure::Input(format!(
-                    "{}: a picture is a .png or .svg file, not .{ending}; the Python package's pictures are stored as matplotlib can, also as .pdf",
+                    "{}: a picture is a .png, .svg or .pdf file, not .{ending}; the Python package's pictures are stored as matplotlib can",
                     path.display()
                 )))
             }
@@ -170,14 +175,14 @@ pub(crate) enum Image {
         height: u32,
         rgb: Vec<u8>,
     },
-    /// An SVG file.
-    Vector(String),
+    /// An SVG or a PDF file.
+    Vector(Vec<u8>),
 }
 
 impl Image {
     pub(crate) fn write(&self, mut writer: impl Write) -> io::Result<()> {
         match self {
-            Self::Vector(text) => writer.write_all(text.as_bytes()),
+            Self::Vector(bytes) => writer.write_all(bytes),
             &Self::Pixels {
                 width,
                 height,
@@ -214,6 +219,7 @@ pub(crate) const OUTLINES: [RGBColor; 10] = [
     RGBColor(0xFF, 0xAA, 0x8E),
     RGBColor(0x71, 0x1C, 0xAA),
 ];
+const ANIMAL: RGBColor = RGBColor(0x00, 0xE5, 0xFF);
 const DOMINANT: RGBColor = RGBColor(0xFF, 0x2D, 0x2D);
 
 /// Longest side of a panel's map, in pixels, that small maps are enlarged to; and that of a single
@@ -301,6 +307,11 @@ impl Scale {
             *joined = join(*joined, value);
         }
         pooled
+    }
+
+    /// A place in cells, whose centres are whole numbers, in pixels from the lower left corner of the map.
+    fn place(&self, axis: usize, at: f64) -> f64 {
+        (at + 0.5) / self.block as f64 * self.pixels[axis] as f64
     }
 
     /// Centre of a cell in pixels from the lower left corner of the map.
@@ -399,7 +410,17 @@ impl Sheet {
                 self.paint(&root, &page, &scales, format, cancel)
                     .map_err(failed)?;
                 drop(root);
-                Ok(Image::Vector(text))
+                Ok(Image::Vector(text.into_bytes()))
+            }
+            Format::Pdf => {
+                let mut bytes = Vec::new();
+                let root = PdfBackend::new(&mut bytes, (width, height), FONT_FILE)
+                    .ok_or_else(|| failed("its font is damaged".into()))?
+                    .into_drawing_area();
+                self.paint(&root, &page, &scales, format, cancel)
+                    .map_err(failed)?;
+                drop(root);
+                Ok(Image::Vector(bytes))
             }
         }
     }
@@ -514,6 +535,9 @@ impl Sheet {
         if self.panels.iter().any(|panel| marked(panel) > 1) {
             entries.push((Icon::Peak, self.marks.words()));
         }
+        if self.animal.is_some() {
+            entries.push((Icon::Animal, "animal, and its way there".to_owned()));
+        }
         let mut values = self.panels.iter().flat_map(|panel| &panel.values);
         if values.any(|value| value.is_nan()) {
             entries.push((Icon::NotANumber, "NaN".to_owned()));
@@ -561,6 +585,7 @@ enum Icon {
     Outline(usize),
     Dominant,
     Peak,
+    Animal,
     NotANumber,
     Colours,
 }
@@ -595,6 +620,11 @@ impl Icon {
             }
             Self::Dominant => dominant_marker(root, centre, 3, (8, 13))?,
             Self::Peak => peak_marker(root, centre, 3)?,
+            Self::Animal => {
+                let start = (x + 2, y + ICON as i32 / 2 - 4);
+                way_marker(root, &[start, centre])?;
+                animal_marker(root, centre)?;
+            }
             Self::NotANumber => {}
             Self::Colours => {
                 let (top, bottom) = (y - ICON as i32 / 2, y + ICON as i32 / 2);
@@ -661,6 +691,39 @@ where
     Ok(root.draw(&Circle::new(at, radius, WHITE.filled()))?)
 }
 
+/// A white line with a dark rim.
+fn way_marker<DB: DrawingBackend>(root: &Area<DB>, places: &[(i32, i32)]) -> Drawn
+where
+    DB::ErrorType: 'static,
+{
+    for (colour, width) in [(BLACK, 4), (WHITE, 2)] {
+        // The animal may rest.
+        let mut places = places.to_vec();
+        places.dedup();
+        if places.len() > 1 {
+            root.draw(&PathElement::new(places, colour.stroke_width(width)))?;
+        }
+    }
+    Ok(())
+}
+
+/// A bright diamond with a dark rim.
+fn animal_marker<DB: DrawingBackend>(root: &Area<DB>, (x, y): (i32, i32)) -> Drawn
+where
+    DB::ErrorType: 'static,
+{
+    for (colour, reach) in [(BLACK, 10), (ANIMAL, 7)] {
+        let corners = [
+            (x - reach, y),
+            (x, y - reach),
+            (x + reach, y),
+            (x, y + reach),
+        ];
+        root.draw(&Polygon::new(corners, colour.filled()))?;
+    }
+    Ok(())
+}
+
 /// A dot between four arms that leave the cells around it free, with a light rim and a dark one.
 fn dominant_marker<DB: DrawingBackend>(
     root: &Area<DB>,
@@ -713,9 +776,12 @@ impl Panel {
                 );
                 root.draw(&image.ok_or("a panel has the wrong size")?)?;
             }
-            Format::Svg => {
+            Format::Svg | Format::Pdf => {
                 self.shapes(root, sheet, &values, ends, (scale, [x, y + height as i32]))?;
             }
+        }
+        if let Some(animal) = &sheet.animal {
+            self.animal(root, scale, animal, [x, y + height as i32])?;
         }
         self.markers(root, scale, &marked, [x, y + height as i32])?;
         root.draw(&Rectangle::new(
@@ -839,6 +905,31 @@ impl Panel {
         let colour = outline(index);
         let edge = (place == width && width > 1) || (place == 1 && width > 3);
         Some(if edge { contrast(colour) } else { colour })
+    }
+
+    /// Where the animal is, and its way there.
+    fn animal<DB: DrawingBackend>(
+        &self,
+        root: &Area<DB>,
+        scale: &Scale,
+        animal: &Animal,
+        [x, y]: [i32; 2],
+    ) -> Drawn
+    where
+        DB::ErrorType: 'static,
+    {
+        let size = self.values.dim();
+        let at = |place: &[f64; 2]| {
+            let [right, up] = [0, 1].map(|axis| scale.place(axis, place[axis]) as i32);
+            (x + right, y - 1 - up)
+        };
+        for run in animal.way(self.bin, size) {
+            way_marker(root, &run.iter().map(at).collect::<Vec<_>>())?;
+        }
+        match animal.here(self.bin, size) {
+            Some(here) => animal_marker(root, at(&here)),
+            None => Ok(()),
+        }
     }
 
     fn markers<DB: DrawingBackend>(

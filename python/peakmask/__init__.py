@@ -18,6 +18,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import os
+import sys
 import sysconfig
 from typing import Any
 
@@ -41,6 +42,12 @@ _MODULES = ("compat", "dask", "napari", "plot")
 # loads a driver. There it has nothing to pick, and this variable, which is its own, leaves it out.
 if not {"DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR"} & os.environ.keys():
     os.environ.setdefault("NODEVICE_SELECT", "1")
+
+# Drivers are tried in a process of their own first, where this one is Python's and knows how to start another.
+if sys.executable and not getattr(sys, "frozen", False):
+    _core.check_drivers(
+        [sys.executable, "-I", "-S", os.path.join(os.path.dirname(__file__), "_trial.py"), _core.__file__]
+    )
 
 atexit.register(_core.at_exit)
 if hasattr(os, "register_at_fork"):

@@ -50,7 +50,7 @@ def analyze(
         Neighbours that connect cells of a mask. (Peaks always compare eight.)
     backend : {"auto", "cpu", "gpu"}
         Which engine computes; all yield the same bytes. ``"auto"`` takes what is there; the others are promises: that
-        engine, or an error.
+        engine, or an error. For ``"gpu"`` software serves too, with a warning.
     layout : {"xyt", "txy"}, optional
         The order of P's axes, (x, y, t) unless given. Masks lie in memory as C-order (x, y, t), with either; they are
         returned as views with P's axes, so that ``mask.shape == P.shape``. Not used for arrays with labels. Without it,
@@ -135,6 +135,8 @@ def analysed(
             p, alphas, options, check_axis_order=not p.known, out=out, progress=tell, kept=kept
         )
     told = Report(report)
+    if options.backend == "gpu":
+        _tell_of_software(told)
     if log.isEnabledFor(logging.DEBUG):
         log.debug(
             "%d time bins, %d peaks, %s, %.6f s",
@@ -153,6 +155,23 @@ def analysed(
         connectivity=options.connectivity,
         labels=p.labels,
     )
+
+
+_told_of_software = False
+
+
+def _tell_of_software(report: Report) -> None:
+    """Warn, once, that what serves as a GPU is none."""
+    global _told_of_software
+    adapter = report.get("gpu", {}).get("adapter", {})
+    if adapter.get("kind") == "software" and not _told_of_software:
+        _told_of_software = True
+        warnings.warn(
+            f'backend="gpu" runs on {adapter["name"]}, which is software on the processor: exact, but slower than '
+            'backend="cpu"',
+            UserWarning,
+            stacklevel=_options.callers_level(),
+        )
 
 
 def estimate(

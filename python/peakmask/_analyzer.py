@@ -33,9 +33,9 @@ class Analyzer:
         opened here. ``memory_limit`` counts for each call; without it, what the machine has to spare is read again when a
         call needs more than a sixteenth of what was found last.
     adapter : str or int, optional
-        The GPU to take: its number in the list of ``peakmask info``, its place on the PCI bus (``"0000:65:00.0"``), or a part
-        of its name. Without it the environment variable ``PEAKMASK_ADAPTER`` counts, which is read here, as ``PEAKMASK_GPU``
-        is.
+        The GPU to take: its number in the list of ``peakmask info``, its place on the PCI bus (``"0000:65:00.0"``), or a
+        part of its name. Without it the environment variable ``PEAKMASK_ADAPTER`` counts, which is read here, as
+        ``PEAKMASK_GPU`` is.
 
     Attributes
     ----------
@@ -89,7 +89,9 @@ class Analyzer:
         self._alphas = _options.alphas(alpha)
         self.alpha = tuple(self._alphas)
         if isinstance(adapter, bool) or not isinstance(adapter, (str, int, type(None))):
-            raise TypeError(f"adapter is a GPU's number, its place on the PCI bus, or a part of its name, not {adapter!r}")
+            raise TypeError(
+                f"adapter is a GPU's number, its place on the PCI bus, or a part of its name, not {adapter!r}"
+            )
         options = _options.options(connectivity, backend, threads, memory_limit, on_limit)
         self._options = options
         self._kept = _core.Analyzer(

@@ -4,7 +4,17 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Analyzer", "__version__", "analyze", "at_exit", "estimate", "forked", "memory_limit"]
+__all__ = [
+    "Analyzer",
+    "__version__",
+    "analyze",
+    "at_exit",
+    "check_drivers",
+    "estimate",
+    "forked",
+    "memory_limit",
+    "try_drivers",
+]
 
 __version__: str
 
@@ -57,5 +67,7 @@ def analyze(
 ) -> _Results: ...
 def estimate(shape: tuple[int, int, int], itemsize: int, n_alpha: int, *, threads: int) -> dict[str, int]: ...
 def at_exit() -> None: ...
+def check_drivers(words: Sequence[str]) -> None: ...
+def try_drivers(backend: str, adapter: str) -> None: ...
 def forked() -> None: ...
 def memory_limit() -> tuple[int, str]: ...

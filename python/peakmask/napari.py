@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .plot._colours import OUTLINES
 from .plot._marks import Marks
-from .plot._scene import Place, maps
+from .plot._scene import Place, along, maps, places_of_path
 
 if TYPE_CHECKING:
     from ._analysis import Analysis
@@ -29,6 +29,7 @@ def layers(
     x: ArrayLike | None = None,
     y: ArrayLike | None = None,
     units: str | None = None,
+    path: ArrayLike | None = None,
     min_height: float = 0.05,
     min_prominence: float = 0.0,
     top: int | None = None,
@@ -42,14 +43,15 @@ def layers(
     ----------
     P, analysis
         What was analysed, and its analysis.
-    x, y, units, min_height, min_prominence, top
+    x, y, units, path, min_height, min_prominence, top
         As for all pictures: see `peakmask.plot`. Coordinates have to be evenly spaced, since napari's images are.
 
     Returns
     -------
     list of (data, keywords, kind of layer)
         "image", then "labels" for each alpha, "points" with the features ``height`` and ``prominence``, and "tracks", in
-        which every run of time bins with peaks is one track; none without a peak.
+        which every run of time bins with peaks is one track; none without a peak. With ``path=`` another one of "tracks",
+        where the animal was.
 
     Raises
     ------
@@ -87,11 +89,24 @@ def layers(
     features = {"height": peaks.heights[marked], "prominence": peaks.prominences[marked]}
     points = {"name": marks.words, "size": size, "face_color": "#ff9f1c", "border_color": "black", "features": features}
     found.append((at[marked], points, "points"))
-    # A track for each run of bins with peaks: none leads through a bin without.
-    track = np.cumsum(np.diff(live, prepend=live[:1]) > 1)
-    if len(live):  # napari refuses tracks without a point
-        found.append((np.column_stack([track, at[rows[live]]]), {"name": "dominant peak", "tail_length": 40}, "tracks"))
+    found += _tracks("dominant peak", live, at[rows[live]])
+    if path is not None:
+        was = places_of_path(path, analysis).copy()
+        # Along a linear track there is but one coordinate.
+        where = along(analysis)
+        if where is not None:
+            was[:, 1 - where] = places[1 - where].centres[0]
+        known = np.flatnonzero(np.isfinite(was).all(axis=1))
+        found += _tracks("animal", known, np.column_stack([known, was[known, 1], was[known, 0]]))
     return found
+
+
+def _tracks(name: str, bins: NDArray[Any], at: NDArray[Any]) -> list[LayerData]:
+    """A track for each run of time bins: none leads through a bin without a place."""
+    if not len(bins):  # napari refuses tracks without a point
+        return []
+    track = np.cumsum(np.diff(bins, prepend=bins[:1]) > 1)
+    return [(np.column_stack([track, at]), {"name": name, "tail_length": 40}, "tracks")]
 
 
 def view(P: ArrayLike, analysis: Analysis, viewer: Any = None, **options: Any) -> Any:

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::watch::Watch;
-use crate::{Call, Chosen, Out, Results, Watched, arrays, parts, raised, shrunk};
+use crate::{Call, Chosen, Out, Results, Watched, arrays, drivers, parts, raised, shrunk};
 
 /// How many forks lie between this process and the one that imported the module. What an analyzer keeps does not survive one:
 /// the child has none of its threads.
@@ -126,6 +126,7 @@ impl Analyzer {
             none => none.insert(self.make(p.py())?),
         };
         watched.again();
+        drivers::expect(&self.backend, self.adapter.as_deref(), &watched.token);
         match of_type {
             OfType::F64(analyzer) => run(analyzer, p, memory_limit, watched, &call),
             OfType::F32(analyzer) => run(analyzer, p, memory_limit, watched, &call),
@@ -146,6 +147,7 @@ impl Analyzer {
         }
         .options()?;
         let watched = Watched::default();
+        drivers::expect(&self.backend, self.adapter.as_deref(), &watched.token);
         let options = watched.over(options);
         let watch = Watch {
             progress: None,

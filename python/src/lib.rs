@@ -5,6 +5,7 @@
 
 mod analyzer;
 mod arrays;
+mod drivers;
 mod ending;
 mod watch;
 
@@ -31,6 +32,8 @@ mod _core {
 
     #[pymodule_export]
     use super::analyzer::Analyzer;
+    #[pymodule_export]
+    use super::drivers::{check_drivers, try_drivers};
     #[pymodule_export]
     use super::ending::at_exit;
     #[pymodule_export]
@@ -86,6 +89,7 @@ fn analyze<'py>(
         progress,
     };
     let watched = Watched::default();
+    drivers::expect(backend, None, &watched.token);
     let options = watched.over(options).cancel_token(watched.token.clone());
     if let Ok(p) = p.cast::<PyArray3<f64>>() {
         call.run(p, &watched, |p, out| analyze_with(p, &options, out))

@@ -43,6 +43,27 @@ def test_goldens_on_the_gpu_or_a_refusal(gpu, name):
     assert_same(columns(peakmask.analyze(p, alphas, backend="gpu", out=out)), expected)
 
 
+def test_software_says_so_once(gpu):
+    if not gpu:
+        pytest.skip("there is no GPU, nor software like one")
+    code = """
+import warnings
+import numpy as np, peakmask
+P = np.random.rand(4, 5, 6)
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    kinds = {peakmask.analyze(P, 0.5, backend="gpu").report["gpu"]["adapter"]["kind"] for _ in range(2)}
+    peakmask.Analyzer((4, 5), alpha=0.5, backend="gpu").run(P)
+(kind,) = kinds
+assert len(told) == (kind == "software"), told
+for one in told:
+    assert "is software on the processor" in str(one.message)
+    assert one.filename == "<string>", one.filename
+print(kind)
+"""
+    assert run(code)
+
+
 def test_the_cpu_is_a_promise_and_auto_says_why(openfield):
     cpu = peakmask.analyze(openfield, [0.5, 0.9], backend="cpu")
     assert cpu.report["engine"] == "cpu"

@@ -43,6 +43,26 @@ def test_layers_are_the_analysis(p, layout):
     np.testing.assert_array_equal(p[i, j, points[:, 0].astype(int)], heights)
 
 
+def test_the_path_of_the_animal_is_a_track(p):
+    analysis = peakmask.analyze(p, [])
+    path = np.stack([np.linspace(0, 10, 40), np.linspace(20, 0, 40)], 1)
+    path[7, 0] = np.nan
+    before = path.copy()
+    edges = np.arange(7) * 2.0
+    *_, (tracks, keywords, kind) = peakmask.napari.layers(p, analysis, x=edges, path=path)
+    assert (kind, keywords["name"]) == ("tracks", "animal")
+    known = np.delete(np.arange(40), 7)
+    np.testing.assert_array_equal(tracks, np.column_stack([known > 7, known, path[known, 1], path[known, 0]]))
+    np.testing.assert_array_equal(path, before)
+    for shape in ((6, 1, 40), (1, 6, 40)):
+        track = p[:, :1].reshape(shape)
+        found = peakmask.napari.layers(track, peakmask.analyze(track, []), path=np.arange(40) / 8)[-1][0]
+        np.testing.assert_array_equal(found[:, 3 if shape[1] == 1 else 2], np.arange(40) / 8)
+        assert (found[:, 2 if shape[1] == 1 else 3] == 0).all()
+    with pytest.raises(ValueError, match="40 time bins need x and y each"):
+        peakmask.napari.layers(p, analysis, path=path[1:])
+
+
 def test_uneven_coordinates_are_refused(p):
     with pytest.raises(ValueError, match="x is not evenly spaced"):
         peakmask.napari.layers(p, peakmask.analyze(p, 0.5), x=[0, 1, 2, 4, 8, 16])
@@ -60,5 +80,8 @@ def test_napari_takes_them(p):
     _, j, i = image.world_to_data(points.data[0])
     assert image.data[int(points.data[0][0]), int(j), int(i)] == points.features["height"].iloc[0]
     assert viewer.dims.axis_labels == ("bin", "y", "x")
+    path = np.zeros((40, 2))
+    peakmask.napari.view(p, analysis, viewer, path=path)
+    assert viewer.layers[-1].name == "animal"
     empty = np.full((3, 3, 4), 0.5)
     peakmask.napari.view(empty, peakmask.analyze(empty, []), pytest.importorskip("napari.components").ViewerModel())

@@ -1,6 +1,10 @@
 """Pictures: what is drawn, where, and in whose units."""
 
 import datetime
+import os
+import subprocess
+import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -493,14 +497,43 @@ def test_coordinates_may_be_edges(p, analysis):
     assert marked(a, "dominant peak").tolist() == marked(b, "dominant peak").tolist()
 
 
+def test_without_matplotlib_the_extra_is_named():
+    code = """
+import sys
+sys.modules["matplotlib"] = None  # as if it were not there
+import numpy as np, peakmask
+P = np.random.rand(4, 5, 6)
+analysis = peakmask.analyze(P, 0.5)
+plot = peakmask.plot
+track = P[:, :1]
+for draw in (
+    lambda: plot.posterior(P, analysis, 0), lambda: plot.sheet(P, analysis, [0]), lambda: plot.timeline(analysis),
+    lambda: plot.track(track, peakmask.analyze(track, 0.5)), lambda: plot.animate(P, analysis, [0]),
+    lambda: plot.explore(P, analysis),
+):
+    try:
+        draw()
+    except ImportError as error:
+        assert 'pip install "peakmask[plot]"' in str(error), error
+    else:
+        raise AssertionError("it was drawn")
+analysis.page(P, sys.argv[1])
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        page = os.path.join(folder, "page.html")
+        ran = subprocess.run([sys.executable, "-c", code, page], capture_output=True, text=True, timeout=120)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert os.path.getsize(page) > 10_000
+
+
 def test_what_does_not_fit_is_refused(p, analysis):
     with pytest.raises(ValueError, match="pass the same P"):
         peakmask.plot.posterior(p[:, :, 1:], analysis, 0)
     for axis, n in (("x", 6), ("y", 9), ("t", 40)):
         for wrong in (n - 1, n + 2, 0):
-            with pytest.raises(ValueError, match=rf"{axis} has shape \({wrong},\), but {n} coordinates are needed"):
+            with pytest.raises(ValueError, match=rf"{axis} has shape \({wrong},\), but there are {n} "):
                 peakmask.plot.posterior(p, analysis, 0, **{axis: np.arange(wrong)})
-    with pytest.raises(ValueError, match=r"t has shape \(39,\), but 40 coordinates"):
+    with pytest.raises(ValueError, match=r"t has shape \(39,\), but there are 40 time bins"):
         peakmask.plot.posterior(p, analysis, 0, t=["a"] * 39)
     with pytest.raises(ValueError, match="neither rises nor falls"):
         peakmask.plot.posterior(p, analysis, 0, x=[0, 1, 2, 2, 3, 4])
@@ -514,6 +547,8 @@ def test_what_does_not_fit_is_refused(p, analysis):
         peakmask.plot.timeline(analysis, axes=plt.subplots(3)[1])
     with pytest.raises(ValueError, match="columns is at least 1"):
         peakmask.plot.sheet(p, analysis, [1], columns=0)
+    with pytest.raises(TypeError, match="columns is a whole number, not '3'"):
+        peakmask.plot.sheet(p, analysis, [1], columns="3")
     for wrong in (
         {"norm": "cubic"},
         {"norm": "log", "vmin": 0},

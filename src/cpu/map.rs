@@ -6,9 +6,9 @@
 use super::bases::Lists;
 use super::planes::Planes;
 use super::tile::Lane;
-use crate::Element;
 use crate::posterior::Posterior;
 use crate::vector::{Line, Set, width};
+use crate::{Element, memory};
 
 /// The values of one bin, in rows with a frame of values below all others, so that every neighbour of every cell exists.
 pub(super) struct Map {
@@ -26,8 +26,8 @@ impl Map {
         Self {
             n_x,
             n_y,
-            lines: vec![Line::of(T::LOWEST); (n_x + 2) * row + 1],
-            around: vec![Line::of(T::LOWEST); row - 1],
+            lines: memory::filled((n_x + 2) * row + 1, Line::of(T::LOWEST)),
+            around: memory::filled(row - 1, Line::of(T::LOWEST)),
             floor: Line::ZERO,
             top: Line::ZERO,
         }

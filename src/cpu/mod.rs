@@ -418,7 +418,7 @@ impl<T: Element> Scratch<T> {
         }
         self.stopped = true;
         if self.filled.len() < planes.len() {
-            self.filled.resize(planes.len(), 0);
+            memory::resize(&mut self.filled, planes.len(), 0);
         }
     }
 

@@ -5,8 +5,8 @@
 //! map, so no order matters.
 
 use super::load::Soon;
-use crate::Element;
 use crate::vector::{Line, Set, width};
+use crate::{Element, memory};
 
 /// What one map row of one group of lanes yields: a bit for each cell and lane, cell after cell.
 pub(super) struct Row {
@@ -24,10 +24,10 @@ impl Row {
     /// For rows of `n_y` cells of type `T`.
     pub(super) fn new<T: Element>(n_y: usize) -> Self {
         Self {
-            around: vec![Line::of(T::LOWEST); n_y],
-            peaks: vec![0; (n_y * width::<T>()).div_ceil(64)],
+            around: memory::filled(n_y, Line::of(T::LOWEST)),
+            peaks: memory::zeros((n_y * width::<T>()).div_ceil(64)),
             flat: 0,
-            nothing: vec![Line::of(T::LOWEST); n_y],
+            nothing: memory::filled(n_y, Line::of(T::LOWEST)),
         }
     }
 

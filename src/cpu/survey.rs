@@ -6,9 +6,9 @@
 
 use super::lanes::set_lanes;
 use super::tile::Shape;
-use crate::Element;
 use crate::plan::BLOCK;
 use crate::vector::{Line, Set, width};
+use crate::{Element, memory};
 
 /// What the survey of a tile finds, group by group of lanes.
 pub(super) struct Survey {
@@ -40,8 +40,8 @@ impl Survey {
         self.floor.clear();
         self.floor.resize(shape.groups, Line::of(T::HIGHEST));
         self.top.resize(shape.groups, Line::ZERO);
-        self.tops
-            .resize(shape.groups * shape.n_x * shape.blocks(), Line::ZERO);
+        let blocks = shape.groups * shape.n_x * shape.blocks();
+        memory::resize(&mut self.tops, blocks, Line::ZERO);
     }
 
     /// Highest values of the blocks of group `g`: of map row after map row.

@@ -63,6 +63,8 @@ arrays! {
     RowCells = 15: |b| b.if_peaks(b.rows * 4);
     /// Heights and bases of the listed peaks.
     RowValues = 16: |b| b.if_peaks(2 * b.rows * b.value());
+    /// Lanes whose plateaus are not settled when blocks of rows have passed on side by side.
+    Restless = 17: |b| b.if_peaks(b.lanes * 4);
 }
 
 /// The sizes of a batch.
@@ -121,6 +123,16 @@ impl Sizes {
 
     pub(crate) fn survey_blocks(&self) -> u64 {
         self.cells().div_ceil(self.survey_cells())
+    }
+
+    /// Map rows of a block in which one invocation settles plateaus: about as many as there are blocks.
+    pub(crate) fn share_rows(&self) -> u64 {
+        self.n_x.isqrt() + 1
+    }
+
+    /// Blocks of such rows, two by two.
+    pub(crate) fn share_pairs(&self) -> u64 {
+        self.n_x.div_ceil(2 * self.share_rows())
     }
 
     /// Words of 32 cells in which one invocation lists the peaks.

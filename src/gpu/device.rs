@@ -1,10 +1,11 @@
 //! Devices: finding and opening them, and turning everything that can go wrong on one into a [`Failure`].
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::choice::Choice;
+use super::opener;
 use super::plan::Limits;
 use crate::{Adapter, AdapterKind, Adapters, driver};
 
@@ -88,11 +89,18 @@ impl Device {
     /// Opens the adapter that the choice falls on, or says why there is none.
     pub(super) fn open(choice: &Choice<'_>) -> Result<Self, String> {
         driver::verdict()?;
+        if let Some(found) = FOUND.get() {
+            // Where none serves, drivers are not loaded again for every analysis.
+            let adapters = found.among(choice);
+            adapters.chosen.ok_or(adapters.why)?;
+        }
         let _alone = coming_and_going();
-        let (instance, list, adapters) = find(choice);
+        let (instance, list, found) = look();
+        let mut adapters = found.among(choice);
+        let _ = FOUND.set(found);
         let chosen = adapters.chosen.ok_or(adapters.why)?;
         let adapter = &list[chosen];
-        let info = adapters.found[chosen].clone();
+        let info = adapters.found.swap_remove(chosen);
         let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
         let features = adapter.features() & wanted;
         let opening = adapter.request_device(&wgpu::DeviceDescriptor {
@@ -214,6 +222,8 @@ impl Device {
     pub(super) fn give_up(&self, stage: &'static str, message: String) -> Failure {
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         gone.get_or_insert((FailureKind::Hung, message.clone()));
+        drop(gone);
+        opener::leave_behind();
         Failure {
             kind: FailureKind::Hung,
             stage,
@@ -308,11 +318,30 @@ pub(super) fn list(choice: &Choice<'_>) -> Adapters {
             why,
         };
     }
-    let _alone = coming_and_going();
-    find(choice).2
+    let found = FOUND.get_or_init(|| {
+        let _alone = coming_and_going();
+        look().2
+    });
+    found.among(choice)
 }
 
-fn find(choice: &Choice<'_>) -> (wgpu::Instance, Vec<wgpu::Adapter>, Adapters) {
+/// What this process found when it first looked.
+static FOUND: OnceLock<Found> = OnceLock::new();
+
+struct Found {
+    adapters: Vec<Adapter>,
+    /// Why there is none, if so.
+    nothing: String,
+}
+
+impl Found {
+    fn among(&self, choice: &Choice<'_>) -> Adapters {
+        choice.among(self.adapters.clone(), || self.nothing.clone())
+    }
+}
+
+/// Loads drivers, and lists what they serve.
+fn look() -> (wgpu::Instance, Vec<wgpu::Adapter>, Found) {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
     // The same in every build; the environment can turn validation on.
@@ -320,15 +349,15 @@ fn find(choice: &Choice<'_>) -> (wgpu::Instance, Vec<wgpu::Adapter>, Adapters) {
     descriptor.memory_budget_thresholds.for_resource_creation = MEMORY_SHARE;
     let instance = wgpu::Instance::new(descriptor);
     let list = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
-    let found: Vec<_> = list.iter().enumerate().map(describe).collect();
-    let nothing = || {
+    let adapters: Vec<_> = list.iter().enumerate().map(describe).collect();
+    let mut nothing = "none was listed".to_owned();
+    if adapters.is_empty() {
         let request = instance.request_adapter(&wgpu::RequestAdapterOptions::default());
-        pollster::block_on(request)
-            .err()
-            .map_or_else(|| "none was listed".to_owned(), |error| error.to_string())
-    };
-    let adapters = choice.among(found, nothing);
-    (instance, list, adapters)
+        if let Err(error) = pollster::block_on(request) {
+            nothing = error.to_string();
+        }
+    }
+    (instance, list, Found { adapters, nothing })
 }
 
 fn describe((index, adapter): (usize, &wgpu::Adapter)) -> Adapter {

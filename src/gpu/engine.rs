@@ -1,16 +1,20 @@
 //! The engine of one slot: a batch is copied in, submitted, continued where budgets have ended, and read back; what the
 //! device leaves pending is finished by the host.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
+
+use rayon::prelude::*;
 
 use super::arrays::Sizes;
 use super::context::Context;
 use super::device::Failure;
 use super::kernels::{Params, Part, Pipelines};
+use super::pace::Budget;
 use super::plan::{GpuPlan, lanes_for};
 use super::slot::Slot;
-use super::submission::Submitter;
+use super::submission::{Submitter, Work};
 use crate::analysis::GpuTally;
 use crate::choices::{Level, NanPolicy, Prominence, Region};
 use crate::engine::{Call, Engine, Finisher, Halt, Task};
@@ -49,7 +53,6 @@ pub(crate) struct Gpu<'c, T> {
     plan: GpuPlan,
     pub(super) host: Host<'c, T>,
     pub(super) tuning: GpuTuning,
-    finisher: Option<(Box<dyn Engine<T> + Send>, Findings<T>)>,
     /// Most peaks of a bin so far, on the average of a batch.
     rows_per_bin: f64,
     /// Whether the slot is as it should be between batches.
@@ -94,7 +97,10 @@ impl<T: Element> Engine<T> for Gpu<'_, T> {
     }
 
     fn bins(&self) -> usize {
-        self.plan.lanes()
+        match self.tuning.batch {
+            None => self.submitter.pace().bins(&self.plan),
+            Some(_) => self.plan.lanes(),
+        }
     }
 
     fn pool(&self) -> Option<&rayon::ThreadPool> {
@@ -118,7 +124,6 @@ impl<'c, T: Element> Gpu<'c, T> {
             plan,
             host,
             tuning,
-            finisher: None,
             rows_per_bin: plan.sizes.cells() as f64 / 32.0,
             sound: true,
             tally: GpuTally::default(),
@@ -164,35 +169,41 @@ impl<'c, T: Element> Gpu<'c, T> {
         };
         let room = sizes.rows;
         sizes.rows = ((self.rows_per_bin * bins.len() as f64 * 1.125) as u64).clamp(1, room);
-        let mut params = Params::new(&sizes, bins.len(), room, self.fold());
-        params.rows = sizes.rows as u32;
+        let params = Params::new(&sizes, bins.len(), room, self.fold());
 
         let start = Instant::now();
         self.upload(p, bins.clone(), task, &sizes)?;
         self.tally.seconds.upload += start.elapsed().as_secs_f64();
 
-        self.submit("analysing a batch", Part::Whole, &sizes, &params)?;
-        let mut tally = self.read_tally(&sizes)?;
-        let lanes = sizes.lanes as usize;
-        let pending = |tally: &[u32]| {
-            tally[lanes..]
-                .iter()
-                .filter(|&&pending| pending != 0)
-                .count()
+        let mut work = Work {
+            part: Part::Whole,
+            sizes,
+            params,
+            dispatches: 0,
         };
+        let mut left = self.advance(&mut work)?;
         self.tally.batches += 1;
-        self.tally.continued_bins += pending(&tally);
-        for _ in 0..self.plan.rounds {
-            if pending(&tally) == 0 {
+        for round in 0..self.plan.rounds {
+            if left <= self.plan.few {
                 break;
             }
             if stop.requested() {
                 return self.leave();
             }
+            if round == 0 {
+                self.tally.continued_bins += left;
+            }
             self.submitter.slot().readback.unmap();
-            self.submit("continuing a batch", Part::Rest, &sizes, &params)?;
-            tally = self.read_tally(&sizes)?;
+            work.part = Part::Rest;
+            left = self.advance(&mut work)?;
         }
+        if work.part == Part::Rest {
+            self.submitter.slot().readback.unmap();
+            work.part = Part::Results;
+            self.submit(work)?;
+        }
+        let tally = self.read_tally(&sizes)?;
+        let lanes = sizes.lanes as usize;
 
         let start = Instant::now();
         self.lend_masks(&sizes, findings)?;
@@ -221,15 +232,49 @@ impl<'c, T: Element> Gpu<'c, T> {
                 return Err(Halt::Stopped);
             }
             let first = findings.peaks.cells.len() as u64;
-            sizes.rows = (rows - first).min(room);
-            params.first_row = first as u32;
-            params.rows = sizes.rows as u32;
-            self.submit("collecting further peaks", Part::Rows, &sizes, &params)?;
-            self.read_rows(&sizes, rows - first, findings)?;
+            work.part = Part::Rows;
+            work.sizes.rows = (rows - first).min(room);
+            work.params.first_row = first as u32;
+            work.params.rows = work.sizes.rows as u32;
+            self.submit(work)?;
+            self.read_rows(&work.sizes, rows - first, findings)?;
             self.submitter.slot().readback.unmap();
         }
         self.hand_over(call, &left, findings)?;
         Ok(bins.len())
+    }
+
+    /// Has the device do work that may leave bins pending: how many.
+    fn advance(&mut self, work: &mut Work) -> Result<usize, Failure> {
+        let budget = self.budget();
+        work.params.iterations = budget.iterations;
+        work.dispatches = budget.dispatches;
+        let seconds = self.submit(*work)?;
+        let tally = self.read_tally(&work.sizes)?;
+        let pending = &tally[work.sizes.lanes as usize..];
+        let left = pending.iter().filter(|&&pending| pending != 0).count();
+        let values = work.sizes.cells() * work.sizes.lanes;
+        if work.part == Part::Whole || left > 0 {
+            self.submitter
+                .pace()
+                .note(values, budget, left > 0, seconds);
+        }
+        Ok(left)
+    }
+
+    /// What one submission may do: as the caller's knobs have it, else what there is time for.
+    fn budget(&self) -> Budget {
+        match self.tuning {
+            GpuTuning {
+                iterations: None,
+                dispatches: None,
+                ..
+            } => self.submitter.pace().budget(&self.plan),
+            _ => Budget {
+                iterations: self.plan.iterations,
+                dispatches: self.plan.dispatches,
+            },
+        }
     }
 
     /// Stops between two submissions.
@@ -239,7 +284,8 @@ impl<'c, T: Element> Gpu<'c, T> {
         Err(Halt::Stopped)
     }
 
-    /// Has the finisher analyse the bins that are still pending, and puts its findings in place of the device's.
+    /// Has the finisher analyse the bins that are still pending, on all threads, and puts its findings in place of the
+    /// device's.
     fn hand_over(
         &mut self,
         call: &Call<'_, '_, T>,
@@ -251,25 +297,47 @@ impl<'c, T: Element> Gpu<'c, T> {
         }
         let [n_x, n_y, n_t] = call.p.shape();
         let Host {
+            pool,
             finisher,
             instruction_set,
-            ..
         } = self.host;
-        let (engine, found) = self.finisher.get_or_insert_with(|| {
-            let engine = finisher([n_x, n_y, n_t], call.task.levels.len(), instruction_set);
-            (engine, Findings::new(0))
-        });
+        let share = left.iter().filter(|&&left| left).count();
+        let share = share.div_ceil(pool.current_num_threads()).max(1);
+        let mut pieces = Vec::new();
         let mut lane = 0;
         for run in left.chunk_by(|a, b| a == b) {
             let end = lane + run.len();
-            while run[0] && lane < end {
-                let bins = call.bins.start + lane..call.bins.start + end;
-                let done = engine.run(&Call { bins, ..*call }, found, &mut Seconds::default())?;
-                self.tally.handed_over_bins += done;
-                findings.replace(lane..lane + done, found, call.task.levels.len() * n_x * n_y);
-                lane += done;
+            if run[0] {
+                pieces.extend(
+                    (lane..end)
+                        .step_by(share)
+                        .map(|lane| lane..end.min(lane + share)),
+                );
             }
             lane = end;
+        }
+        let planes = call.task.levels.len() * n_x * n_y;
+        let engine = || finisher([n_x, n_y, n_t], call.task.levels.len(), instruction_set);
+        let analyse = |engine: &mut Box<dyn Engine<T> + Send>, mut lanes: Range<usize>| {
+            let mut found = Vec::new();
+            // Where there are many peaks it stops early.
+            while !lanes.is_empty() {
+                let mut part = Findings::new(0);
+                let bins = call.bins.start + lanes.start..call.bins.start + lanes.end;
+                let done =
+                    engine.run(&Call { bins, ..*call }, &mut part, &mut Seconds::default())?;
+                found.push((lanes.start..lanes.start + done, part));
+                lanes.start += done;
+            }
+            Ok::<_, Halt>(found)
+        };
+        let found: Vec<_> = pool.install(|| {
+            let pieces = pieces.into_par_iter();
+            pieces.map_init(engine, analyse).collect::<Result<_, _>>()
+        })?;
+        for (lanes, part) in found.into_iter().flatten() {
+            self.tally.handed_over_bins += lanes.len();
+            findings.replace(lanes, &part, planes);
         }
         Ok(())
     }

@@ -6,7 +6,8 @@ use bytemuck::{Pod, Zeroable};
 
 use super::arrays::{Array, Sizes};
 use super::device::{Device, Failure};
-use super::plan::GpuPlan;
+use super::pace::Pace;
+use super::plan::{GpuPlan, ITERATIONS};
 use crate::tuning::Demand;
 use crate::tuning::GpuFault;
 use crate::{Connectivity, Dtype};
@@ -23,20 +24,36 @@ pub(crate) enum Stage {
     Collect,
 }
 
-/// What a submission does: the whole of a batch, more of what was left pending, or more of its peaks.
+/// What a submission does: the whole of a batch, more of what was left pending, the results once that is done, or more of
+/// its peaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Whole,
     Rest,
+    Results,
     Rows,
+}
+
+impl Part {
+    /// What a submission does, in a message.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "analysing a batch",
+            Self::Rest => "continuing a batch",
+            Self::Results => "collecting results",
+            Self::Rows => "collecting further peaks",
+        }
+    }
 }
 
 /// Runs in the first submission of a batch alone.
 const ONCE: &[Part] = &[Part::Whole];
 /// Runs again when something was left pending.
 const AGAIN: &[Part] = &[Part::Whole, Part::Rest];
-/// Runs in every submission.
-const ALWAYS: &[Part] = &[Part::Whole, Part::Rest, Part::Rows];
+/// Puts results in order, in the first submission and after the last.
+const RESULTS: &[Part] = &[Part::Whole, Part::Results];
+/// Takes results out.
+const ROWS: &[Part] = &[Part::Whole, Part::Results, Part::Rows];
 
 /// The result for which a kernel is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +78,9 @@ impl For {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Times {
     One,
-    /// It can end anywhere and go on in the next dispatch: as often as the plan says.
+    /// It takes turns with its neighbours in the table of which that is said too, in so many rounds.
+    Rounds(u32),
+    /// It can end anywhere and go on in the next dispatch: as often as the submission has room for.
     Resumed,
 }
 
@@ -73,7 +92,7 @@ pub(crate) struct Kernel {
     pub(crate) entry: &'static str,
     needed_for: For,
     parts: &'static [Part],
-    times: Times,
+    pub(super) times: Times,
     /// The arrays that it touches.
     pub(crate) arrays: &'static [Array],
     /// Invocations for each lane; 0: one workgroup for all.
@@ -82,14 +101,15 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     /// How often it is dispatched in this part of a batch of this size.
-    pub(super) fn dispatches(&self, part: Part, sizes: &Sizes, plan: &GpuPlan) -> u32 {
+    pub(super) fn dispatches(&self, part: Part, sizes: &Sizes, resumed: u32) -> u32 {
         if !self.parts.contains(&part) || !self.needed_for.is_wanted(sizes.alphas > 0, sizes.peaks)
         {
             return 0;
         }
         match self.times {
             Times::One => 1,
-            Times::Resumed => plan.dispatches,
+            Times::Rounds(rounds) => rounds,
+            Times::Resumed => resumed,
         }
     }
 
@@ -99,7 +119,7 @@ impl Kernel {
             0 => [1, 1, 1],
             tasks => {
                 let across = sizes.lanes.div_ceil(u64::from(plan.group));
-                [across, tasks.min(most), tasks.div_ceil(most)].map(|n| n as u32)
+                [tasks.min(most), across, tasks.div_ceil(most)].map(|n| n as u32)
             }
         }
     }
@@ -107,7 +127,7 @@ impl Kernel {
 
 /// Declares the kernels, in the order in which they run.
 macro_rules! kernels {
-    ($($stage:ident: $file:literal $entry:literal, $for:ident, $parts:ident, $times:ident,
+    ($($stage:ident: $file:literal $entry:literal, $for:ident, $parts:ident, $times:expr,
         [$($array:ident),*], $tasks:expr;)*) => {
         /// All kernels, in the order in which they run.
         pub(crate) const KERNELS: &[Kernel] = &[$(Kernel {
@@ -116,28 +136,35 @@ macro_rules! kernels {
             entry: $entry,
             needed_for: For::$for,
             parts: $parts,
-            times: Times::$times,
+            times: $times,
             arrays: &[$(Array::$array),*],
             tasks: $tasks,
         }),*];
     };
 }
 
+/// Rounds of passing on in blocks of rows side by side, so many that what they cannot settle is rare.
+const ROUNDS: Times = Times::Rounds(3);
+
 kernels! {
-    Survey: "survey" "survey", Both, ONCE, One, [Values, Partials], Sizes::survey_blocks;
-    Survey: "survey" "join", Both, ONCE, One, [Values, Alphas, Partials, Surveys, Levels], |_| 1;
-    Threshold: "threshold" "threshold", Masks, ONCE, One, [Values, Levels, Above], Sizes::map_words;
-    Flood: "flood" "seed", Masks, ONCE, One, [Surveys, Above, Filled, Floods], |sizes| sizes.alphas;
-    Flood: "flood" "flood", Masks, AGAIN, Resumed, [Above, Filled, Floods], |sizes| sizes.alphas;
-    Peaks: "peaks" "find", Peaks, ONCE, One, [Values, Surveys, Peaks], Sizes::map_words;
-    Bases: "bases" "rim", Peaks, ONCE, One, [Values, Peaks, Rims], Sizes::map_words;
-    Bases: "bases" "spread", Peaks, AGAIN, Resumed, [Values, Peaks, Rims, Plateaus], |_| 1;
-    Pack: "pack" "pack", Masks, AGAIN, One, [Filled, Masks], |sizes| sizes.alphas * sizes.map_words();
-    // Counts become sums in place: a continuation counts again.
-    Collect: "collect" "count", Peaks, AGAIN, One, [Peaks, Before], Sizes::list_blocks;
-    Collect: "collect" "sum", Both, AGAIN, One, [Floods, Plateaus, Before, Tally], |_| 1;
-    Collect: "collect" "order", Peaks, AGAIN, One, [Tally], |_| 0;
-    Collect: "collect" "collect", Peaks, ALWAYS, One,
+    Survey: "survey" "survey", Both, ONCE, Times::One, [Values, Partials], Sizes::survey_blocks;
+    Survey: "survey" "join", Both, ONCE, Times::One, [Values, Alphas, Partials, Surveys, Levels], |_| 1;
+    Threshold: "threshold" "threshold", Masks, ONCE, Times::One, [Values, Levels, Above], Sizes::map_words;
+    Flood: "flood" "seed", Masks, ONCE, Times::One, [Surveys, Above, Filled, Floods], |sizes| sizes.alphas;
+    Flood: "flood" "flood", Masks, AGAIN, Times::Resumed, [Above, Filled, Floods], |sizes| sizes.alphas;
+    Peaks: "peaks" "find", Peaks, ONCE, Times::One, [Values, Surveys, Peaks], Sizes::map_words;
+    Bases: "bases" "rim", Peaks, ONCE, Times::One, [Values, Peaks, Rims], Sizes::map_words;
+    Bases: "bases" "share_even", Peaks, ONCE, ROUNDS, [Values, Peaks, Rims], Sizes::share_pairs;
+    Bases: "bases" "share_odd", Peaks, ONCE, ROUNDS, [Values, Peaks, Rims], Sizes::share_pairs;
+    Bases: "bases" "settle", Peaks, ONCE, Times::One, [Values, Peaks, Rims, Restless], Sizes::map_words;
+    Bases: "bases" "spread", Peaks, AGAIN, Times::Resumed, [Values, Peaks, Rims, Plateaus, Restless], |_| 1;
+    Pack: "pack" "pack", Masks, RESULTS, Times::One, [Filled, Masks], |sizes| sizes.alphas * sizes.map_words();
+    // Counts become sums in place: whoever adds up again counts again.
+    Collect: "collect" "count", Peaks, RESULTS, Times::One, [Peaks, Before], Sizes::list_blocks;
+    Collect: "collect" "sum", Both, RESULTS, Times::One, [Before, Tally], |_| 1;
+    Collect: "collect" "remain", Both, AGAIN, Times::One, [Floods, Plateaus, Tally], |_| 1;
+    Collect: "collect" "order", Peaks, RESULTS, Times::One, [Tally], |_| 0;
+    Collect: "collect" "collect", Peaks, ROWS, Times::One,
         [Values, Peaks, Rims, Before, Tally, RowCells, RowValues], Sizes::list_blocks;
 }
 
@@ -189,11 +216,13 @@ pub(crate) struct Params {
     pub(crate) rows: u32,
     pub(crate) room: u32,
     pub(crate) fold: u32,
+    pub(crate) iterations: u32,
+    pub(crate) share_rows: u32,
 }
 
 impl Params {
     /// Those of a batch of `bins` bins. All sizes have been checked to fit a device, and so a `u32`.
-    pub(crate) fn new(sizes: &Sizes, bins: usize, room: u64, fold: u64) -> Self {
+    pub(super) fn new(sizes: &Sizes, bins: usize, room: u64, fold: u64) -> Self {
         Self {
             n_x: sizes.n_x as u32,
             n_y: sizes.n_y as u32,
@@ -206,9 +235,11 @@ impl Params {
             list_words: sizes.list_words() as u32,
             list_blocks: sizes.list_blocks() as u32,
             first_row: 0,
-            rows: 0,
+            rows: sizes.rows as u32,
             room: room as u32,
             fold: fold as u32,
+            iterations: 0,
+            share_rows: sizes.share_rows() as u32,
         }
     }
 }
@@ -221,7 +252,6 @@ pub(crate) struct Variant {
     pub(super) masks: bool,
     pub(super) peaks: bool,
     pub(super) group: u32,
-    pub(super) iterations: u32,
     pub(super) unbounded_loops: bool,
     pub(super) fault: Option<GpuFault>,
     /// Whether it is probed with a fault in it too.
@@ -238,7 +268,6 @@ impl Variant {
             masks: demand.alphas > 0,
             peaks: demand.peaks,
             group: GpuPlan::group(tuning),
-            iterations: GpuPlan::iterations(tuning),
             unbounded_loops: tuning.unbounded_loops,
             fault: tuning.fault,
             probed: tuning.probed,
@@ -252,13 +281,15 @@ pub(super) struct Pipelines {
     pub(super) variant: Variant,
     /// By position in [`KERNELS`]; none for kernels that the variant does not use.
     list: Vec<Option<wgpu::ComputePipeline>>,
+    /// How fast the device has been with them.
+    pub(super) pace: Pace,
 }
 
 impl Pipelines {
     pub(super) fn compile(device: &Device, variant: Variant) -> Result<Self, Failure> {
         let constants = [
             ("GROUP", f64::from(variant.group)),
-            ("ITERATIONS", f64::from(variant.iterations)),
+            ("ITERATIONS", f64::from(ITERATIONS)),
             (
                 "EIGHT",
                 f64::from(u8::from(variant.connectivity == Connectivity::Eight)),
@@ -301,7 +332,11 @@ impl Pipelines {
                     .map(Some)
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { variant, list })
+        Ok(Self {
+            variant,
+            list,
+            pace: Pace::default(),
+        })
     }
 
     /// The kernels of the table, in its order; none in the places of those that the variant does not need.
@@ -400,7 +435,7 @@ mod tests {
             ($($field:ident)*) => { [$((stringify!($field), offset_of!(Params, $field))),*] };
         }
         let here = offsets! {
-            n_x n_y words lanes bins alphas survey_cells survey_blocks list_words list_blocks first_row rows room fold
+            n_x n_y words lanes bins alphas survey_cells survey_blocks list_words list_blocks first_row rows room fold iterations share_rows
         };
         for (file, _) in FILES {
             let (module, _) = parsed(file, Dtype::F64);

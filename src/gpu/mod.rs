@@ -9,6 +9,7 @@ mod engine;
 mod kernels;
 mod load;
 mod opener;
+mod pace;
 mod plan;
 mod probe;
 mod slot;

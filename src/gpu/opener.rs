@@ -17,6 +17,7 @@ static INSIDE: Mutex<Inside> = Mutex::new(Inside {
     openers: 0,
     process: 0,
     ending: false,
+    left_behind: false,
 });
 
 struct Inside {
@@ -25,6 +26,8 @@ struct Inside {
     process: u32,
     /// Nobody enters a driver any more.
     ending: bool,
+    /// A device has been left behind at work.
+    left_behind: bool,
 }
 
 /// A device that is being opened and made ready.
@@ -76,6 +79,13 @@ impl Opener {
     }
 }
 
+impl Drop for Opener {
+    /// Whoever waits no longer may be about to end the process: as late a handler as can be.
+    fn drop(&mut self) {
+        wait_at_exit();
+    }
+}
+
 /// A stay inside a driver, during which the process must not end: its end runs the driver's own handlers, and a driver that is
 /// at work without what they have just taken down hangs or crashes.
 struct Visit;
@@ -124,12 +134,23 @@ impl Inside {
                 openers: 0,
                 process,
                 ending: false,
+                left_behind: false,
             };
         }
     }
 }
 
-/// Waits until no opener is inside a driver; whether that took longer than it may.
+/// Has the process end without its drivers' handlers: a device was given up while it was at work, is so still, perhaps, and
+/// crashes without what they take down.
+pub(super) fn leave_behind() {
+    let mut inside = INSIDE.lock().unwrap_or_else(PoisonError::into_inner);
+    inside.forget_other_process();
+    inside.left_behind = true;
+    drop(inside);
+    wait_at_exit();
+}
+
+/// Waits until no opener is inside a driver; whether that took longer than it may, or has no end.
 fn is_kept_waiting() -> bool {
     let start = Instant::now();
     loop {
@@ -138,6 +159,9 @@ fn is_kept_waiting() -> bool {
         if let Some(mut inside) = inside {
             inside.forget_other_process();
             inside.ending = true;
+            if inside.left_behind {
+                return true;
+            }
             if inside.openers == 0 {
                 return false;
             }

@@ -1,6 +1,8 @@
 //! How large a batch a device and the host can hold, and how often its kernels may run: pure arithmetic over the table
 //! of arrays.
 
+use std::time::Duration;
+
 use super::arrays::{Array, Sizes};
 use crate::element::Dtype;
 use crate::tuning::{Demand, GpuTuning};
@@ -33,8 +35,10 @@ const MOST_ALPHAS: usize = 256;
 const CELLS_PER_ROW: usize = 8;
 /// Continuations of what a batch left pending, before the CPU takes over.
 const ROUNDS: u32 = 4;
-/// Sweeps over a whole map that a batch has in its first submission, at least.
-const SWEEPS: u64 = 4;
+/// Sweeps over a whole map that a batch has in each submission.
+const SWEEPS: u64 = 16;
+/// Pending bins that the CPU has analysed before the device could go on with them.
+const FEW: usize = 64;
 
 /// What a device, the host and the caller allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +85,10 @@ pub(crate) struct GpuPlan {
     pub(crate) dispatches: u32,
     /// Continuations before the CPU takes over.
     pub(crate) rounds: u32,
+    /// Pending bins so few that it takes over at once.
+    pub(crate) few: usize,
+    /// How long the kernels of a submission may take, if not as long as usual.
+    pub(crate) submission: Option<Duration>,
 }
 
 /// Why a map cannot be analysed on a device: not one bin of it fits.
@@ -105,7 +113,6 @@ impl GpuPlan {
         let tuning = demand.tuning;
         let slots = tuning.slots.unwrap_or(SLOTS).max(1);
         let group = Self::group(tuning);
-        let iterations = Self::iterations(tuning);
         let mut sizes = Sizes {
             n_x: n_x as u64,
             n_y: n_y as u64,
@@ -204,28 +211,25 @@ impl GpuPlan {
             .map_or_else(|| target.min(share), |bins| bins as u64)
             .clamp(1, MOST_LANES * u64::from(group));
         let lanes = largest_that(wanted, |lanes| refusal(lanes).is_none());
-        let whole_sweep = 4 * sizes.map_words();
-        let dispatches = (SWEEPS * whole_sweep)
-            .div_ceil(u64::from(iterations))
-            .clamp(2, 64) as u32;
+        // A word to the right and to the left, in each row, from above and from below.
+        let sweeps = SWEEPS * 4 * sizes.map_words();
+        let dispatches = sweeps.div_ceil(u64::from(ITERATIONS)).clamp(1, 64);
+        let iterations = sweeps.div_ceil(dispatches).min(u64::from(ITERATIONS)) as u32;
         Ok(Self {
             sizes: with_lanes(lanes),
             slots,
             group,
-            iterations,
-            dispatches: tuning.dispatches.unwrap_or(dispatches).max(1),
+            iterations: tuning.iterations.unwrap_or(iterations).clamp(1, ITERATIONS),
+            dispatches: tuning.dispatches.unwrap_or(dispatches as u32).max(1),
             rounds: tuning.rounds.unwrap_or(ROUNDS),
+            few: tuning.few.unwrap_or(FEW),
+            submission: tuning.submission,
         })
     }
 
     /// Invocations of a workgroup.
     pub(crate) fn group(tuning: &GpuTuning) -> u32 {
         tuning.group.unwrap_or(GROUP)
-    }
-
-    /// Loop iterations of an invocation of a resumable kernel, in one dispatch.
-    pub(crate) fn iterations(tuning: &GpuTuning) -> u32 {
-        tuning.iterations.unwrap_or(ITERATIONS).clamp(1, ITERATIONS)
     }
 
     /// The same in batches of half as many bins; none below one bin.
@@ -665,8 +669,6 @@ mod tests {
         let Sizes { alphas, .. } = *sizes;
         let cells_of_word = sizes.n_y.min(32);
         let tuned = u64::from(plan.iterations);
-        let group = u64::from(plan.group);
-        let share = sizes.lanes.div_ceil(group);
         vec![
             ("survey", 1, sizes.survey_cells()),
             ("join", 2, sizes.survey_blocks() + alphas),
@@ -675,11 +677,15 @@ mod tests {
             ("flood", 1, tuned),
             ("find", 1, cells_of_word),
             ("rim", 1, cells_of_word),
+            ("share_even", 1, u64::from(ITERATIONS)),
+            ("share_odd", 1, u64::from(ITERATIONS)),
+            ("settle", 1, cells_of_word),
             ("spread", 1, tuned),
             ("pack", 1, 32),
             ("count", 1, sizes.list_words()),
-            ("sum", 2, sizes.list_blocks() + alphas),
-            ("order", 3, 2 * share + group),
+            ("sum", 1, sizes.list_blocks()),
+            ("remain", 1, alphas),
+            ("order", 2, sizes.lanes.div_ceil(256) * (1 + 8)),
             ("collect", 2, sizes.list_words() * (1 + cells_of_word)),
         ]
     }
@@ -694,7 +700,7 @@ mod tests {
                     iterations <= u64::from(ITERATIONS),
                     "{entry}: {iterations} in {plan:?}"
                 );
-                if !["flood", "spread"].contains(&entry) {
+                if !["flood", "share_even", "share_odd", "spread"].contains(&entry) {
                     most = most.max(iterations);
                 }
             }

@@ -13,7 +13,7 @@ use super::context::Context;
 use super::device::{Failure, FailureKind};
 use super::engine::{Gpu, Host};
 use super::kernels::Pipelines;
-use super::plan::GpuPlan;
+use super::plan::{GpuPlan, ITERATIONS};
 use super::slot::Slot;
 use crate::choices::{Level, NanPolicy, Prominence, Region};
 use crate::engine::{Call, Engine, Finisher, Halt, Stop, Task};
@@ -75,6 +75,7 @@ pub(super) fn probe<T: Element>(
         p: Array3::from_shape_fn(MAZES, |(x, y, t)| T::from(maze(x, y, t))),
         factors: &[0.5, 0.9],
         tuning: GpuTuning {
+            iterations: Some(ITERATIONS),
             dispatches: Some(DISPATCHES),
             ..GpuTuning::default()
         },
@@ -115,8 +116,8 @@ fn compare<T: Element>(
     let tuning = GpuTuning {
         slots: Some(1),
         group: Some(variant.group),
-        iterations: Some(variant.iterations),
         rounds: Some(u32::MAX),
+        few: Some(0),
         ..known.tuning
     };
     let demand = Demand {
@@ -182,7 +183,7 @@ fn compare<T: Element>(
         }
     }
     if known.long && variant.masks && gpu.tally.continued_bins == 0 {
-        let iterations = DISPATCHES * variant.iterations;
+        let iterations = DISPATCHES * ITERATIONS;
         return Err(failure(format!(
             "a maze that takes more than {iterations} iterations was done in fewer; the device or its driver computes wrong, and is not used"
         )));

@@ -10,10 +10,21 @@ use super::arrays::{Array, PARAMS_BYTES, Sizes};
 use super::device::{Device, Failure, rejected};
 use super::engine::Gpu;
 use super::kernels::{KERNELS, Params, Part, Pipelines, Stage};
+use super::pace::Pace;
 use super::plan::GpuPlan;
 use super::slot::Slot;
 use super::staging::Layout;
 use crate::{Element, GpuSeconds};
+
+/// What a submission does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work {
+    pub(super) part: Part,
+    pub(super) sizes: Sizes,
+    pub(super) params: Params,
+    /// Of the kernels that can be resumed.
+    pub(super) dispatches: u32,
+}
 
 /// All that a submission is made of. It belongs to nobody's call: whoever loses patience leaves it behind, in the thread
 /// that is still inside the driver.
@@ -51,6 +62,11 @@ impl Submitter {
         }
     }
 
+    /// How fast the device has been.
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pipelines.pace
+    }
+
     /// The buffers, for another analysis.
     pub(super) fn take_slot(&mut self) -> Option<Slot> {
         self.slot.take()
@@ -61,18 +77,18 @@ impl Submitter {
         self.device.limits().groups
     }
 
-    /// Has the device do a part of a batch: the stages whose times are taken, and the seconds that it took. Results are
-    /// mapped afterwards.
-    fn submit(
-        &self,
-        stage: &'static str,
-        part: Part,
-        sizes: &Sizes,
-        params: &Params,
-        patience: Duration,
-    ) -> Result<(Vec<Stage>, f64), Failure> {
+    /// Has the device do some work: the stages whose times are taken, and the seconds that it took. Results are mapped
+    /// afterwards.
+    fn submit(&self, work: &Work, patience: Duration) -> Result<(Vec<Stage>, f64), Failure> {
         let start = Instant::now();
         let (device, slot) = (&self.device, self.slot());
+        let Work {
+            part,
+            ref sizes,
+            ref params,
+            ..
+        } = *work;
+        let stage = part.name();
         let at = sizes.upload_bytes() - PARAMS_BYTES;
         device.alive(stage)?;
         slot.upload
@@ -84,7 +100,7 @@ impl Submitter {
             let mut encoder = device
                 .device
                 .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let passes = self.encode(&mut encoder, part, sizes, at);
+            let passes = self.encode(&mut encoder, work, at);
             let answers = [
                 answered(
                     &encoder,
@@ -108,15 +124,20 @@ impl Submitter {
         Ok((passes, start.elapsed().as_secs_f64()))
     }
 
-    /// Records a part of a batch; the stages whose times are taken.
+    /// Records work; the stages whose times are taken.
     fn encode(
         &self,
         encoder: &mut wgpu::CommandEncoder,
-        part: Part,
-        sizes: &Sizes,
+        work: &Work,
         params_at: u64,
     ) -> Vec<Stage> {
         let slot = self.slot();
+        let Work {
+            part,
+            ref sizes,
+            dispatches,
+            ..
+        } = *work;
         encoder.copy_buffer_to_buffer(
             &slot.upload,
             params_at,
@@ -146,11 +167,9 @@ impl Submitter {
                 );
             }
             if sizes.peaks {
-                encoder.clear_buffer(
-                    slot.array(Array::Plateaus),
-                    0,
-                    Some(Array::Plateaus.bytes(sizes)),
-                );
+                for array in [Array::Plateaus, Array::Restless] {
+                    encoder.clear_buffer(slot.array(array), 0, Some(array.bytes(sizes)));
+                }
             }
         }
         let plan = &self.plan;
@@ -159,7 +178,7 @@ impl Submitter {
             .zip(self.pipelines.list())
             .zip(&self.bindings)
             .map(|((kernel, pipeline), group)| {
-                let times = kernel.dispatches(part, sizes, plan);
+                let times = kernel.dispatches(part, sizes, dispatches);
                 (kernel, pipeline, group, times)
             })
             .filter(|&(.., times)| times > 0)
@@ -171,15 +190,17 @@ impl Submitter {
                 timestamp_writes: slot.time(stages.len() as u32),
             });
             stages.push(kernels[0].0.stage);
-            for &(kernel, pipeline, group, times) in kernels {
-                let (Some(pipeline), Some(group)) = (pipeline, group) else {
-                    unreachable!("{} has not been compiled for this variant", kernel.entry);
-                };
-                pass.set_pipeline(pipeline);
-                pass.set_bind_group(0, group, &[]);
-                let [x, y, z] = kernel.groups(sizes, plan, self.fold());
-                for _ in 0..times {
-                    pass.dispatch_workgroups(x, y, z);
+            for neighbours in kernels.chunk_by(|(a, ..), (b, ..)| a.times == b.times) {
+                for _ in 0..neighbours[0].3 {
+                    for &(kernel, pipeline, group, _) in neighbours {
+                        let (Some(pipeline), Some(group)) = (pipeline, group) else {
+                            unreachable!("{} has not been compiled for this variant", kernel.entry);
+                        };
+                        pass.set_pipeline(pipeline);
+                        pass.set_bind_group(0, group, &[]);
+                        let [x, y, z] = kernel.groups(sizes, plan, self.fold());
+                        pass.dispatch_workgroups(x, y, z);
+                    }
                 }
             }
         }
@@ -191,6 +212,12 @@ impl Submitter {
         };
         if part != Part::Rows {
             back(Array::Tally, 0, 0, sizes.tally_bytes());
+        }
+        if part == Part::Rest {
+            slot.take_times(encoder, stages.len() as u32, to.times);
+            return stages;
+        }
+        if part != Part::Rows {
             back(Array::Masks, 0, to.masks, Array::Masks.bytes(sizes));
         }
         let half = Array::RowValues.bytes(sizes) / 2;
@@ -224,28 +251,22 @@ impl<T: Element> Gpu<'_, T> {
         self.submitter.fold()
     }
 
-    /// Has the device do a part of a batch; its results are mapped afterwards.
+    /// Has the device do a part of a batch: the seconds that its kernels took. Results are mapped afterwards.
     ///
     /// A driver may keep for ever whoever hands it work or asks it how far it is, and with it everybody who wants to do the
     /// same. So that happens in a thread of its own, for which nobody waits longer than patience lasts.
-    pub(super) fn submit(
-        &mut self,
-        stage: &'static str,
-        part: Part,
-        sizes: &Sizes,
-        params: &Params,
-    ) -> Result<(), Failure> {
+    pub(super) fn submit(&mut self, work: Work) -> Result<f64, Failure> {
         let device = self.context.device();
+        let stage = work.part.name();
         device.alive(stage)?;
-        let patience = device.patience(Array::Values.bytes(sizes));
+        let patience = device.patience(Array::Values.bytes(&work.sizes));
         let patience = self.tuning.patience.unwrap_or(patience);
         let submitter = Arc::clone(&self.submitter);
-        let (sizes_there, params) = (*sizes, *params);
         let (sender, answer) = channel();
         let thread = std::thread::Builder::new()
             .name("peakmask-gpu-submit".to_owned())
             .spawn(move || {
-                let result = submitter.submit(stage, part, &sizes_there, &params, patience);
+                let result = submitter.submit(&work, patience);
                 // Before the answer: whoever has it may close the device.
                 drop(submitter);
                 let _ = sender.send(result);
@@ -261,11 +282,11 @@ impl<T: Element> Gpu<'_, T> {
         // It has nothing left to do.
         let _ = thread.join();
         let (passes, waited) = result?;
-        self.take_times(sizes, &passes, waited)
+        self.take_times(&work.sizes, &passes, waited)
     }
 
     /// Adds the times of a submission, which have come back with its results, to the tally.
-    fn take_times(&mut self, sizes: &Sizes, passes: &[Stage], waited: f64) -> Result<(), Failure> {
+    fn take_times(&mut self, sizes: &Sizes, passes: &[Stage], waited: f64) -> Result<f64, Failure> {
         let device = self.context.device();
         let mut ticks = Vec::new();
         if device.timestamps {
@@ -273,8 +294,9 @@ impl<T: Element> Gpu<'_, T> {
             ticks = self.read(at, bytes, pod_collect_to_vec::<u8, u64>)?;
         }
         let period = f64::from(device.queue.get_timestamp_period()) * 1e-9;
+        let before = self.tally.seconds.kernels;
         add_times(&mut self.tally.seconds, waited, passes, &ticks, period);
-        Ok(())
+        Ok(self.tally.seconds.kernels - before)
     }
 }
 

@@ -11,6 +11,7 @@ use rayon::ThreadPool;
 use super::{Reason, finisher, pool};
 use crate::analysis::{GpuReport, GpuTally, Seconds};
 use crate::element::Element;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::findings::Findings;
 use crate::gpu::{Context, Gpu, GpuPlan, Host, Opener};
@@ -219,7 +220,7 @@ impl<'r> FarEnd<'r> {
         let mut findings = Findings::new(0);
         let mut seconds = Seconds::default();
         let mut result = Ok(());
-        while let Some(mut batch) = self.draw(run) {
+        while let Some(mut batch) = self.draw(run, engine.bins()) {
             let next = batch.next;
             match run.complete(&mut engine, &mut batch, &mut findings, &mut seconds) {
                 Ok(bins) => {
@@ -256,12 +257,11 @@ impl<'r> FarEnd<'r> {
 
     /// The next batch: in order if the GPU is alone, else from the far end, and no more than it can do while the CPU does
     /// the rest.
-    fn draw<'a, T: Element>(&self, run: &Run<'a, '_, T>) -> Option<Batch<'a>> {
+    fn draw<'a, T: Element>(&self, run: &Run<'a, '_, T>, most: usize) -> Option<Batch<'a>> {
         if run.stop.requested() || lock(&self.outcome).why.is_some() {
             return None;
         }
         let plan = self.plan.get()?;
-        let most = plan.lanes();
         run.queue.draw(self.alone, |untaken| match self.alone {
             true => most,
             false => self.share(run, untaken, plan.slots).min(most),

@@ -16,6 +16,7 @@ fn budget(iterations: u32, dispatches: u32, rounds: u32) -> GpuTuning {
         iterations: Some(iterations),
         dispatches: Some(dispatches),
         rounds: Some(rounds),
+        few: Some(0),
         ..Default::default()
     }
 }
@@ -44,11 +45,20 @@ fn what_a_budget_leaves_is_continued_or_handed_over() {
             );
         }
         // A cap of none, and of one.
-        let (all, handed_over) = counts(budget(61, 1, 0));
-        assert_eq!(all, handed_over);
+        let (continued, all) = counts(budget(61, 1, 0));
+        assert!(continued == 0 && all > 0, "{continued}, {all}");
         let (continued, handed_over) = counts(budget(61, 1, 1));
         assert_eq!(continued, all);
         assert!((1..all).contains(&handed_over), "{handed_over} of {all}");
+        // Too few for the device to go on with, and one more.
+        let few = |bins| GpuTuning {
+            few: Some(bins),
+            batch: Some(70),
+            slots: Some(1),
+            ..budget(61, 1, u32::MAX)
+        };
+        assert_eq!(counts(few(all)), (0, all));
+        assert_eq!(counts(few(all - 1)).0, all);
         // One iteration is too little for any bin with something to flood.
         let (_, handed_over) = counts(budget(1, 1, 1));
         assert!(handed_over > all / 2, "{handed_over}");
@@ -104,7 +114,7 @@ fn the_cpu_finishes_less_than_one_bin_in_a_hundred_of_any_fixture() {
     of::<f64>("track_logposterior_f64");
 }
 
-/// Analyses with the budgets that everybody has.
+/// Analyses with the budgets that everybody has, and leaves no bin to the CPU as long as there are rounds.
 #[expect(clippy::print_stderr, reason = "a figure for those who ask")]
 fn rarely_handed_over<T: Float>(name: &str, p: &Array3<T>, alphas: &[f64]) {
     let context = gpu_or_return!();
@@ -115,7 +125,11 @@ fn rarely_handed_over<T: Float>(name: &str, p: &Array3<T>, alphas: &[f64]) {
             eight,
             answer: Answer::of_oracle(p.view(), alphas, eight),
         };
-        let report = known.exact(&on(context, GpuTuning::default()));
+        let tuning = GpuTuning {
+            few: Some(0),
+            ..Default::default()
+        };
+        let report = known.exact(&on(context, tuning));
         let gpu = report.gpu.expect("it ran");
         eprintln!(
             "{name}, {} neighbours: {} bins, {} continued, {} handed over",
@@ -192,4 +206,25 @@ fn usual_batches() {
         first_difference(&expected, &views, &found.peaks, Zeros::Signed),
         None
     );
+}
+
+/// Where a submission may take no time at all, batches are as small as can be, and budgets too.
+#[test]
+fn submissions_end_in_time() {
+    let context = gpu_or_return!();
+    let known = Known::<f64>::drawn(12, [17, 40, 300]);
+    let batches = |submission| {
+        let tuning = GpuTuning {
+            submission,
+            ..Default::default()
+        };
+        known
+            .exact(&on(context, tuning))
+            .gpu
+            .expect("it ran")
+            .batches
+    };
+    let usual = batches(None);
+    let least = batches(Some(std::time::Duration::from_nanos(1)));
+    assert!(least > usual && least >= 300 / 8, "{usual}, {least}");
 }

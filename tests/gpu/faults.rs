@@ -7,7 +7,7 @@ use crate::support::float::Float;
 use crate::{Known, gpu_or_return, on};
 
 /// What is planted, stage by stage.
-const FAULTS: [(&str, GpuFault); 12] = [
+const FAULTS: [(&str, GpuFault); 14] = [
     (
         "the last maximum instead of the first",
         fault("survey", "exceeds(k, found.high)", "reaches(k, found.high)"),
@@ -61,6 +61,18 @@ const FAULTS: [(&str, GpuFault); 12] = [
         ),
     ),
     (
+        "plateaus are taken to be settled",
+        fault(
+            "bases",
+            "atomicStore(&restless[t], 1u)",
+            "atomicStore(&restless[t], 0u)",
+        ),
+    ),
+    (
+        "lanes are added up from the wrong one",
+        fault("collect", "rows + sum - n", "rows + sum"),
+    ),
+    (
         "lanes change places",
         fault("pack", "& 1u) << i;", "& 1u) << (31u - i);"),
     ),
@@ -70,7 +82,7 @@ const FAULTS: [(&str, GpuFault); 12] = [
     ),
     (
         "peaks of the lanes before are forgotten",
-        fault("collect", "rows += sums[i];", ""),
+        fault("collect", "rows += sums[SCANNED - 1u];", ""),
     ),
 ];
 
@@ -80,7 +92,8 @@ const fn fault(file: &'static str, from: &'static str, to: &'static str) -> GpuF
 
 /// Maps of all kinds; then some whose cells lie at a level, just above it and just below.
 fn posterior() -> Known<f64> {
-    let drawn = [5, 6, 7].map(|seed| Known::<f64>::drawn(seed, [17, 40, 65]).p);
+    // More lanes than one scan takes in.
+    let drawn = [5, 6, 7, 9].map(|seed| Known::<f64>::drawn(seed, [17, 40, 65]).p);
     let mut rng = fastrand::Rng::with_seed(8);
     let mut brinks = Array3::zeros((17, 40, 30));
     for mut z in brinks.axis_iter_mut(Axis(2)) {

@@ -315,9 +315,144 @@ fn a_picture_is_stored_as_svg_too() {
         assert!(text.len() < 2_000_000, "{name}: {} bytes", text.len());
     }
     folder.fail(
-        "picture in.npy -o out.pdf",
+        "picture in.npy -o out.eps",
         2,
-        &["a picture is a .png or .svg file, not .pdf"],
+        &["a picture is a .png, .svg or .pdf file, not .eps"],
     );
     folder.fail("run in.npy -o no.npz --picture out.jpg", 2, &["not .jpg"]);
+}
+
+/// What is drawn on a page of PDF, as its operators.
+fn content(pdf: &[u8]) -> String {
+    let find = |from: usize, word: &[u8]| {
+        let found = pdf[from..]
+            .windows(word.len())
+            .position(|part| part == word);
+        from + found.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(word)))
+    };
+    let start = find(0, b"stream\n") + 7;
+    let end = find(start, b"\nendstream");
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(
+        &mut flate2::read::ZlibDecoder::new(&pdf[start..end]),
+        &mut text,
+    )
+    .expect("it inflates");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[test]
+fn a_picture_is_stored_as_pdf_too() {
+    let folder = Folder::new();
+    folder.write("in.npy", &npy(posterior::<f64>(12, 9, 50).view(), PLAIN));
+    folder.succeed("picture in.npy --bins 1,2 --alpha 0.5 -o out.svg");
+    folder.succeed("picture in.npy --bins 1,2 --alpha 0.5 -o out.pdf");
+    folder.succeed("run in.npy --alpha 0.5 -o out.npz --picture run.pdf");
+    let pdf = folder.read("out.pdf");
+    assert_eq!(pdf, {
+        folder.succeed("picture in.npy --bins 1,2 --alpha 0.5 -o again.pdf");
+        folder.read("again.pdf")
+    });
+    for bytes in [&pdf, &folder.read("run.pdf")] {
+        assert!(bytes.starts_with(b"%PDF-") && bytes.trim_ascii_end().ends_with(b"%%EOF"));
+        assert!(bytes.len() < 500_000, "{} bytes", bytes.len());
+    }
+    // Shape for shape what the SVG has, and its words as words.
+    let svg = String::from_utf8(folder.read("out.svg")).expect("text");
+    let drawn = content(&pdf);
+    let operators = |operator: &str| {
+        drawn
+            .lines()
+            .filter(|line| line.ends_with(operator))
+            .count()
+    };
+    for (tag, operator) in [("<rect ", " re"), ("<text ", " Tj"), ("<circle ", "h")] {
+        assert_eq!(svg.matches(tag).count(), operators(operator), "{tag}");
+    }
+    for part in ["/FontFile2", "/ToUnicode"] {
+        assert!(
+            pdf.windows(part.len())
+                .any(|found| found == part.as_bytes()),
+            "{part}"
+        );
+    }
+}
+
+#[test]
+fn the_path_of_the_animal_lies_over_the_map() {
+    let folder = Folder::new();
+    folder.write("in.npy", &npy(posterior::<f64>(12, 9, 50).view(), PLAIN));
+    let path = |rows: usize| {
+        let place = |i: usize| (1.0 + (i / 2) as f64 / 10.0 + (i % 2) as f64).to_le_bytes();
+        let data: Vec<u8> = (0..2 * rows).flat_map(place).collect();
+        npy_bytes(
+            1,
+            0,
+            &header("'<f8'", false, &format!("({rows}, 2)")),
+            &data,
+        )
+    };
+    folder.write("path.npy", &path(50));
+    let cyan = |options: &str| {
+        cyan_of(
+            &folder,
+            &format!("picture in.npy --bins 30 {options} -o out.png"),
+        )
+    };
+    assert_eq!(cyan(""), 0);
+    assert!(
+        cyan("--path path.npy") > 100,
+        "on the map and in the legend"
+    );
+    for ending in ["svg", "pdf"] {
+        folder.succeed(&format!("picture in.npy --path path.npy -o out.{ending}"));
+    }
+    let page = |name: &str, options: &str| {
+        folder.succeed(&format!("page in.npy --bins 5:15 {options} -o {name}"));
+        String::from_utf8(folder.read(name)).expect("text")
+    };
+    assert!(page("without.html", "").contains("\"path\":null"));
+    // x of time bin 5 is 1.5, y 2.5.
+    assert!(page("with.html", "--path path.npy").contains("\"path\":\"AADAPwAAIE"));
+    folder.write("short.npy", &path(49));
+    folder.write(
+        "whole.npy",
+        &npy_bytes(1, 0, &header("'<i8'", false, "(50, 2)"), &[0; 800]),
+    );
+    for (name, words) in [
+        (
+            "short",
+            "has shape (49, 2), but 50 time bins need x and y each: (50, 2)",
+        ),
+        ("whole", "places are float64 or float32, in cells"),
+        ("none", "none.npy"),
+    ] {
+        for command in ["picture in.npy -o no.png", "page in.npy -o no.html"] {
+            folder.fail(&format!("{command} --path {name}.npy"), 2, &[words]);
+        }
+    }
+    // Of a linear track, one coordinate is enough.
+    folder.write("in.npy", &npy(posterior::<f32>(1, 30, 8).view(), PLAIN));
+    let places: Vec<u8> = (0..8).flat_map(|t| (t as f32).to_be_bytes()).collect();
+    folder.write(
+        "track.npy",
+        &npy_bytes(1, 0, &header("'>f4'", false, "(8,)"), &places),
+    );
+    assert!(
+        cyan_of(
+            &folder,
+            "picture in.npy --bins 4 --path track.npy -o out.png"
+        ) > 100
+    );
+}
+
+/// Pixels in the animal's colour.
+fn cyan_of(folder: &Folder, words: &str) -> usize {
+    folder.succeed(words);
+    let (_, _, rgb) = pixels(&folder.read("out.png"));
+    let (drawn, _) = rgb.as_chunks::<3>();
+    drawn
+        .iter()
+        .filter(|&&pixel| pixel == [0, 0xE5, 0xFF])
+        .count()
 }

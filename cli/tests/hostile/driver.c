@@ -17,6 +17,7 @@ static void enter(const char *entry) {
     if (!strcmp(action, "abort")) abort();
     if (!strcmp(action, "exit")) _exit(0);
     if (!strcmp(action, "slow")) usleep(300000);
+    if (!strcmp(action, "wait")) usleep(6000000);
     if (!strcmp(action, "hang")) for (;;) pause();
 }
 

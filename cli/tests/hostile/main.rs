@@ -9,6 +9,8 @@ mod inputs;
 #[cfg(target_os = "linux")]
 mod memory;
 #[cfg(unix)]
+mod mutated;
+#[cfg(unix)]
 mod outputs;
 #[cfg(unix)]
 mod signals;

@@ -114,13 +114,42 @@ fn two_hundred_bins_need_little() {
 }
 
 #[test]
-fn no_time_bins_need_no_memory() {
+fn no_time_bins_need_no_memory_and_no_time() {
     let folder = Folder::new();
-    let header = header("'<f8'", false, "(1000, 4000, 0)");
-    folder.write("in.npy", &npy_bytes(1, 0, &header, &[]));
-    let words = "run in.npy --alpha 0.5 --memory-limit 1MiB -o out.npz";
-    let end = run(folder.shell(&format!("ulimit -v 1000000; exec \"$0\" {words}")));
-    assert_eq!(end.code, Some(0), "{end:?}");
+    for shape in [
+        "(1000, 4000, 0)",
+        "(65535, 65537, 0)",
+        "(1, 4294967295, 0)",
+        "(4294967295, 1, 0)",
+    ] {
+        let header = header("'<f8'", false, shape);
+        folder.write("in.npy", &npy_bytes(1, 0, &header, &[]));
+        let words = "run in.npy --alpha 0.5 --memory-limit 1MiB -o out.npz";
+        let end = run(folder.shell(&format!("ulimit -v 1000000; exec \"$0\" {words}")));
+        assert_eq!(end.code, Some(0), "{shape}: {end:?}");
+        assert!(end.seconds < 5.0, "{shape}: {end:?}");
+    }
+}
+
+/// The guard: one byte less than the plan is refused before anything is written, the plan itself is enough.
+#[test]
+fn the_guard_allows_the_plan_and_not_a_byte_less() {
+    let folder = Folder::new();
+    // One peak a bin: fewer than assumed.
+    let p = Array3::from_shape_fn((20, 30, 500), |(x, y, t)| {
+        (x * y + 1) as f64 / (t + 1) as f64
+    });
+    folder.write("in.npy", &npy(p.view(), PLAIN));
+    let options = peakmask::Options::new().alphas([0.5]).threads(1);
+    let plan = peakmask::estimate([20, 30, 500], peakmask::Dtype::F64, &options);
+    let plan = plan.expect("a valid shape").total();
+    let run = "run in.npy --threads 1 --alpha 0.5 -o out.npz --memory-limit";
+    folder.fail(
+        &format!("{run} {}", plan - 1),
+        3,
+        &["analysing 500 time bins needs", "given by --memory-limit"],
+    );
+    folder.succeed(&format!("{run} {plan}"));
 }
 
 /// A control group of its own, gone when this is dropped.

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ._legend import below, fit
 from ._panel import _figure_size, panel_of
-from ._scene import Scene, choose_bins
+from ._scene import Scene, choose_bins, pyplot
 
 if TYPE_CHECKING:
     import os
@@ -75,7 +75,7 @@ def animate(
     >>> P = np.random.default_rng(0).random((8, 9, 30))
     >>> film = peakmask.plot.animate(P, peakmask.analyze(P, alpha=0.5), slice(0, 4), save="film.gif")  # doctest: +SKIP
     """
-    import matplotlib.pyplot as plt
+    plt = pyplot()
     from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
 
     chosen = choose_bins(bins, analysis.shape[2])
@@ -200,7 +200,7 @@ class _Controls:
 
 def _stage(scene: Scene, chosen: list[int], shared: bool, foot: float = 0.0) -> tuple[Any, Any]:
     """A figure with one panel, colour bar and legend, ready to show any of the bins."""
-    import matplotlib.pyplot as plt
+    plt = pyplot()
 
     figure, ax = plt.subplots(figsize=_figure_size(scene, 1, 1, 4.6, True), layout="compressed")
     assert scene.maps is not None

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _options
 from ._colours import OUTLINES, contrast, finite_range
 from ._legend import below, fit
-from ._scene import Scene, choose_bins
+from ._scene import Scene, choose_bins, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +77,7 @@ def posterior(
     >>> ax.get_xlabel()
     'x (cm)'
     """
-    import matplotlib.pyplot as plt
+    plt = pyplot()
 
     (bin,) = choose_bins([bin], analysis.shape[2])
     scene = Scene(P, analysis, **options)
@@ -152,7 +153,7 @@ def sheet(
     >>> len(axes)
     6
     """
-    import matplotlib.pyplot as plt
+    plt = pyplot()
 
     chosen = choose_bins(bins, analysis.shape[2])
     if not chosen:
@@ -162,9 +163,7 @@ def sheet(
     if own:
         if len(chosen) > MOST_PANELS:
             raise ValueError(f"{len(chosen)} panels are more than {MOST_PANELS}; choose fewer time bins, or pass axes")
-        if columns < 1:
-            raise ValueError(f"columns is at least 1, not {columns}")
-        columns = min(columns, len(chosen))
+        columns = min(_options.whole("columns", columns, 1, 2**31), len(chosen))
         rows = -(-len(chosen) // columns)
         figure, grid = plt.subplots(
             rows,
@@ -305,8 +304,7 @@ class MapPanel:
     """Axes that show any time bin of a scene as a map."""
 
     def __init__(self, scene: Scene, ax: Axes, values: NDArray[Any], fixed: bool = False) -> None:
-        import matplotlib.pyplot as plt
-
+        plt = pyplot()
         self.scene, self.ax, self.fixed = scene, ax, fixed
         x, y = scene.places
         colours = plt.get_cmap(scene.cmap).with_extremes(bad="0.75")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _inputs
+from .._analysis import optional
 from ._marks import Marks
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Times:
         shown = "time" if name == "t" else name
         if self.kind == "U":
             if values.shape != (n,):
-                raise _misfit("t", values.shape, n, edges=False)
+                raise ValueError(f"t has shape {values.shape}, but there are {n} time bins: give a string for each")
             self.values, self.edges, self.words = np.arange(n), np.arange(n + 1) - 0.5, values
             self.label, self.unit = shown, None
             return
@@ -135,6 +136,12 @@ class Times:
             )
 
 
+def pyplot() -> Any:
+    """matplotlib.pyplot, or which extra brings it."""
+    optional("matplotlib", "plot")
+    return importlib.import_module("matplotlib.pyplot")
+
+
 def clock(seconds: float) -> str:
     """A duration as people write it: 1:02:03.5."""
     if not np.isfinite(seconds):
@@ -167,6 +174,7 @@ class Scene:
         min_prominence: float = 0.0,
         top: int | None = None,
     ) -> None:
+        optional("matplotlib", "plot")
         from ._colours import Scale
 
         self.analysis = analysis
@@ -292,19 +300,13 @@ def _times(given: ArrayLike) -> NDArray[Any]:
     return values
 
 
-def _misfit(name: str, shape: tuple[int, ...], n: int, edges: bool = True) -> ValueError:
-    more = f" (the centres), or {n + 1} edges" if edges else ""
-    return ValueError(f"{name} has shape {shape}, but {n} coordinates are needed{more}; give one for each cell or bin")
-
-
 def _centres_and_edges(name: str, given: NDArray[Any], n: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Both, from either: edges lie half-way between centres, and as far beyond the outer ones."""
     if given.dtype.kind == "M":
         given = given.astype("datetime64[ns]")
+    centres = _inputs.coordinates(name, given, n, "time bins" if name == "t" else "cells")
     if given.shape == (n + 1,):
-        return given[:-1] + (given[1:] - given[:-1]) / 2, given
-    if given.shape != (n,):
-        raise _misfit(name, given.shape, n)
+        return centres, given
     if n == 0:
         return given, given
     if n == 1:

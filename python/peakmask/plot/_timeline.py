@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._colours import OUTLINES
-from ._scene import Place, Scene
+from ._scene import Place, Scene, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ def timeline(
     >>> [ax.get_ylabel() for ax in axes]
     ['position (cells)', 'height', 'area (cells)', 'peaks']
     """
-    import matplotlib.pyplot as plt
+    plt = pyplot()
 
     scene = Scene(
         None, analysis, x=x, y=y, t=t, units=units, path=path,

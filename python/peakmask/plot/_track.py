@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._colours import OUTLINES, contrast
 from ._legend import below
-from ._scene import Scene, choose_bins
+from ._scene import Scene, choose_bins, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def track(
     >>> ax.get_ylabel()
     'x (cm)'
     """
-    import matplotlib.pyplot as plt
+    plt = pyplot()
 
     scene = Scene(P, analysis, **options)
     if scene.along is None or scene.maps is None:
