@@ -172,9 +172,9 @@ choose() {
         [[ -z $chosen ]] || software=${software:-$attempt}
     done
     if [[ -n $software ]]; then
-        # The last one tried may be another one.
-        adapters "$software"
         [[ -z $small ]] || {
+            # The last one tried may be another one.
+            adapters "$software"
             take "$software"
             return
         }
