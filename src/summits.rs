@@ -14,7 +14,7 @@ use crate::locks::lock;
 use crate::memory::{self, Budget, KeptLimit};
 use crate::options::Options;
 use crate::plan::Estimate;
-use crate::posterior::Posterior;
+use crate::posterior::{Posterior, Segment};
 use crate::schedule::pool;
 use crate::terrain::Terrain;
 
@@ -257,10 +257,14 @@ fn some_bins<T: Element>(
 /// Copies bins, one map after the other.
 fn turn<T: Element>(p: &Posterior<'_, T>, bins: Range<usize>, maps: &mut [T]) {
     let [n_x, n_y, _] = p.shape();
-    for x in 0..n_x {
-        for y in 0..n_y {
-            for (bin, map) in bins.clone().zip(maps.chunks_exact_mut(n_x * n_y)) {
-                map[x * n_y + y] = p.at([x, y, bin]);
+    let mut maps = maps.chunks_exact_mut(n_x * n_y);
+    for Segment { piece, bins } in p.segments(bins) {
+        let mut maps: Vec<_> = maps.by_ref().take(bins.len()).collect();
+        for x in 0..n_x {
+            for y in 0..n_y {
+                for (bin, map) in bins.clone().zip(&mut maps) {
+                    map[x * n_y + y] = piece.at([x, y, bin]);
+                }
             }
         }
     }
