@@ -5,6 +5,7 @@
 
 #![cfg(target_os = "linux")]
 
+use std::ops::RangeInclusive;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,21 +24,29 @@ const N_Y: usize = 63;
 #[test]
 fn estimate_is_what_the_system_sees_f64() {
     in_own_process("estimate_is_what_the_system_sees_f64", || {
-        compare_with_system(&noisy_bump([N_X, N_Y, 20_000], f64::from), &[0.5, 0.9]);
+        compare_with_system(
+            &noisy_bump([N_X, N_Y, 20_000], f64::from),
+            &[0.5, 0.9],
+            10.0,
+        );
     });
 }
 
 #[test]
 fn estimate_is_what_the_system_sees_f32() {
     in_own_process("estimate_is_what_the_system_sees_f32", || {
-        compare_with_system(&noisy_bump([N_X, N_Y, 20_000], |v| v as f32), &[0.5, 0.9]);
+        compare_with_system(
+            &noisy_bump([N_X, N_Y, 20_000], |v| v as f32),
+            &[0.5, 0.9],
+            10.0,
+        );
     });
 }
 
 #[test]
 fn estimate_is_what_the_system_sees_without_masks() {
     in_own_process("estimate_is_what_the_system_sees_without_masks", || {
-        compare_with_system(&noisy_bump([N_X, N_Y, 20_000], f64::from), &[]);
+        compare_with_system(&noisy_bump([N_X, N_Y, 20_000], f64::from), &[], 15.0);
     });
 }
 
@@ -47,6 +56,7 @@ fn estimate_is_what_the_system_sees_of_packed_masks() {
         compare(
             &noisy_bump([N_X, N_Y, 20_000], f64::from),
             &options(&[0.5; 60]).masks(MaskForm::Packed).peaks(false),
+            -15.0..=10.0,
         );
     });
 }
@@ -57,6 +67,7 @@ fn estimate_is_what_the_system_sees_of_sparse_masks() {
         compare(
             &noisy_bump([N_X, N_Y, 20_000], f64::from),
             &options(&[0.1; 10]).masks(MaskForm::Sparse).peaks(false),
+            -15.0..=10.0,
         );
     });
 }
@@ -70,6 +81,7 @@ fn estimate_is_what_the_system_sees_of_a_summary() {
                 .masks(MaskForm::None)
                 .summary(true)
                 .peaks(false),
+            -20.0..=10.0,
         );
     });
 }
@@ -132,7 +144,7 @@ fn listed_cells_that_cross_the_limit_end_the_run() {
 #[test]
 fn estimate_is_what_the_system_sees_on_large_maps() {
     in_own_process("estimate_is_what_the_system_sees_on_large_maps", || {
-        compare_with_system(&noisy_bump([512, 512, 150], f64::from), &[0.5, 0.9]);
+        compare_with_system(&noisy_bump([512, 512, 150], f64::from), &[0.5, 0.9], 18.0);
     });
 }
 
@@ -140,7 +152,7 @@ fn estimate_is_what_the_system_sees_on_large_maps() {
 fn estimate_is_what_the_system_sees_where_every_cell_is_a_peak() {
     in_own_process(
         "estimate_is_what_the_system_sees_where_every_cell_is_a_peak",
-        || compare_with_system(&plateaus([1000, 1000, 6]), &[0.5]),
+        || compare_with_system(&plateaus([1000, 1000, 6]), &[0.5], 38.0),
     );
 }
 
@@ -271,12 +283,13 @@ fn in_own_process(test: &str, body: impl FnOnce()) {
     );
 }
 
-/// Analyses, and compares what the system saw with the estimate for the true number of peaks.
-fn compare_with_system<T: Element>(p: &Array3<T>, alphas: &[f64]) {
-    compare(p, &options(alphas));
+/// Analyses, and compares what the system saw with the estimate for the true number of peaks: `spare` percent of it may not
+/// have been needed, and no more than 2 beyond it.
+fn compare_with_system<T: Element>(p: &Array3<T>, alphas: &[f64], spare: f64) {
+    compare(p, &options(alphas), -spare..=2.0);
 }
 
-fn compare<T: Element>(p: &Array3<T>, options: &Options) {
+fn compare<T: Element>(p: &Array3<T>, options: &Options, percent: RangeInclusive<f64>) {
     let plan = plan(p, options);
     let (analysis, grown) = peak_growth(|| analyze(p.view(), options).unwrap());
     // The true number of listed cells, in place of the assumed one.
@@ -294,10 +307,8 @@ fn compare<T: Element>(p: &Array3<T>, options: &Options) {
         analysis.peaks.len()
     );
     // Scratch is counted for the worst, a peak in every cell of a tile and a batch that waits for every thread: on large maps
-    // much of it is not needed, on others a little.
-    let large = p.len_of(ndarray::Axis(2)) < 1000;
-    let least = if large { -40.0 } else { -15.0 };
-    assert!((least..=10.0).contains(&off), "{sentence}");
+    // much of it is not needed, on others a little. Limits are a few percent beyond what was measured.
+    assert!(percent.contains(&off), "{sentence}");
     assert_eq!(analysis.report.bytes_planned, plan.total());
 }
 
