@@ -35,12 +35,15 @@ from ._analysis import Analysis, BinPeaks, Peaks, Report
 from ._analyze import analyze, estimate
 from ._analyzer import Analyzer
 from ._core import __version__
+from ._files import load
+from ._forms import PackedMask, SparseMask
 from ._many import Epochs, analyze_many
 from ._stream import Stream, stream
+from ._summary import Summary
 
 __all__ = [
-    "Analysis", "Analyzer", "BinPeaks", "Epochs", "Peaks", "Report", "Stream", "__version__", "analyze", "analyze_many",
-    "estimate", "stream",
+    "Analysis", "Analyzer", "BinPeaks", "Epochs", "PackedMask", "Peaks", "Report", "SparseMask", "Stream", "Summary",
+    "__version__", "analyze", "analyze_many", "estimate", "load", "stream",
 ]  # fmt: skip
 
 _MODULES = ("compat", "dask", "napari", "plot")

@@ -14,18 +14,20 @@ __all__ = [
     "estimate",
     "forked",
     "memory_limit",
+    "packed_numbers",
     "try_drivers",
 ]
 
 __version__: str
 
 _Results = tuple[
-    list[NDArray[np.bool_]],
+    list[Any],
     NDArray[np.int64],
     NDArray[np.int64],
     NDArray[Any],
     NDArray[Any],
     str,
+    dict[str, NDArray[Any]] | None,
 ]
 
 @final
@@ -65,6 +67,9 @@ def analyze(
     check_axis_order: bool,
     out: Sequence[NDArray[np.uint8]] | None,
     progress: Callable[[int, int], object] | None,
+    masks: str = ...,
+    summary: bool = ...,
+    animal: tuple[Sequence[Sequence[float]], float] | None = ...,
 ) -> _Results: ...
 def analyze_many(
     epochs: Sequence[NDArray[Any]],
@@ -78,7 +83,16 @@ def analyze_many(
     check_axis_order: bool,
     progress: Callable[[int, int], object] | None,
 ) -> _Results: ...
-def estimate(shape: tuple[int, int, int], itemsize: int, n_alpha: int, *, threads: int) -> dict[str, int]: ...
+def estimate(
+    shape: tuple[int, int, int],
+    itemsize: int,
+    n_alpha: int,
+    *,
+    threads: int,
+    masks: str = ...,
+    summary: bool = ...,
+) -> dict[str, int]: ...
+def packed_numbers(bits: NDArray[np.uint8], n_t: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 def at_exit() -> None: ...
 def check_drivers(words: Sequence[str]) -> None: ...
 def try_drivers(backend: str, adapter: str) -> None: ...
