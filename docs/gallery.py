@@ -60,28 +60,6 @@ PICTURES = [
         "figure = plot.sheet(maze, in_maze, [0, 60, 90, 120, 210, 230], columns=3)[0].figure",
     ),
     (
-        "offtrack",
-        "The maze as its decoder gives it, NaN beside the track, with `nan_policy=\"off_track\"`: those cells are absent, and "
-        "every bin has its peaks and masks. The outlines are half of the peak and the "
-        "region that holds 95 %.",
-        "off = np.isnan(maze[:, :, :1])\n"
-        "raw = np.where(off, np.nan, maze)[:, :, :120]\n"
-        "on_track = peakmask.analyze(raw, [peakmask.coverage(0.95), 0.5], nan_policy=\"off_track\")\n"
-        "figure = plot.sheet(raw, on_track, range(0, 108, 12), columns=3)[0].figure",
-    ),
-    (
-        "offtrack-timeline",
-        "The same over time: where the dominant peak is, and how many cells the masks hold.",
-        "figure = plot.timeline(on_track)[0].figure",
-    ),
-    (
-        "credible",
-        "Credible regions: the fewest cells that hold 50, 80 and 95 % of the posterior, connected or not.",
-        "shares = [peakmask.coverage(share) for share in (0.95, 0.8, 0.5)]\n"
-        "credible = peakmask.analyze(field, shares, region=\"whole\")\n"
-        "figure = plot.sheet(field, credible, [20, 410, 566, 600], columns=4, top=0, **cm)[0].figure",
-    ),
-    (
         "levels",
         "Ten levels in ten colours that all readers tell apart, with edges that read on any ground.",
         "levels = peakmask.analyze(field[:, :, 566:567], alpha=np.linspace(0.05, 0.95, 10))\n"

@@ -4,7 +4,6 @@ For every time bin of a posterior ``P[x, y, t]``, `analyze` finds all peaks with
 each alpha the mask of the connected region around the highest peak in which ``P >= alpha * height``.
 
 - `peakmask.analyze`: the interface.
-- `peakmask.absolute`, `peakmask.coverage`: levels of other kinds, a value or a share of the total.
 - `peakmask.analyze_many`: several epochs at once, however short each is.
 - `peakmask.stream`: posteriors and results larger than memory, piece by piece.
 - `peakmask.Analyzer`: the same again and again, down to one time bin in a closed loop.
@@ -36,13 +35,15 @@ from ._analysis import Analysis, BinPeaks, Peaks, Report
 from ._analyze import analyze, estimate
 from ._analyzer import Analyzer
 from ._core import __version__
-from ._levels import Level, absolute, coverage, of_peak
+from ._files import load
+from ._forms import PackedMask, SparseMask
 from ._many import Epochs, analyze_many
 from ._stream import Stream, stream
+from ._summary import Summary
 
 __all__ = [
-    "Analysis", "Analyzer", "BinPeaks", "Epochs", "Level", "Peaks", "Report", "Stream", "__version__", "absolute", "analyze",
-    "analyze_many", "coverage", "estimate", "of_peak", "stream",
+    "Analysis", "Analyzer", "BinPeaks", "Epochs", "PackedMask", "Peaks", "Report", "SparseMask", "Stream", "Summary",
+    "__version__", "analyze", "analyze_many", "estimate", "load", "stream",
 ]  # fmt: skip
 
 _MODULES = ("compat", "dask", "napari", "plot")

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core, _levels
 from ._core import __version__
+from ._forms import PackedMask, SparseMask
 from ._inputs import Labels, coordinates
+from ._levels import which
+from ._summary import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -316,14 +318,19 @@ class Analysis:
     masks : list of ndarray of bool
         For each alpha, in the order given, a mask with P's axes and shape. In memory it is a C-order (x, y, t) array,
         of which this is a view when P was (t, x, y); with ``out=``, your arrays.
+        Empty unless their form is "bytes".
+    packed : list of PackedMask or None
+        The same as bits, in the order x, y, t, with ``masks="packed"``.
+    sparse : list of SparseMask or None
+        The same as lists of cells, with ``masks="sparse"``.
     peaks : Peaks
+    summary : Summary or None
+        What every time bin and mask comes to, with ``summary=True``.
     report : Report
     shape : tuple of int
         (n_x, n_y, n_t); of a linear track n_y is 1.
     connectivity : int
         4 or 8.
-    region : {"dominant", "whole"}
-    nan_policy : {"silence", "off_track", "error"}
     """
 
     def __init__(
@@ -337,19 +344,21 @@ class Analysis:
         axes: tuple[int, int, int],
         connectivity: int,
         labels: Labels,
+        packed: list[PackedMask] | None = None,
+        sparse: list[SparseMask] | None = None,
+        summary: Summary | None = None,
         track: bool = False,
-        region: str = "dominant",
-        nan_policy: str = "silence",
     ) -> None:
         self.alpha = tuple(alpha)
         self.masks = masks
+        self.packed = packed
+        self.sparse = sparse
+        self.summary = summary
         self._track = track
         self.peaks = peaks
         self.report = report
         self.shape = shape
         self.connectivity = connectivity
-        self.region = region
-        self.nan_policy = nan_policy
         self._axes = axes
         self._labels = labels
 
@@ -359,7 +368,7 @@ class Analysis:
         return [np.expand_dims(mask, self._axes[1]) for mask in self.masks] if self._track else self.masks
 
     def mask(self, alpha: float) -> NDArray[np.bool_]:
-        """Give the mask of an alpha, by value; the first, if it was given twice.
+        """Give the mask of an alpha, by value; the first, if it was given twice. Other forms are expanded.
 
         Raises
         ------
@@ -375,14 +384,15 @@ class Analysis:
         >>> analysis.mask(0.5).ravel()
         array([False,  True,  True])
         """
-        if alpha is None or isinstance(alpha, (str, bytes)) or np.ndim(alpha):
-            raise TypeError(f"a mask is found by its alpha, a number, not by {alpha!r}")
-        for mine, mask in zip(self.alpha, self.masks):
-            if mine == alpha or (mine != mine and alpha != alpha):
-                return mask
-        raise KeyError(
-            f"no mask for alpha {alpha}; there are masks for {', '.join(map(str, self.alpha)) or 'no alpha'}"
-        )
+        level = which(self.alpha, alpha, "mask")
+        other = self.packed or self.sparse
+        if other is not None:
+            # As P's axes have it: those of the forms are x, y, t.
+            expanded: NDArray[np.bool_] = other[level].expand().transpose(np.argsort(self._axes))
+            return np.take(expanded, 0, axis=self._axes[1]) if self._track else expanded
+        if not self.masks:
+            raise KeyError(f"no mask for alpha {alpha}: masks=None makes none")
+        return self.masks[level]
 
     @property
     def areas(self) -> NDArray[np.int64]:
@@ -395,25 +405,15 @@ class Analysis:
         array([[2],
                [1]])
         """
+        other = self.packed or self.sparse
+        if self.summary is not None:
+            return self.summary.area
+        if other is not None:
+            return np.stack([mask.areas for mask in other])
         x, y, _ = self._axes
         return np.array([np.count_nonzero(mask, axis=(x, y)) for mask in self._maps], np.int64).reshape(
             len(self.masks), self.shape[2]
         )
-
-    @property
-    def components(self) -> NDArray[np.uint32]:
-        """Connected parts of each mask in each time bin, by `connectivity`, shape (n_alpha, n_t).
-
-        Examples
-        --------
-        >>> import numpy as np, peakmask
-        >>> peakmask.analyze(np.array([[[3.0], [1.0], [2.0]]]), alpha=[0.5, 0.9], region="whole").components
-        array([[2],
-               [1]], dtype=uint32)
-        """
-        masks = [mask.transpose(self._axes).view(np.uint8) for mask in self.masks]
-        counts = [_core.components(mask, self.connectivity) for mask in masks]
-        return np.array(counts, np.uint32).reshape(len(self.masks), self.shape[2])
 
     def to_xarray(
         self, *, x: ArrayLike | None = None, y: ArrayLike | None = None, t: ArrayLike | None = None
@@ -442,7 +442,7 @@ class Analysis:
         """
         xarray = optional("xarray")
         names = self._labels.names
-        coords: dict[str, Any] = _levels.coordinates(self.alpha)
+        coords: dict[str, Any] = {"alpha": np.array(self.alpha)}
         axes = list(zip(names, (x, y, t), (self._labels.x, self._labels.y, self._labels.t), self.shape))
         if self._track:
             del axes[1]
@@ -452,7 +452,10 @@ class Analysis:
                 what = "time bins" if name == self._labels.names[2] else "cells"
                 centres = coordinates(name, found, n, what)
                 coords[name] = (name, centres, self._labels.attrs.get(name, {}))
-        masks = [mask.transpose(self._axes) for mask in self._maps]
+        forms = self.masks or self.packed or self.sparse or []
+        maps = [self.mask(alpha) for alpha, _ in zip(self.alpha, forms)]
+        maps = [np.expand_dims(mask, self._axes[1]) for mask in maps] if self._track else maps
+        masks = [mask.transpose(self._axes) for mask in maps]
         shape = self.shape
         if self._track:
             masks, shape, names = [mask[:, 0] for mask in masks], (shape[0], shape[2]), (names[0], names[2])  # type: ignore[assignment]
@@ -470,9 +473,8 @@ class Analysis:
             coords=coords,
             attrs={
                 "made_by": f"peakmask {__version__}",
-                "mask": _levels.described(self.alpha, self.region),
+                "mask": "cells with P >= alpha * height of the dominant peak, connected to it",
                 "connectivity": self.connectivity,
-                "nan_policy": self.nan_policy,
                 "prominence": "height minus the highest cell around the peak's plateau (reference prominence)",
                 "engine": self.report["engine"],
             },
@@ -537,6 +539,25 @@ class Analysis:
             self, P, file, bins=bins, title=title, x=x, y=y, t=t, units=units, path=path,
             min_height=min_height, min_prominence=min_prominence, top=top,
         )  # fmt: skip
+
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Write everything into one `.npz` file, masks as bits; `peakmask.load` reads it again.
+
+        An existing file is replaced when the new one is complete.
+
+        Examples
+        --------
+        >>> import numpy as np, peakmask, tempfile, os
+        >>> analysis = peakmask.analyze(np.random.default_rng(0).random((8, 9, 30)), alpha=[0.5, 0.9], summary=True)
+        >>> file = os.path.join(tempfile.mkdtemp(), "analysis.npz")
+        >>> analysis.save(file)
+        >>> again = peakmask.load(file)
+        >>> np.array_equal(again.mask(0.9), analysis.mask(0.9)), again.summary
+        (True, <summary of 30 time bins, alpha 0.5, 0.9>)
+        """
+        from ._files import save
+
+        save(self, file)
 
     def _rows(self) -> Iterator[tuple[str, str]]:
         n_x, n_y, n_t = self.shape

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _inputs, _options
 from ._analysis import Analysis, Peaks, Report
-from ._levels import kind_of
-from ._options import Alpha, Backend, Connectivity, NanPolicy, OnLimit, Options, Region
+from ._forms import PackedMask, SparseMask
+from ._options import Alpha, Backend, Connectivity, Form, OnLimit, Options, Wanted
+from ._summary import Summary
 
 log = logging.getLogger("peakmask")
 
@@ -28,14 +29,16 @@ def analyze(
     connectivity: Connectivity = 4,
     backend: Backend = "auto",
     layout: _inputs.Layout | None = None,
-    region: Region = "dominant",
-    nan_policy: NanPolicy = "silence",
     memory_limit: float | str | None = None,
     on_limit: OnLimit = "error",
     threads: int | None = None,
     out: NDArray[Any] | Sequence[NDArray[Any]] | None = None,
     progress: bool | Callable[[int, int], object] | None = None,
     dims: Sequence[str] | None = None,
+    masks: Form | None = "bytes",
+    summary: bool = False,
+    animal: ArrayLike | None = None,
+    radius: float = 1.0,
 ) -> Analysis:
     """Find all peaks of every time bin and, for each alpha, the mask of the region around the dominant peak.
 
@@ -50,8 +53,7 @@ def analyze(
         longdouble to float64.
     alpha : float or iterable of float
         One mask is made for each, in this order. Any float; repetitions have masks of their own; ``[]`` finds peaks
-        only. A fraction: above 2 (50, for half of the height) it is taken at its word, with a warning. Levels of other
-        kinds, `absolute` and `coverage`, may be mixed with it.
+        only. A fraction: above 2 (50, for half of the height) it is taken at its word, with a warning.
     connectivity : {4, 8}
         Neighbours that connect cells of a mask. (Peaks always compare eight.)
     backend : {"auto", "cpu", "gpu"}
@@ -63,11 +65,6 @@ def analyze(
         in memory as C-order (x, y, t), with any; they are returned as views with P's axes, so that
         ``mask.shape == P.shape``. Not used for arrays with labels. Without it, an array that looks like (t, x, y) is
         refused; a layout that is given is believed.
-    region : {"dominant", "whole"}
-        Which cells that reach a level belong to its mask: those connected to the dominant peak, or all of them.
-    nan_policy : {"silence", "off_track", "error"}
-        What a NaN means: its time bin has no peaks and empty masks; the cell is absent, as one beside the track (no peak, in
-        no mask, nobody's neighbour); or P is refused, and the first NaN named.
     memory_limit : int, float or str, optional
         The most bytes that results, scratch and a copy of the input may take: 8e9, ``"8GB"``, ``"8GiB"``. Without it,
         what the machine and the process's control group have to spare.
@@ -85,18 +82,27 @@ def analyze(
         propagates.
     dims : sequence of str, optional
         The dimensions x, y and t of a DataArray, when they cannot be told by name.
+    masks : {"bytes", "packed", "sparse", None}
+        The form of the masks: arrays of bool in ``masks``; in ``packed`` bits, an eighth of the memory; in ``sparse`` the
+        cells of each time bin, the least memory where regions are small; or none.
+    summary : bool
+        Whether to make a `Summary`: areas, centroids, sums, overlaps, and more. It needs no masks.
+    animal : array_like, shape (n_t, 2), optional
+        Where the animal was in each time bin, x and y in cells, whole or not, NaN where nobody knows: the summary then has
+        its distance to the dominant peak, and whether masks are near it.
+    radius : float
+        How near, in cells.
 
     Returns
     -------
     Analysis
-        ``masks``, ``peaks``, ``report``.
+        ``masks``, ``packed`` or ``sparse``; ``peaks``, ``summary``, ``report``.
 
     Raises
     ------
     ValueError
         When P has other than three axes or no cells, looks like the other layout, or holds integers that have no float64
-        of their own; when an output does not fit; when an option has no such value; with ``nan_policy="error"`` when P
-        holds a NaN.
+        of their own; when an output does not fit; when an option has no such value.
     TypeError
         When P is no array (a path, a mapping), holds complex numbers, objects or strings, or is a masked array with masked
         cells.
@@ -107,7 +113,7 @@ def analyze(
 
     Notes
     -----
-    Unless `nan_policy` says otherwise, a time bin that holds a NaN anywhere, or the same value everywhere, has no peaks and empty masks. No other bin is
+    A time bin that holds a NaN anywhere, or the same value everywhere, has no peaks and empty masks. No other bin is
     touched. A *peak* is a cell above the map's minimum that is at least as high as its eight neighbours; every cell of a
     plateau counts. The *dominant* peak is the first of greatest height, in row-major order; it is always in its mask.
 
@@ -129,9 +135,12 @@ def analyze(
     """
     p = _inputs.posterior(P, layout, dims)
     alphas = _options.alphas(alpha)
-    options = _options.options(connectivity, backend, threads, memory_limit, on_limit, region, nan_policy)
-    masks = None if out is None else _inputs.outputs(out, p, len(alphas))
-    return analysed(p, alphas, options, out=masks, progress=progress)
+    options = _options.options(connectivity, backend, threads, memory_limit, on_limit)
+    wanted = _options.wanted(masks, summary, animal, radius, p.shape[2])
+    if out is not None and wanted != _options.Wanted():
+        raise ValueError("out= are masks of bool, and takes neither another form of masks nor a summary beside them")
+    given = None if out is None else _inputs.outputs(out, p, len(alphas))
+    return analysed(p, alphas, options, out=given, progress=progress, wanted=wanted)
 
 
 def analysed(
@@ -142,11 +151,12 @@ def analysed(
     out: Masks | None,
     progress: bool | Callable[[int, int], object] | None,
     kept: _core.Analyzer | None = None,
+    wanted: Wanted = Wanted(),  # noqa: B008 (frozen)
 ) -> Analysis:
     """Analyse what has been checked, and tell of it."""
     with _teller(progress, p.shape[2]) as tell:
-        fresh, offsets, coords, prominences, heights, report = run(
-            p, alphas, options, check_axis_order=not p.known, out=out, progress=tell, kept=kept
+        fresh, rows, coords, prominences, heights, report, columns = run(
+            p, alphas, options, check_axis_order=not p.known, out=out, progress=tell, kept=kept, wanted=wanted
         )
     told = Report(report)
     if options.backend == "gpu":
@@ -159,17 +169,23 @@ def analysed(
             told["engine"],
             told["seconds"]["total"],
         )
+    masks: Masks = []
+    if out is not None:
+        masks = [mask.view(np.bool_) for mask in out]
+    elif wanted.masks == "bytes":
+        masks = [p.back(mask) for mask in fresh]
     return Analysis(
         alphas,
-        [p.back(mask) for mask in fresh] if out is None else [mask.view(np.bool_) for mask in out],
-        Peaks(offsets, coords, prominences, heights, p.labels, p.shape[:2], track=p.track),
+        masks,
+        Peaks(rows, coords, prominences, heights, p.labels, p.shape[:2], track=p.track),
         told,
         shape=p.shape,
         axes=p.axes,
         connectivity=options.connectivity,
         labels=p.labels,
-        region=options.region,
-        nan_policy=options.nan_policy,
+        packed=[PackedMask(bits, p.shape[2]) for bits in fresh] if wanted.masks == "packed" else None,
+        sparse=[SparseMask(offsets, cells, p.shape) for offsets, cells in fresh] if wanted.masks == "sparse" else None,
+        summary=None if columns is None else Summary(tuple(alphas), columns, p.labels, p.shape[:2]),
         track=p.track,
     )
 
@@ -197,6 +213,8 @@ def estimate(
     dtype: Any = np.float64,
     *,
     threads: int | None = None,
+    masks: Form | None = "bytes",
+    summary: bool = False,
 ) -> dict[str, int]:
     """Bytes that `analyze` will allocate, before it does.
 
@@ -210,12 +228,14 @@ def estimate(
         Of P.
     threads : int, optional
         As for `analyze`.
+    masks, summary
+        As for `analyze`.
 
     Returns
     -------
     dict
-        ``masks``; ``fixed``, which holds masks, offsets and scratch; ``per_peak``; ``assumed_peaks``, one for every 32
-        cells, since the number is known only afterwards; ``total``.
+        ``masks``; ``summary``; ``fixed``, which holds both, offsets and scratch; ``per_peak``; ``assumed_peaks``; ``total``.
+        One cell of 32 is assumed to be a peak, or listed in a sparse mask, since the number is known only afterwards.
 
     Examples
     --------
@@ -232,7 +252,10 @@ def estimate(
         raise type(error)(f"shape is three whole numbers, (n_x, n_y, n_t), not {found}{advice}") from None
     threads = 0 if threads is None else _options.whole("threads", threads, 1, _options.MOST_THREADS)
     size = _inputs.element_type(np.empty(0, dtype)).itemsize
-    return _core.estimate((n_x, n_y, n_t), size, len(_options.alphas(alpha)), threads=threads)
+    wanted = _options.wanted(masks, summary, None, None, n_t)
+    return _core.estimate(
+        (n_x, n_y, n_t), size, len(_options.alphas(alpha)), threads=threads, masks=wanted.masks, summary=wanted.summary
+    )
 
 
 def run(
@@ -244,7 +267,10 @@ def run(
     out: list[NDArray[Any]] | None = None,
     progress: Callable[[int, int], object] | None = None,
     kept: _core.Analyzer | None = None,
-) -> tuple[Masks, NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any], str]:
+    wanted: Wanted = Wanted(),  # noqa: B008 (frozen)
+) -> tuple[
+    list[Any], NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any], str, dict[str, NDArray[Any]] | None
+]:
     """Analyse what has been checked; make a copy of what cannot be read where it lies, if there is room for it.
 
     With an analyzer that has been kept, for these alphas and options; else with a new one.
@@ -252,7 +278,9 @@ def run(
     memory_limit = options.memory_limit
     if not (as_it_lies := _inputs.readable(p.array)):
         size = _inputs.element_type(p.array).itemsize
-        plan = _core.estimate(p.shape, size, len(alphas), threads=options.threads)
+        plan = _core.estimate(
+            p.shape, size, len(alphas), threads=options.threads, masks=wanted.masks, summary=wanted.summary
+        )
         rest = plan["total"] - (0 if out is None else plan["masks"])
         memory_limit = _room_for_copy(p.array, rest, memory_limit, options.on_limit)
     array = (p.array if as_it_lies and p.array.size else _inputs.values(p.array)).transpose(p.axes)
@@ -263,9 +291,7 @@ def run(
         )
     return _core.analyze(
         array,
-        [(kind_of(alpha), alpha) for alpha in alphas],
-        region=options.region,
-        nan_policy=options.nan_policy,
+        alphas,
         connectivity=options.connectivity,
         backend=options.backend,
         threads=options.threads,
@@ -274,6 +300,9 @@ def run(
         check_axis_order=check_axis_order,
         out=masks,
         progress=progress,
+        masks=wanted.masks,
+        summary=wanted.summary,
+        animal=wanted.animal,
     )
 
 

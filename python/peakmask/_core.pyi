@@ -11,22 +11,23 @@ __all__ = [
     "analyze_many",
     "at_exit",
     "check_drivers",
-    "components",
     "estimate",
     "forked",
     "memory_limit",
+    "packed_numbers",
     "try_drivers",
 ]
 
 __version__: str
 
 _Results = tuple[
-    list[NDArray[np.bool_]],
+    list[Any],
     NDArray[np.int64],
     NDArray[np.int64],
     NDArray[Any],
     NDArray[Any],
     str,
+    dict[str, NDArray[Any]] | None,
 ]
 
 @final
@@ -35,10 +36,8 @@ class Analyzer:
         cls,
         shape: tuple[int, int],
         itemsize: int,
-        levels: Sequence[tuple[str, float]],
+        alphas: Sequence[float],
         *,
-        region: str,
-        nan_policy: str,
         connectivity: int,
         backend: str,
         adapter: str | None,
@@ -58,10 +57,8 @@ class Analyzer:
 
 def analyze(
     p: NDArray[Any],
-    levels: Sequence[tuple[str, float]],
+    alphas: Sequence[float],
     *,
-    region: str,
-    nan_policy: str,
     connectivity: int,
     backend: str,
     threads: int,
@@ -70,14 +67,14 @@ def analyze(
     check_axis_order: bool,
     out: Sequence[NDArray[np.uint8]] | None,
     progress: Callable[[int, int], object] | None,
+    masks: str = ...,
+    summary: bool = ...,
+    animal: tuple[Sequence[Sequence[float]], float] | None = ...,
 ) -> _Results: ...
-def components(mask: NDArray[np.uint8], connectivity: int) -> NDArray[np.uint32]: ...
 def analyze_many(
     epochs: Sequence[NDArray[Any]],
-    levels: Sequence[tuple[str, float]],
+    alphas: Sequence[float],
     *,
-    region: str,
-    nan_policy: str,
     connectivity: int,
     backend: str,
     threads: int,
@@ -86,7 +83,16 @@ def analyze_many(
     check_axis_order: bool,
     progress: Callable[[int, int], object] | None,
 ) -> _Results: ...
-def estimate(shape: tuple[int, int, int], itemsize: int, n_alpha: int, *, threads: int) -> dict[str, int]: ...
+def estimate(
+    shape: tuple[int, int, int],
+    itemsize: int,
+    n_alpha: int,
+    *,
+    threads: int,
+    masks: str = ...,
+    summary: bool = ...,
+) -> dict[str, int]: ...
+def packed_numbers(bits: NDArray[np.uint8], n_t: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 def at_exit() -> None: ...
 def check_drivers(words: Sequence[str]) -> None: ...
 def try_drivers(backend: str, adapter: str) -> None: ...

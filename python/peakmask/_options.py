@@ -12,16 +12,14 @@ from typing import Any, Literal, NamedTuple, SupportsFloat, Union, get_args
 
 import numpy as np
 
-from ._levels import Level, kind_of
-
 Alpha = Union[SupportsFloat, Iterable[SupportsFloat]]
-"""One fraction of the dominant peak's height or level of another kind, or several."""
+"""One fraction of the dominant peak's height, or several."""
 
 Backend = Literal["auto", "cpu", "gpu"]
 Connectivity = Literal[4, 8]
 OnLimit = Literal["error", "warn", "ignore"]
-Region = Literal["dominant", "whole"]
-NanPolicy = Literal["silence", "off_track", "error"]
+Form = Literal["bytes", "packed", "sparse"]
+"""A form of masks; None is none."""
 
 MOST_THREADS = 65_536
 """More are a mistake on every machine."""
@@ -35,19 +33,9 @@ class Options(NamedTuple):
     threads: int = 0
     memory_limit: int | None = None
     on_limit: str = "error"
-    region: str = "dominant"
-    nan_policy: str = "silence"
 
 
-def options(
-    connectivity: Any,
-    backend: Any,
-    threads: Any,
-    memory_limit: Any,
-    on_limit: Any,
-    region: Any = "dominant",
-    nan_policy: Any = "silence",
-) -> Options:
+def options(connectivity: Any, backend: Any, threads: Any, memory_limit: Any, on_limit: Any) -> Options:
     """Check every option."""
     return Options(
         one_of("connectivity", connectivity, get_args(Connectivity)),
@@ -55,9 +43,35 @@ def options(
         0 if threads is None else whole("threads", threads, 1, MOST_THREADS),
         None if memory_limit is None else size_in_bytes("memory_limit", memory_limit),
         one_of("on_limit", on_limit, get_args(OnLimit)),
-        one_of("region", region, get_args(Region)),
-        one_of("nan_policy", nan_policy, get_args(NanPolicy)),
     )
+
+
+class Wanted(NamedTuple):
+    """What is made beside peaks: masks in a form, a summary, and for it where the animal was."""
+
+    masks: str = "bytes"
+    summary: bool = False
+    animal: tuple[list[list[float]], float] | None = None
+
+
+def wanted(masks: Any, summary: Any, animal: Any, radius: Any, n_t: int) -> Wanted:
+    """Check what is wanted."""
+    form = "none" if masks is None else one_of("masks", masks, get_args(Form))
+    if not isinstance(summary, (bool, np.bool_)):
+        raise TypeError(f"summary is True or False, not {summary!r}")
+    if animal is None:
+        return Wanted(form, bool(summary))
+    if not summary:
+        raise ValueError("animal= is for a summary; pass summary=True")
+    positions = np.asarray(animal, np.float64)
+    if positions.shape != (n_t, 2):
+        raise ValueError(
+            f"animal has shape {positions.shape}, but is x and y, in cells, for each of {n_t} time bins: ({n_t}, 2)"
+        )
+    try:
+        return Wanted(form, True, (positions.tolist(), float(radius)))
+    except (TypeError, ValueError):
+        raise TypeError(f"radius is a number of cells, not {radius!r}") from None
 
 
 def one_of(name: str, value: Any, values: tuple[Any, ...]) -> Any:
@@ -104,13 +118,13 @@ def size_in_bytes(name: str, value: Any) -> int:
 
 
 def alphas(alpha: Any) -> list[float]:
-    """Read one level, or whatever `list` makes levels of: numbers as Python floats, other kinds as they are."""
+    """Read one number, or whatever `list` makes numbers of, as Python floats."""
     several = isinstance(alpha, Iterable) and getattr(alpha, "ndim", 1) > 0
     try:
         found = [_number(a) for a in alpha] if several and not isinstance(alpha, (str, bytes)) else [_number(alpha)]
     except (TypeError, ValueError):
         raise TypeError(f"alpha is a number or a sequence of numbers, not {alpha!r}") from None
-    high = [a for a in found if kind_of(a) == "of_peak" and 2 < a < math.inf]
+    high = [a for a in found if 2 < a < math.inf]
     if high:
         warnings.warn(
             f"alpha is a fraction of the dominant peak's height, but {', '.join(f'{a:g}' for a in high)} was given: masks "
@@ -124,7 +138,7 @@ def alphas(alpha: Any) -> list[float]:
 def _number(a: Any) -> float:
     if isinstance(a, (str, bytes)) or getattr(a, "ndim", 0) > 0:
         raise TypeError
-    return a if isinstance(a, Level) and a.kind != "of_peak" else float(a)
+    return float(a)
 
 
 def callers_level() -> int:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._levels import label
 from .plot._colours import OUTLINES
 from .plot._marks import Marks
 from .plot._scene import Place, along, maps, places_of_path
@@ -79,7 +78,7 @@ def layers(
     for i, (alpha, mask) in enumerate(zip(analysis.alpha, analysis._maps)):
         labels = mask.transpose(analysis._axes).transpose(turned).view(np.uint8)
         colour = {None: "transparent", 0: "transparent", 1: OUTLINES[i % len(OUTLINES)]}
-        found.append((labels, {"name": f"mask, {label(alpha)}", "colormap": colour, "opacity": 0.5, **grid}, "labels"))
+        found.append((labels, {"name": f"mask, alpha {alpha:g}", "colormap": colour, "opacity": 0.5, **grid}, "labels"))
     peaks, marks = analysis.peaks, Marks(min_height, min_prominence, top)
     rows = peaks.dominant
     live = np.flatnonzero(rows >= 0)

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::watch::Watch;
-use crate::{Call, Chosen, Out, Results, Watched, arrays, drivers, parts, raised, shrunk};
+use crate::{Call, Chosen, Out, Results, Watched, arrays, drivers, parts, raised};
 
 /// How many forks lie between this process and the one that imported the module. What an analyzer keeps does not survive one:
 /// the child has none of its threads.
@@ -29,9 +29,7 @@ pub(crate) fn forked() {
 pub(crate) struct Analyzer {
     shape: [usize; 2],
     dtype: Dtype,
-    levels: Vec<(String, f64)>,
-    region: String,
-    nan_policy: String,
+    alphas: Vec<f64>,
     connectivity: i64,
     backend: String,
     adapter: Option<String>,
@@ -64,7 +62,7 @@ enum OfType {
 #[pymethods]
 impl Analyzer {
     #[new]
-    #[pyo3(signature = (shape, itemsize, levels, *, region, nan_policy, connectivity, backend, adapter, threads, memory_limit, on_limit))]
+    #[pyo3(signature = (shape, itemsize, alphas, *, connectivity, backend, adapter, threads, memory_limit, on_limit))]
     #[expect(
         clippy::too_many_arguments,
         reason = "the keywords of Python's function"
@@ -73,9 +71,7 @@ impl Analyzer {
         py: Python<'_>,
         shape: [usize; 2],
         itemsize: usize,
-        levels: Vec<(String, f64)>,
-        region: String,
-        nan_policy: String,
+        alphas: Vec<f64>,
         connectivity: i64,
         backend: String,
         adapter: Option<String>,
@@ -90,9 +86,7 @@ impl Analyzer {
             } else {
                 Dtype::F64
             },
-            levels,
-            region,
-            nan_policy,
+            alphas,
             connectivity,
             backend,
             adapter,
@@ -143,9 +137,7 @@ impl Analyzer {
 impl Analyzer {
     fn make(&self, py: Python<'_>) -> PyResult<Kept> {
         let options = Chosen {
-            levels: self.levels.clone(),
-            region: &self.region,
-            nan_policy: &self.nan_policy,
+            alphas: self.alphas.clone(),
             connectivity: self.connectivity,
             backend: &self.backend,
             adapter: self.adapter.as_deref(),
@@ -276,5 +268,5 @@ fn run_with<T: Element>(
     let mut peaks = Peaks::new();
     let masks = out.into_iter().map(arrays::booleans);
     let report = analyzer.run(p, Outputs::new().peaks(&mut peaks).masks(masks))?;
-    Ok((Vec::new(), shrunk(peaks), report))
+    Ok(Results::without_masks(peaks, report))
 }

@@ -9,12 +9,13 @@ use numpy::{
     Element as NumPy, PyArray3, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray3,
     PyUntypedArray, PyUntypedArrayMethods,
 };
+use peakmask::Element;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 /// A checked borrow of the input.
-pub(crate) fn readable<'py, T: NumPy>(
+pub(crate) fn readable<'py, T: Element + NumPy>(
     p: &Bound<'py, PyArray3<T>>,
 ) -> PyResult<PyReadonlyArray3<'py, T>> {
     plain("P", p.as_untyped())?;

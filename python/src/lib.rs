@@ -7,22 +7,24 @@ mod analyzer;
 mod arrays;
 mod drivers;
 mod ending;
+mod forms;
 mod watch;
 
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3};
-use numpy::{Element as NumPy, IntoPyArray, PyArray1, PyArray3, PyArrayMethods};
+use ndarray::{Array2, ArrayView3, ArrayViewMut3};
+use numpy::{Element as NumPy, IntoPyArray, PyArray3, PyArrayMethods};
 use peakmask::{
-    Analysis, Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, Level,
-    MemoryGuard, MemoryLimit, NanPolicy, Options, Peaks, Region, Report,
+    Analysis, Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, MaskForm,
+    MemoryGuard, MemoryLimit, Options, Peaks, Report, Summary,
 };
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use forms::Masks;
 use watch::Watch;
 
 #[pymodule]
@@ -37,7 +39,9 @@ mod _core {
     #[pymodule_export]
     use super::ending::at_exit;
     #[pymodule_export]
-    use super::{analyze, analyze_many, components, estimate, forked, memory_limit};
+    use super::forms::packed_numbers;
+    #[pymodule_export]
+    use super::{analyze, analyze_many, estimate, forked, memory_limit};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -53,18 +57,20 @@ mod _core {
     }
 }
 
-/// Peaks and masks of `p`, with masks of its own or in `out`: (masks, offsets, coords, prominences, heights, report).
+/// Peaks, masks and summary of `p`, with masks of its own or in `out`: (masks, offsets, coords, prominences, heights, report,
+/// summary); packed masks are arrays of bytes, sparse ones pairs (offsets, cells).
 #[pyfunction]
-#[pyo3(signature = (p, levels, *, region, nan_policy, connectivity, backend, threads, memory_limit, on_limit, check_axis_order, out, progress))]
+#[pyo3(signature = (
+    p, alphas, *, connectivity, backend, threads, memory_limit, on_limit, check_axis_order, out, progress,
+    masks = "bytes", summary = false, animal = None
+))]
 #[expect(
     clippy::too_many_arguments,
     reason = "the keywords of Python's function"
 )]
 fn analyze<'py>(
     p: &Bound<'py, PyAny>,
-    levels: Vec<(String, f64)>,
-    region: &str,
-    nan_policy: &str,
+    alphas: Vec<f64>,
     connectivity: i64,
     backend: &str,
     threads: usize,
@@ -73,11 +79,12 @@ fn analyze<'py>(
     check_axis_order: bool,
     out: Option<Vec<Bound<'py, PyArray3<u8>>>>,
     progress: Option<Py<PyAny>>,
+    masks: &str,
+    summary: bool,
+    animal: Option<(Vec<[f64; 2]>, f64)>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let options = Chosen {
-        levels,
-        region,
-        nan_policy,
+        alphas,
         connectivity,
         backend,
         adapter: None,
@@ -85,7 +92,13 @@ fn analyze<'py>(
         memory_limit,
         on_limit,
     }
-    .options()?;
+    .options()?
+    .masks(named("masks", masks, MaskForm::NAMES)?)
+    .summary(summary);
+    let options = match animal {
+        Some((positions, radius)) => options.animal(positions, radius),
+        None => options,
+    };
     let call = Call {
         check_axis_order,
         may_wait: backend == "gpu",
@@ -108,7 +121,7 @@ fn analyze<'py>(
 
 /// Peaks and masks of several epochs, one after the other, each read where it lies: as `analyze` yields them of one.
 #[pyfunction]
-#[pyo3(signature = (epochs, levels, *, region, nan_policy, connectivity, backend, threads, memory_limit, on_limit, check_axis_order, progress))]
+#[pyo3(signature = (epochs, alphas, *, connectivity, backend, threads, memory_limit, on_limit, check_axis_order, progress))]
 #[expect(
     clippy::too_many_arguments,
     reason = "the keywords of Python's function"
@@ -116,9 +129,7 @@ fn analyze<'py>(
 fn analyze_many<'py>(
     py: Python<'py>,
     epochs: Vec<Bound<'py, PyAny>>,
-    levels: Vec<(String, f64)>,
-    region: &str,
-    nan_policy: &str,
+    alphas: Vec<f64>,
     connectivity: i64,
     backend: &str,
     threads: usize,
@@ -128,9 +139,7 @@ fn analyze_many<'py>(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let options = Chosen {
-        levels,
-        region,
-        nan_policy,
+        alphas,
         connectivity,
         backend,
         adapter: None,
@@ -146,6 +155,7 @@ fn analyze_many<'py>(
         progress,
     };
     let watched = Watched::default();
+    drivers::expect(backend, None, &watched.token);
     let options = watched.over(options).cancel_token(watched.token.clone());
     let single = |p: &Bound<'_, PyAny>| p.cast::<PyArray3<f32>>().is_ok();
     match epochs.first().is_some_and(single) {
@@ -190,19 +200,23 @@ fn many<'py, T: Element + NumPy>(
     columns(py, results)
 }
 
-/// Bytes that an analysis will allocate: {"masks", "fixed", "per_peak", "assumed_peaks", "total"}.
+/// Bytes that an analysis will allocate: {"masks", "summary", "fixed", "per_peak", "assumed_peaks", "total"}.
 #[pyfunction]
-#[pyo3(signature = (shape, itemsize, n_alpha, *, threads))]
-fn estimate(
-    py: Python<'_>,
+#[pyo3(signature = (shape, itemsize, n_alpha, *, threads, masks = "bytes", summary = false))]
+fn estimate<'py>(
+    py: Python<'py>,
     shape: [usize; 3],
     itemsize: usize,
     n_alpha: usize,
     threads: usize,
-) -> PyResult<Bound<'_, PyDict>> {
+    masks: &str,
+    summary: bool,
+) -> PyResult<Bound<'py, PyDict>> {
     let options = Options::new()
         .alphas(std::iter::repeat_n(0.0, n_alpha))
-        .threads(threads);
+        .threads(threads)
+        .masks(named("masks", masks, MaskForm::NAMES)?)
+        .summary(summary);
     let dtype = if itemsize == Dtype::F32.size() {
         Dtype::F32
     } else {
@@ -211,25 +225,12 @@ fn estimate(
     let estimate = peakmask::estimate(shape, dtype, &options).map_err(raised)?;
     let bytes = PyDict::new(py);
     bytes.set_item("masks", estimate.mask_bytes)?;
+    bytes.set_item("summary", estimate.summary_bytes)?;
     bytes.set_item("fixed", estimate.fixed_bytes)?;
     bytes.set_item("per_peak", estimate.bytes_per_peak)?;
     bytes.set_item("assumed_peaks", estimate.assumed_peaks)?;
     bytes.set_item("total", estimate.total())?;
     Ok(bytes)
-}
-
-/// The number of connected parts of a mask, of any bytes, in every time bin: along its third axis.
-#[pyfunction]
-fn components<'py>(
-    mask: &Bound<'py, PyArray3<u8>>,
-    connectivity: i64,
-) -> PyResult<Bound<'py, PyArray1<u32>>> {
-    let name = connectivity.to_string();
-    let connectivity = named("connectivity", &name, Connectivity::NAMES)?;
-    let bytes = arrays::readable(mask)?;
-    let view = bytes.as_array();
-    let count = || peakmask::components(view.mapv(|byte| byte != 0).view(), connectivity);
-    Ok(mask.py().detach(count).into_pyarray(mask.py()))
 }
 
 /// Bytes that this process may still take, and who says so.
@@ -277,24 +278,9 @@ fn named<T: FromStr>(option: &str, name: &str, names: &[&str]) -> PyResult<T> {
     })
 }
 
-/// A level by the name of its kind.
-fn level(kind: &str, number: f64) -> PyResult<Level> {
-    match kind {
-        "of_peak" => Ok(Level::OfPeak(number)),
-        "absolute" => Ok(Level::Absolute(number)),
-        "coverage" => Ok(Level::Coverage(number)),
-        _ => Err(PyValueError::new_err(format!(
-            "a level is of_peak, absolute or coverage, not {kind:?}"
-        ))),
-    }
-}
-
 /// Options as Python passes them.
 pub(crate) struct Chosen<'a> {
-    /// Kinds and numbers.
-    pub(crate) levels: Vec<(String, f64)>,
-    pub(crate) region: &'a str,
-    pub(crate) nan_policy: &'a str,
+    pub(crate) alphas: Vec<f64>,
     pub(crate) connectivity: i64,
     pub(crate) backend: &'a str,
     pub(crate) adapter: Option<&'a str>,
@@ -306,15 +292,8 @@ pub(crate) struct Chosen<'a> {
 impl Chosen<'_> {
     /// The library's options; without a GPU that a fork has left behind.
     pub(crate) fn options(self) -> PyResult<Options> {
-        let levels = self
-            .levels
-            .iter()
-            .map(|(kind, number)| level(kind, *number));
-        let levels: Vec<_> = levels.collect::<PyResult<_>>()?;
         let mut options = Options::new()
-            .levels(levels)
-            .region(named("region", self.region, Region::NAMES)?)
-            .nan_policy(named("nan_policy", self.nan_policy, NanPolicy::NAMES)?)
+            .alphas(self.alphas)
             .connectivity(named(
                 "connectivity",
                 &self.connectivity.to_string(),
@@ -368,8 +347,14 @@ pub(crate) struct Call<'py> {
 /// The caller's masks, which may hold any bytes; none if they are to be made.
 pub(crate) type Out<'a> = Option<Vec<ArrayViewMut3<'a, u8>>>;
 
-/// Masks (none, if they are the caller's), peaks, report.
-pub(crate) type Results<T> = (Vec<Array3<bool>>, Peaks<T>, Report);
+/// What comes back to Python.
+pub(crate) struct Results<T> {
+    /// None, if they are the caller's.
+    pub(crate) masks: Masks,
+    pub(crate) peaks: Peaks<T>,
+    pub(crate) summary: Option<Summary<T>>,
+    pub(crate) report: Report,
+}
 
 impl<'py> Call<'py> {
     /// Does the work without Python's lock, and watches it.
@@ -417,40 +402,76 @@ fn analyze_with<T: Element>(
     let mut masks: Vec<_> = out.into_iter().map(arrays::booleans).collect();
     let mut peaks = Peaks::new();
     let report = peakmask::analyze_into(p, options, &mut masks, &mut peaks)?;
-    Ok((Vec::new(), shrunk(peaks), report))
+    Ok(Results::without_masks(peaks, report))
+}
+
+impl<T> Results<T> {
+    /// Those of a call that has written into the caller's masks.
+    pub(crate) fn without_masks(peaks: Peaks<T>, report: Report) -> Self {
+        Self {
+            masks: Masks::Bytes(Vec::new()),
+            peaks: shrunk(peaks),
+            summary: None,
+            report,
+        }
+    }
 }
 
 pub(crate) fn parts<T>(analysis: Analysis<T>) -> Results<T> {
-    (analysis.masks, analysis.peaks, analysis.report)
+    let Analysis {
+        masks,
+        packed,
+        sparse,
+        peaks,
+        summary,
+        report,
+        ..
+    } = analysis;
+    let masks = match (packed, sparse) {
+        (Some(packed), _) => Masks::Packed(packed),
+        (_, Some(sparse)) => Masks::Sparse(sparse),
+        _ => Masks::Bytes(masks),
+    };
+    Results {
+        masks,
+        peaks,
+        summary,
+        report,
+    }
 }
 
 /// Peaks that take no more memory than they need.
-pub(crate) fn shrunk<T>(mut peaks: Peaks<T>) -> Peaks<T> {
+fn shrunk<T>(mut peaks: Peaks<T>) -> Peaks<T> {
     peaks.coords.shrink_to_fit();
     peaks.prominences.shrink_to_fit();
     peaks.heights.shrink_to_fit();
     peaks
 }
 
-/// (masks, offsets, coords, prominences, heights, report), without a copy.
+/// (masks, offsets, coords, prominences, heights, report, summary), without a copy.
 fn columns<'py, T: Element + NumPy>(
     py: Python<'py>,
-    (masks, peaks, report): Results<T>,
+    results: Results<T>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let masks: Vec<_> = masks
-        .into_iter()
-        .map(|mask| mask.into_pyarray(py))
-        .collect();
+    let Results {
+        masks,
+        peaks,
+        summary,
+        report,
+    } = results;
     let rows = peaks.coords.len();
     let coords = Array2::from_shape_vec((rows, 2), peaks.coords.into_flattened())
         .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
     (
-        masks,
+        masks.into_python(py)?,
         peaks.offsets.into_pyarray(py),
         coords.into_pyarray(py),
         peaks.prominences.into_pyarray(py),
         peaks.heights.into_pyarray(py),
         json(report)?,
+        summary
+            .map(|summary| forms::summary(py, summary))
+            .transpose()?,
     )
         .into_pyobject(py)
 }
@@ -467,7 +488,7 @@ fn json(mut report: Report) -> PyResult<String> {
 pub(crate) fn raised(error: Error) -> PyErr {
     match error {
         Error::OverBudget { .. } => PyMemoryError::new_err(format!(
-            "{error} (memory_limit=, on_limit=\"warn\", or out= to reuse masks)"
+            "{error} (memory_limit=, masks=, on_limit=\"warn\", or out= to reuse masks)"
         )),
         Error::OutOfMemory { .. } => PyMemoryError::new_err(error.to_string()),
         Error::AxisOrder { shape, evidence } => {
@@ -477,17 +498,13 @@ pub(crate) fn raised(error: Error) -> PyErr {
                  pass layout=\"txy\", or numpy.moveaxis(P, 0, 2); if it is (x, y, t), pass layout=\"xyt\""
             ))
         }
-        Error::Nan { x, y, t } => PyValueError::new_err(format!(
-            "cell ({x}, {y}) of time bin {t} is NaN, the first there is, and none is allowed; if NaN marks cells beside the \
-             track, pass nan_policy=\"off_track\"; to have it silence its time bin, nan_policy=\"silence\""
-        )),
         Error::EmptyMap { .. }
-        | Error::Coverage { .. }
         | Error::MapTooLarge { .. }
         | Error::MapShape { .. }
         | Error::EpochShape { .. }
         | Error::OutputCount { .. }
         | Error::OutputShape { .. }
+        | Error::Positions { .. }
         | Error::Environment { .. } => PyValueError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     }

@@ -59,7 +59,7 @@ fn key<T: Element>(value: T) -> u64 {
 
 /// A value as a summand: absent cells add nothing.
 #[inline(always)]
-fn summand<T: Element>(value: T, off_track: bool) -> f64 {
+pub(super) fn summand<T: Element>(value: T, off_track: bool) -> f64 {
     if off_track && value.is_nan() {
         0.0
     } else {

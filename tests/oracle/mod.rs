@@ -5,6 +5,7 @@
 //! not its concern.
 
 pub(crate) mod levels;
+pub(crate) mod summary;
 
 use ndarray::{Array2, ArrayView2, ArrayView3};
 
@@ -14,6 +15,9 @@ pub(crate) use levels::Level;
 pub(crate) trait Real: Copy + PartialOrd + Into<f64> {
     /// An `f64`, rounded to the type once.
     fn rounded(value: f64) -> Self;
+    /// Positive zero.
+    const ZERO: Self;
+
     /// `alpha * self`: the product in `f64`, for `f32` rounded to `f32` once.
     fn level(self, alpha: f64) -> Self;
     /// `(self - base) + 0.0` in the type itself.
@@ -21,6 +25,8 @@ pub(crate) trait Real: Copy + PartialOrd + Into<f64> {
 }
 
 impl Real for f64 {
+    const ZERO: Self = 0.0;
+
     fn rounded(value: f64) -> Self {
         value
     }
@@ -33,6 +39,8 @@ impl Real for f64 {
 }
 
 impl Real for f32 {
+    const ZERO: Self = 0.0;
+
     fn rounded(value: f64) -> Self {
         value as Self
     }

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _options
-from .._levels import label
 from ._colours import OUTLINES, contrast, finite_range
 from ._legend import below, fit
 from ._scene import Scene, choose_bins, pyplot
@@ -321,7 +320,7 @@ class MapPanel:
                 ax,
                 OUTLINES[i % len(OUTLINES)],
                 w,
-                f"mask, {label(scene.analysis.alpha[i])}",
+                f"mask, alpha {scene.analysis.alpha[i]:g}",
                 2 + 0.1 * j / len(levels),
             )
             for j, (i, w) in enumerate(zip(levels, widths))
@@ -394,7 +393,7 @@ class CurvePanel:
             solid_capstyle="butt",
             clip_on=False,
             transform=self.ax.get_xaxis_transform(),
-            label=f"mask, {label(self.scene.analysis.alpha[level])}",
+            label=f"mask, alpha {self.scene.analysis.alpha[level]:g}",
             path_effects=_edged(colour, 5.4),
         )
         return bar
