@@ -7,8 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the roof to the ground; those of one line do not see each other.
-const ROOMS: [&[&str]; 21] = [
-    &["summits", "trial"],
+const ROOMS: [&[&str]; 23] = [
+    &["regions", "summits", "trial"],
+    &["parts"],
     &["analyzer"],
     &["schedule"],
     &["gpus"],
@@ -22,6 +23,7 @@ const ROOMS: [&[&str]; 21] = [
     &["engine"],
     &["coordinates", "expand", "findings", "posterior", "terrain"],
     &["memory"],
+    &["filter"],
     &["plan", "analysis"],
     &["tuning"],
     &["adapter", "choices", "element"],

@@ -156,6 +156,7 @@ fn options(args: &RunArgs, cancel: &CancelToken) -> Options {
         .choose(Options::new())
         .alphas(args.alphas.iter().copied())
         .connectivity(args.connectivity)
+        .prominence(args.prominence)
         .backend(args.backend)
         .threads(args.threads)
         .memory_guard(args.on_limit)

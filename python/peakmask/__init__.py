@@ -5,6 +5,8 @@ each alpha the mask of the connected region around the highest peak in which ``P
 
 - `peakmask.analyze`: the interface.
 - `peakmask.Analyzer`: the same again and again, down to one time bin in a closed loop.
+- `peakmask.prominence`: summits of maps, with saddles, parents, and the land that each rules.
+- `peakmask.regions`: the region of every peak at fractions of its own height.
 - `peakmask.compat`: stands in for ``PeakPromenence`` of pyPhoPlaceCellAnalysis; one changed import line.
 - `peakmask.plot`: pictures, with matplotlib.
 - `peakmask.dask`: arrays in chunks of time, on one machine or many.
@@ -33,8 +35,23 @@ from ._analysis import Analysis, BinPeaks, Peaks, Report
 from ._analyze import analyze, estimate
 from ._analyzer import Analyzer
 from ._core import __version__
+from ._trees import MapSummits, Regions, Summits, prominence, regions
 
-__all__ = ["Analysis", "Analyzer", "BinPeaks", "Peaks", "Report", "__version__", "analyze", "estimate"]
+__all__ = [
+    "Analysis",
+    "Analyzer",
+    "BinPeaks",
+    "MapSummits",
+    "Peaks",
+    "Regions",
+    "Report",
+    "Summits",
+    "__version__",
+    "analyze",
+    "estimate",
+    "prominence",
+    "regions",
+]
 
 _MODULES = ("compat", "dask", "napari", "plot")
 

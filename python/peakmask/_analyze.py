@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _inputs, _options
 from ._analysis import Analysis, Peaks, Report
-from ._options import Alpha, Backend, Connectivity, OnLimit, Options
+from ._options import Alpha, Backend, Connectivity, OnLimit, Options, Prominence
 
 log = logging.getLogger("peakmask")
 
@@ -33,6 +33,7 @@ def analyze(
     out: NDArray[Any] | Sequence[NDArray[Any]] | None = None,
     progress: bool | Callable[[int, int], object] | None = None,
     dims: Sequence[str] | None = None,
+    prominence: Prominence | None = "reference",
 ) -> Analysis:
     """Find all peaks of every time bin and, for each alpha, the mask of the region around the dominant peak.
 
@@ -72,6 +73,10 @@ def analyze(
         propagates.
     dims : sequence of str, optional
         The dimensions x, y and t of a DataArray, when they cannot be told by name.
+    prominence : {"reference", "topographic"} or None
+        ``"reference"`` is height minus the highest cell around the peak's plateau, a contrast with the immediate
+        surroundings. ``"topographic"`` is height minus the highest saddle on the way to higher ground (`prominence`, the
+        function, gives the saddles); the CPU engine computes it. None leaves the column NaN.
 
     Returns
     -------
@@ -115,7 +120,7 @@ def analyze(
     """
     p = _inputs.posterior(P, layout, dims)
     alphas = _options.alphas(alpha)
-    options = _options.options(connectivity, backend, threads, memory_limit, on_limit)
+    options = _options.options(connectivity, backend, threads, memory_limit, on_limit, prominence)
     masks = None if out is None else _inputs.outputs(out, p, len(alphas))
     return analysed(p, alphas, options, out=masks, progress=progress)
 
@@ -153,6 +158,7 @@ def analysed(
         shape=p.shape,
         axes=p.axes,
         connectivity=options.connectivity,
+        prominence=options.prominence,
         labels=p.labels,
     )
 
@@ -248,6 +254,7 @@ def run(
         array,
         alphas,
         connectivity=options.connectivity,
+        prominence=options.prominence,
         backend=options.backend,
         threads=options.threads,
         memory_limit=memory_limit,

@@ -11,8 +11,11 @@ __all__ = [
     "at_exit",
     "check_drivers",
     "estimate",
+    "filtered_rows",
     "forked",
     "memory_limit",
+    "regions",
+    "summits",
     "try_drivers",
 ]
 
@@ -36,6 +39,7 @@ class Analyzer:
         alphas: Sequence[float],
         *,
         connectivity: int,
+        prominence: str,
         backend: str,
         adapter: str | None,
         threads: int,
@@ -57,6 +61,7 @@ def analyze(
     alphas: Sequence[float],
     *,
     connectivity: int,
+    prominence: str,
     backend: str,
     threads: int,
     memory_limit: int | None,
@@ -71,3 +76,41 @@ def check_drivers(words: Sequence[str]) -> None: ...
 def try_drivers(backend: str, adapter: str) -> None: ...
 def forked() -> None: ...
 def memory_limit() -> tuple[int, str]: ...
+def summits(
+    p: NDArray[Any], *, labels: bool, threads: int, memory_limit: int | None, on_limit: str
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[Any],
+    NDArray[Any],
+    NDArray[np.int64],
+    NDArray[Any],
+    NDArray[np.int64],
+    NDArray[np.int32] | None,
+]: ...
+def filtered_rows(
+    offsets: NDArray[np.int64],
+    coords: NDArray[np.int64],
+    prominences: NDArray[Any],
+    heights: NDArray[Any],
+    *,
+    min_height: float | None,
+    min_relative_height: float | None,
+    min_prominence: float | None,
+    min_distance: float | None,
+    highest: int | None,
+    most_prominent: int | None,
+) -> NDArray[np.int64]: ...
+def regions(
+    p: NDArray[Any],
+    offsets: NDArray[np.int64],
+    coords: NDArray[np.int64],
+    heights: NDArray[Any],
+    alphas: Sequence[float],
+    *,
+    connectivity: int,
+    cells: bool,
+    threads: int,
+    memory_limit: int | None,
+    on_limit: str,
+) -> list[tuple[NDArray[Any], ...]]: ...

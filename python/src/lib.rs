@@ -7,6 +7,7 @@ mod analyzer;
 mod arrays;
 mod drivers;
 mod ending;
+mod lists;
 mod watch;
 
 use std::str::FromStr;
@@ -17,7 +18,7 @@ use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3};
 use numpy::{Element as NumPy, IntoPyArray, PyArray3, PyArrayMethods};
 use peakmask::{
     Analysis, Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, MemoryGuard,
-    MemoryLimit, Options, Peaks, Report,
+    MemoryLimit, Options, Peaks, Prominence, Report,
 };
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -37,6 +38,8 @@ mod _core {
     #[pymodule_export]
     use super::ending::at_exit;
     #[pymodule_export]
+    use super::lists::{filtered_rows, regions, summits};
+    #[pymodule_export]
     use super::{analyze, estimate, forked, memory_limit};
 
     #[pymodule_init]
@@ -55,7 +58,7 @@ mod _core {
 
 /// Peaks and masks of `p`, with masks of its own or in `out`: (masks, offsets, coords, prominences, heights, report).
 #[pyfunction]
-#[pyo3(signature = (p, alphas, *, connectivity, backend, threads, memory_limit, on_limit, check_axis_order, out, progress))]
+#[pyo3(signature = (p, alphas, *, connectivity, prominence, backend, threads, memory_limit, on_limit, check_axis_order, out, progress))]
 #[expect(
     clippy::too_many_arguments,
     reason = "the keywords of Python's function"
@@ -64,6 +67,7 @@ fn analyze<'py>(
     p: &Bound<'py, PyAny>,
     alphas: Vec<f64>,
     connectivity: i64,
+    prominence: &str,
     backend: &str,
     threads: usize,
     memory_limit: Option<u64>,
@@ -75,6 +79,7 @@ fn analyze<'py>(
     let options = Chosen {
         alphas,
         connectivity,
+        prominence,
         backend,
         adapter: None,
         threads,
@@ -179,6 +184,7 @@ fn named<T: FromStr>(option: &str, name: &str, names: &[&str]) -> PyResult<T> {
 pub(crate) struct Chosen<'a> {
     pub(crate) alphas: Vec<f64>,
     pub(crate) connectivity: i64,
+    pub(crate) prominence: &'a str,
     pub(crate) backend: &'a str,
     pub(crate) adapter: Option<&'a str>,
     pub(crate) threads: usize,
@@ -196,6 +202,7 @@ impl Chosen<'_> {
                 &self.connectivity.to_string(),
                 Connectivity::NAMES,
             )?)
+            .prominence(named("prominence", self.prominence, Prominence::NAMES)?)
             .backend(named("backend", self.backend, Backend::NAMES)?)
             .threads(self.threads)
             .memory_guard(named("on_limit", self.on_limit, MemoryGuard::NAMES)?);
@@ -358,6 +365,7 @@ pub(crate) fn raised(error: Error) -> PyErr {
         | Error::MapShape { .. }
         | Error::OutputCount { .. }
         | Error::OutputShape { .. }
+        | Error::ForeignPeaks { .. }
         | Error::Environment { .. } => PyValueError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     }
