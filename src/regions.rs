@@ -49,14 +49,14 @@ pub struct Regions {
 /// ```
 /// use peakmask::{Options, analyze, regions};
 ///
-/// let p = ndarray::arr3(&[[[0.0], [5.0], [3.0], [4.0], [1.0], [9.0], [0.0]]]);
+/// let p = ndarray::arr3(&[[[0.0], [5.0], [3.0], [4.0], [2.0], [9.0], [0.0]]]);
 /// let options = Options::new();
 /// let peaks = analyze(p.view(), &options)?.peaks;
 /// let half = &regions(p.view(), &peaks, &[0.5], &options, true)?[0];
-/// assert_eq!(half.areas, [3, 3, 1]);
+/// assert_eq!(half.areas, [3, 5, 1]);
 /// assert_eq!(half.boxes[0], [0, 0, 1, 3]);
-/// assert_eq!(half.overlaps, [1, 1, 0]);
-/// assert_eq!(half.holders, [1, -1, -1]); // at 2.5 the first lies within the second, at 2
+/// assert_eq!(half.overlaps, [1, 2, 1]);
+/// assert_eq!(half.holders, [1, -1, 1]); // those at 2.5 and 4.5 lie within the one at 2
 /// assert_eq!(half.cells[..3], [[0, 1], [0, 2], [0, 3]]);
 /// # Ok::<(), peakmask::Error>(())
 /// ```

@@ -25,7 +25,7 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), width_ratios=(3, 2),
 left.step(times, analysis.peaks.counts, where="mid", color="0.75", label="all peaks")
 left.step(times, n_modes, where="mid", color="tab:blue", label="modes")
 left.set(xlabel="time (s)", ylabel="number", yscale="log", title="Peaks, and those that stand out")
-left.legend(loc="upper right")
+left.legend(loc="upper left")
 right.pcolormesh(X, Y, P[:, :, most].T, cmap="magma")
 here = np.flatnonzero((modes.bins == most) & stands_out)
 right.plot(X[modes.coords[here, 0]], Y[modes.coords[here, 1]], "o", color="none", markeredgecolor="cyan", markersize=12)

@@ -527,7 +527,9 @@ class Analysis:
             return _contours.borders(mask, edges[0], edges[1], self.connectivity == 8)
         z = np.asarray(P)
         if z.shape != tuple(self.shape[self._axes.index(axis)] for axis in range(3)):
-            raise ValueError(f"P has shape {z.shape}, but what was analysed had another: (n_x, n_y, n_t) = {self.shape}")
+            raise ValueError(
+                f"P has shape {z.shape}, but what was analysed had another: (n_x, n_y, n_t) = {self.shape}"
+            )
         z = z.transpose(self._axes)[:, :, t]
         row = self.peaks.dominant[t]
         threshold = self.peaks.heights.dtype.type(float(level) * float(self.peaks.heights[row]))

@@ -344,10 +344,10 @@ def regions(
     Examples
     --------
     >>> import numpy as np, peakmask
-    >>> P = np.array([[[0.0], [5.0], [3.0], [4.0], [1.0], [9.0], [0.0]]])
+    >>> P = np.array([[[0.0], [5.0], [3.0], [4.0], [2.0], [9.0], [0.0]]])
     >>> found = peakmask.regions(P, peakmask.analyze(P, []).peaks, alpha=0.5, cells=True)
     >>> found.areas, found.widths[0, 0], found.holders
-    (array([[3, 3, 1]]), array([1, 3]), array([[ 1, -1, -1]]))
+    (array([[3, 5, 1]]), array([1, 3]), array([[ 1, -1,  1]]))
     >>> found.cells(0)[:, 1]
     array([1, 2, 3])
     """

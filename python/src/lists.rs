@@ -1,10 +1,7 @@
 //! Summits, regions and filters: lists made of maps and of peaks.
 
 use ndarray::{Array2, ArrayView3};
-use numpy::{
-    Element as NumPy, IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods,
-    PyUntypedArrayMethods,
-};
+use numpy::{Element as NumPy, IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods};
 use peakmask::{Element, Error, Options, PeakFilter, Peaks, Regions, Summits};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;

@@ -1,9 +1,10 @@
 """Summits, filters, regions and outlines."""
 
 import numpy as np
-import peakmask
 import pytest
 from conftest import bumps
+
+import peakmask
 
 rng = np.random.default_rng(7)
 
