@@ -11,6 +11,7 @@ use clap::builder::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use peakmask::{Backend, Connectivity, GpuUse, MemoryGuard, Options, Prominence};
 
+use crate::lists::ListArgs;
 use crate::marks::Marks;
 use crate::sheet::Colours;
 
@@ -161,6 +162,9 @@ pub(crate) struct RunArgs {
     /// No progress bar and no summary; warnings and errors are still shown
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) lists: ListArgs,
 }
 
 /// Which GPU, and whether one may be used.

@@ -79,7 +79,9 @@ fn run_as<T: Element + Pod + Into<f64>>(
     let options = options
         .clone()
         .memory_limit(budget.limit.bytes.saturating_sub(plan.beside_analysis()));
-    let analysis = beside_checksum(input, cancel, || analyze(&posterior, options, &budget, bar))?;
+    let mut analysis =
+        beside_checksum(input, cancel, || analyze(&posterior, options, &budget, bar))?;
+    analysis.peaks = args.lists.of(analysis.peaks);
 
     let [n_x, n_y, _] = input.shape();
     terminal::count_bytes(bar, npz_bytes(&analysis));

@@ -25,6 +25,8 @@ fn the_help_is_a_manual() {
                 "--key",
                 "--layout",
                 "--connectivity",
+                "--prominence",
+                "--most-prominent",
                 "--backend",
                 "--adapter",
                 "PEAKMASK_ADAPTER",
