@@ -86,6 +86,11 @@ pub(crate) fn each<T: Element, G: Send, R: Send>(
     let work = |(part, given)| work(part, given);
     match workers {
         1 => tasks.into_iter().map(work).collect(),
-        _ => pool("peakmask", workers)?.install(|| tasks.into_par_iter().map(work).collect()),
+        // All of them, so that of several errors the first is told.
+        _ => {
+            let pool = pool("peakmask", workers)?;
+            let found: Vec<_> = pool.install(|| tasks.into_par_iter().map(work).collect());
+            found.into_iter().collect()
+        }
     }
 }

@@ -370,7 +370,10 @@ const NEIGHBOURS: [(&str, &str); 2] = [
 ];
 
 const PROMINENCES: [(&str, &str); 3] = [
-    ("reference", "height minus the highest cell around the peak's plateau"),
+    (
+        "reference",
+        "height minus the highest cell around the peak's plateau",
+    ),
     (
         "topographic",
         "height minus the highest saddle on the way to higher ground; the CPU engine alone computes it",

@@ -55,9 +55,7 @@ impl How<'_> {
 }
 
 fn no_array() -> PyErr {
-    PyTypeError::new_err(
-        "an array of three axes, of native float64 or float32, was expected",
-    )
+    PyTypeError::new_err("an array of three axes, of native float64 or float32, was expected")
 }
 
 /// (offsets, coords, heights, prominences, saddles, saddle_heights, parents, labels or None) of the maps of `p`.
@@ -149,7 +147,11 @@ fn peaks<T: Element + NumPy>(
             .map_err(borrowed)?
             .as_array()
             .to_vec(),
-        coords: coords.rows().into_iter().map(|row| [row[0], row[1]]).collect(),
+        coords: coords
+            .rows()
+            .into_iter()
+            .map(|row| [row[0], row[1]])
+            .collect(),
         prominences: column(prominences)?,
         heights: column(heights)?,
     };
@@ -161,7 +163,11 @@ fn peaks<T: Element + NumPy>(
             "columns of peaks do not fit together: {n} heights, {} prominences, {} coords, offsets that {}",
             peaks.prominences.len(),
             peaks.coords.len(),
-            if rise { "end elsewhere" } else { "do not rise from 0" },
+            if rise {
+                "end elsewhere"
+            } else {
+                "do not rise from 0"
+            },
         )));
     }
     Ok(peaks)
