@@ -61,7 +61,7 @@ def analyze(
     alphas: Sequence[float],
     *,
     connectivity: int,
-    prominence: str,
+    prominence: str = "reference",
     backend: str,
     threads: int,
     memory_limit: int | None,

@@ -58,7 +58,7 @@ mod _core {
 
 /// Peaks and masks of `p`, with masks of its own or in `out`: (masks, offsets, coords, prominences, heights, report).
 #[pyfunction]
-#[pyo3(signature = (p, alphas, *, connectivity, prominence, backend, threads, memory_limit, on_limit, check_axis_order, out, progress))]
+#[pyo3(signature = (p, alphas, *, connectivity, prominence = "reference", backend, threads, memory_limit, on_limit, check_axis_order, out, progress))]
 #[expect(
     clippy::too_many_arguments,
     reason = "the keywords of Python's function"
