@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Measures peakmask on this machine's GPU, and checks that it computes what the CPU computes: one call, under 9 minutes.
 #
-#     benches/hardware.sh build DIR [--tested]                builds all programs and copies them, with their data, into DIR
-#     DIR/hardware.sh run [DIR] [--bins N] [--small]          runs them; needs nothing but DIR and a Vulkan loader
+#     benches/hardware.sh build DIR [--tested]                builds all programs, and copies them into DIR: 40 MiB at most
+#     DIR/hardware.sh run [DIR] [--bins N] [--small]          runs them; needs DIR, the tree's tests/data and a Vulkan loader
 #     DIR/hardware.sh preflight [DIR] [--small]               only says which GPU it would take, and why
 #
 # `run` writes hardware.json and hardware.md into the folder that OUT names (target/ unless set), also when it finds no GPU.
 # PEAKMASK_ADAPTER chooses the adapter where there are several; PYTHON the interpreter that has CuPy. `--bins` are the time
 # bins of most measurements (100,000). Software is refused, but for `--small`, which takes sizes fit for it, and proves this
-# script there. `--tested` builds the measuring program as the tests are built: slower, but there already.
+# script there. Data are looked for in DIR/data, in tests/data where it is started, and in a tree that DIR is two folders
+# below. `--tested` builds the measuring program as the tests are built: slower, but there already.
 
 set -euo pipefail
 
@@ -38,23 +39,23 @@ build() {
     mkdir -p "$1"
     dir=$(cd "$1" && pwd)
     cd "$(dirname "${BASH_SOURCE[0]}")/.."
-    rm -rf "${dir:?}"/{tests,data,peers,hardware,hardware.sh,revision}
-    mkdir "$dir/tests" "$dir/data" "$dir/peers"
+    rm -rf "${dir:?}"/{tests,peers,hardware,hardware.sh,revision}
+    mkdir "$dir/tests" "$dir/peers"
     local name
+    # Of the whole workspace, whose parts have then been built with the features that its tests are built with.
     for name in "${tests[@]}"; do
-        place "$dir/tests/$name" cargo test --locked --no-run --test "$name"
+        place "$dir/tests/$name" cargo test --locked --workspace --no-run --test "$name"
     done
     if [[ ${2:-} == --tested ]]; then
-        place "$dir/hardware" cargo test --locked -p peakmask-benches --no-run --bench hardware
+        place "$dir/hardware" cargo test --locked --workspace --no-run --bench hardware
     else
         place "$dir/hardware" env CARGO_PROFILE_BENCH_DEBUG=false cargo bench --locked -p peakmask-benches --no-run --bench hardware
     fi
-    cp tests/data/*.npz "$dir/data/"
     cp benches/peers/{cuda,pinned}.py "$dir/peers/"
     cp benches/hardware.sh "$dir/"
     git rev-parse --short HEAD >"$dir/revision" 2>/dev/null || echo unknown >"$dir/revision"
     local kilobytes
-    kilobytes=$(cd "$dir" && du -ck tests data peers hardware hardware.sh revision | tail -n 1 | cut -f 1)
+    kilobytes=$(cd "$dir" && du -ck tests peers hardware hardware.sh revision | tail -n 1 | cut -f 1)
     echo "$((kilobytes / 1024)) MiB in $dir"
     ((kilobytes <= most_kilobytes)) || {
         echo "that is more than $((most_kilobytes / 1024)) MiB: is there no strip (binutils)?" >&2
@@ -78,7 +79,7 @@ place() {
     strip -o "$file" "$program" 2>/dev/null || cp "$program" "$file"
 }
 
-# Reads the words after the command: sets dir, out, small, bins.
+# Reads the words after the command: sets dir, data, out, small, bins.
 given() {
     dir=$(dirname "${BASH_SOURCE[0]}") small='' bins=''
     while (($#)); do
@@ -95,13 +96,20 @@ given() {
         echo "there is no $dir/hardware: benches/hardware.sh build $dir makes it" >&2
         exit 1
     }
+    for data in "$dir/data" tests/data "$dir/../../tests/data" ''; do
+        [[ ! -e $data/openfield_41x63_f64.npz ]] || break
+    done
+    [[ -n $data ]] || {
+        echo "there are no data: copy the tree's tests/data to $dir/data, or start this where that is" >&2
+        exit 1
+    }
     out=${OUT:-target}
     mkdir -p "$out"
     out=$(cd "$out" && pwd)
 }
 
 run() {
-    local dir out small bins why='' words=()
+    local dir data out small bins why='' words=()
     given "$@"
     preflight || words+=(--failed "$why")
     # Whatever becomes of the rest.
@@ -111,7 +119,7 @@ run() {
     # A driver that hangs is not waited for; both files are written after every part.
     local limit=() code=0
     command -v timeout >/dev/null && limit=(timeout --kill-after=5 530)
-    PEAKMASK_TEST_DATA=$(cd "$dir/data" && pwd) "${limit[@]}" "$dir/hardware" \
+    PEAKMASK_TEST_DATA=$(cd "$data" && pwd) "${limit[@]}" "$dir/hardware" \
         --tests "$dir/tests" --peers "$dir/peers" --json "$out/hardware.json" --markdown "$out/hardware.md" \
         --preflight "$out/preflight.txt" --date "$(date -u +%Y-%m-%d)" --revision "$(cat "$dir/revision")" "${words[@]}" ||
         code=$?
@@ -120,7 +128,7 @@ run() {
 }
 
 only_preflight() {
-    local dir out small bins why=''
+    local dir data out small bins why=''
     given "$@"
     if preflight; then
         cat "$out/preflight.txt"
@@ -164,9 +172,9 @@ choose() {
         [[ -z $chosen ]] || software=${software:-$attempt}
     done
     if [[ -n $software ]]; then
-        # The last one tried may be another one.
-        adapters "$software"
         [[ -z $small ]] || {
+            # The last one tried may be another one.
+            adapters "$software"
             take "$software"
             return
         }

@@ -11,6 +11,7 @@ use crate::choices::{CancelToken, Level, Prominence};
 use crate::columns;
 use crate::element::{Dtype, Element};
 use crate::engine::Task;
+use crate::epochs::Epochs;
 use crate::error::Error;
 use crate::instruction_set::InstructionSet;
 use crate::memory::{self, Budget, KeptLimit};
@@ -90,6 +91,46 @@ use crate::schedule::{Crew, Job};
 pub fn analyze<T: Element>(p: ArrayView3<'_, T>, options: &Options) -> Result<Analysis<T>, Error> {
     let (n_x, n_y, _) = p.dim();
     Analyzer::closed([n_x, n_y], p.dim().2, options.clone())?.analyze(p)
+}
+
+/// Does what [`analyze`] does for several epochs at once, however short each of them is.
+///
+/// `epochs` are posteriors of the same maps, `(n_x, n_y, n_t)` each, of any numbers of time bins and in any memory orders, one
+/// map for each of many arrays included. They are read where they lie, and fill tiles and batches together: thousands of
+/// epochs of a few bins take about as long as one recording of as many bins. The results lie one epoch after the other, and
+/// [`Epochs::epoch`] looks at those of one.
+///
+/// ```
+/// use ndarray::Array3;
+/// use peakmask::{Options, analyze, analyze_many};
+///
+/// // Three epochs of 4, 1 and 0 time bins.
+/// let epochs = [4, 1, 0].map(|n_t| Array3::from_shape_fn((5, 7, n_t), |(x, y, t)| ((x * y + 3 * t) % 11) as f64));
+/// let options = Options::new().alphas([0.5, 0.9]);
+/// let results = analyze_many(&[epochs[0].view(), epochs[1].view(), epochs[2].view()], &options)?;
+/// assert_eq!(results.len(), 3);
+///
+/// let (second, alone) = (results.epoch(1), analyze(epochs[1].view(), &options)?);
+/// assert_eq!(second.mask(0), alone.masks[0]);
+/// assert_eq!(second.bin(0), alone.peaks.bin(0));
+/// assert_eq!(results.epoch(2).n_bins(), 0);
+/// # Ok::<(), peakmask::Error>(())
+/// ```
+///
+/// No epochs are an empty result.
+///
+/// # Errors
+/// As [`analyze`], and [`Error::EpochShape`] when an epoch has other maps than the first.
+///
+/// # Panics
+/// As [`analyze`].
+pub fn analyze_many<T: Element>(
+    epochs: &[ArrayView3<'_, T>],
+    options: &Options,
+) -> Result<Epochs<T>, Error> {
+    let (n_x, n_y) = epochs.first().map_or((1, 1), |p| (p.dim().0, p.dim().1));
+    let n_t = epochs.iter().map(|p| p.dim().2).sum();
+    Analyzer::closed([n_x, n_y], n_t, options.clone())?.analyze_many(epochs)
 }
 
 /// Does what [`analyze`] does, into the caller's arrays, and so takes no memory for masks.
@@ -280,11 +321,27 @@ impl<T: Element> Analyzer<T> {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn analyze(&mut self, p: ArrayView3<'_, T>) -> Result<Analysis<T>, Error> {
-        let shape = p.dim();
-        let (p, plan) = self.plan(p)?;
+        let p = self.posterior(p)?;
+        self.fresh(&p)
+    }
+
+    /// Finds what [`analyze_many`] finds.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), with [`Error::EpochShape`] in place of [`Error::MapShape`].
+    pub fn analyze_many(&mut self, epochs: &[ArrayView3<'_, T>]) -> Result<Epochs<T>, Error> {
+        let p = Posterior::of_many(self.shape, epochs.iter().copied())?;
+        let analysis = self.fresh(&p)?;
+        Ok(Epochs::new(analysis, epochs.iter().map(|p| p.dim().2)))
+    }
+
+    /// Analyses all time bins of `p`, with fresh outputs for all of it.
+    fn fresh(&mut self, p: &Posterior<'_, T>) -> Result<Analysis<T>, Error> {
+        let plan = self.plan(p);
         let budget = self.budget(plan.estimate)?;
+        let [n_x, n_y, n_t] = p.shape();
         let mut masks: Vec<_> = (0..self.options.levels.len())
-            .map(|_| columns::mask(shape))
+            .map(|_| columns::mask((n_x, n_y, n_t)))
             .collect::<Result<_, _>>()?;
         let mut peaks = Peaks::new();
         let mut outputs = Outputs::new().masks(
@@ -293,7 +350,6 @@ impl<T: Element> Analyzer<T> {
                 .map(|mask: &mut Array3<bool>| mask.view_mut()),
         );
         if self.options.no_peaks {
-            let [_, _, n_t] = p.shape();
             memory::taking(|| memory::resize(&mut peaks.offsets, n_t + 1, 0))?;
         } else {
             outputs = Outputs {
@@ -304,7 +360,7 @@ impl<T: Element> Analyzer<T> {
                 ..outputs
             };
         }
-        let report = self.fill(&p, &plan, budget, outputs)?;
+        let report = self.fill(p, &plan, budget, outputs)?;
         columns::shrink(&mut peaks);
         Ok(Analysis {
             masks,
@@ -323,14 +379,53 @@ impl<T: Element> Analyzer<T> {
     /// # Panics
     /// When the progress callback panics: the analysis is stopped, and the panic goes on.
     pub fn run(&mut self, p: ArrayView3<'_, T>, outputs: Outputs<'_, T>) -> Result<Report, Error> {
-        let (p, plan) = self.plan(p)?;
-        outputs.check(self.options.levels.len(), p.shape())?;
-        let budget = self.budget(plan.estimate.without_masks())?;
-        self.fill(&p, &plan, budget, outputs)
+        let p = self.posterior(p)?;
+        self.run_over(&p, outputs)
     }
 
-    /// Checks the input, and makes a plan for it.
-    fn plan<'p>(&self, p: ArrayView3<'p, T>) -> Result<(Posterior<'p, T>, Plan), Error> {
+    /// Analyses the time bins of all `epochs`, each of shape `(n_x, n_y, n_t)` in any memory order, into `outputs`, which hold
+    /// them one after the other: masks of shape `(n_x, n_y, sum of n_t)`. Epochs fill tiles and batches together, however short
+    /// they are, and are read where they lie.
+    ///
+    /// ```
+    /// use ndarray::Array3;
+    /// use peakmask::{Analyzer, Options, Outputs, Peaks};
+    ///
+    /// let epochs: Vec<_> = (1..4)
+    ///     .map(|n_t| Array3::from_shape_fn((5, 7, n_t), |(x, y, t)| 1.0 / (1 + x.abs_diff(2) + y.abs_diff(t)) as f64))
+    ///     .collect();
+    /// let views: Vec<_> = epochs.iter().map(|p| p.view()).collect();
+    /// let mut analyzer = Analyzer::new([5, 7], Options::new())?;
+    /// let mut peaks = Peaks::new();
+    /// analyzer.run_many(&views, Outputs::new().peaks(&mut peaks))?;
+    /// assert_eq!(peaks.n_bins(), 1 + 2 + 3);
+    /// assert_eq!(peaks.bin(1 + 2 + 2).coords, [[2, 2]]); // bin 2 of the last epoch
+    /// # Ok::<(), peakmask::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), with [`Error::EpochShape`] in place of [`Error::MapShape`].
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub fn run_many(
+        &mut self,
+        epochs: &[ArrayView3<'_, T>],
+        outputs: Outputs<'_, T>,
+    ) -> Result<Report, Error> {
+        let p = Posterior::of_many(self.shape, epochs.iter().copied())?;
+        self.run_over(&p, outputs)
+    }
+
+    fn run_over(&mut self, p: &Posterior<'_, T>, outputs: Outputs<'_, T>) -> Result<Report, Error> {
+        outputs.check(self.options.levels.len(), p.shape())?;
+        let plan = self.plan(p);
+        let budget = self.budget(plan.estimate.without_masks())?;
+        self.fill(p, &plan, budget, outputs)
+    }
+
+    /// Checks an input.
+    fn posterior<'p>(&self, p: ArrayView3<'p, T>) -> Result<Posterior<'p, T>, Error> {
         let p = Posterior::new(p)?;
         let [n_x, n_y, _] = p.shape();
         if [n_x, n_y] != self.shape {
@@ -339,8 +434,11 @@ impl<T: Element> Analyzer<T> {
                 found: [n_x, n_y],
             });
         }
-        let plan = plan_of(p.shape(), T::DTYPE, &self.options, self.threads);
-        Ok((p, plan))
+        Ok(p)
+    }
+
+    fn plan(&self, p: &Posterior<'_, T>) -> Plan {
+        plan_of(p.shape(), T::DTYPE, &self.options, self.threads)
     }
 
     /// Compares an estimate with the memory limit.

@@ -43,6 +43,18 @@ pub enum Error {
         /// The input's.
         found: [usize; 2],
     },
+    /// The maps of an epoch have another shape than those of the others.
+    #[error(
+        "epoch {epoch} has maps of shape {found:?}, but the others have maps of shape {expected:?}; analyse epochs of one shape at a time"
+    )]
+    EpochShape {
+        /// Position of the epoch in the list.
+        epoch: usize,
+        /// The shape `[n_x, n_y]` of the first epoch's maps, or of those that the analyzer was made for.
+        expected: [usize; 2],
+        /// The epoch's.
+        found: [usize; 2],
+    },
     /// The number of output masks differs from the number of alphas.
     #[error(
         "{alphas} alphas were asked for, but {outputs} output masks were given; give one output mask for each alpha, in the same order"
@@ -123,6 +135,16 @@ pub enum Error {
     AxisOrder {
         /// The array's shape.
         shape: [usize; 3],
+        /// What gives it away.
+        evidence: String,
+    },
+    /// The array looks like `(t, x)` passed as `(x, t)`; see [`track`](crate::track).
+    #[error(
+        "the array of shape {shape:?} looks like (t, x), not (x, t): {evidence}; pass its transpose, p.t(), or, if it is (x, t), see it as maps of one column yourself, with p.insert_axis(Axis(1))"
+    )]
+    TrackOrder {
+        /// The array's shape.
+        shape: [usize; 2],
         /// What gives it away.
         evidence: String,
     },

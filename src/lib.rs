@@ -113,6 +113,7 @@ mod cpu;
 mod driver;
 mod element;
 mod engine;
+mod epochs;
 mod error;
 mod expand;
 mod filter;
@@ -123,6 +124,7 @@ mod gpu;
 mod gpus;
 mod instruction_set;
 mod locks;
+mod maps;
 mod memory;
 mod names;
 mod options;
@@ -142,7 +144,7 @@ mod vector;
 
 pub use adapter::{Adapter, AdapterKind, Adapters};
 pub use analysis::{Analysis, BinPeaks, Engines, GpuReport, GpuSeconds, Peaks, Report, Seconds};
-pub use analyzer::{Analyzer, analyze, analyze_into, estimate};
+pub use analyzer::{Analyzer, analyze, analyze_into, analyze_many, estimate};
 pub use choices::{
     Backend, CancelToken, Connectivity, GpuUse, Level, MemoryGuard, NanPolicy, Progress,
     Prominence, Region,
@@ -150,15 +152,17 @@ pub use choices::{
 pub use context::GpuContext;
 pub use driver::{Trial, check_drivers};
 pub use element::{Dtype, Element};
+pub use epochs::{Epoch, Epochs};
 pub use error::{Error, LimitSource};
 pub use filter::PeakFilter;
 pub use gpus::adapters;
 pub use instruction_set::InstructionSet;
+pub use maps::MapReader;
 pub use memory::MemoryLimit;
 pub use options::Options;
 pub use outputs::Outputs;
 pub use plan::Estimate;
-pub use posterior::check_axis_order;
+pub use posterior::{check_axis_order, track};
 pub use regions::{Regions, regions};
 pub use summits::{Summits, summits};
 pub use trial::try_drivers;

@@ -9,7 +9,7 @@ use crate::element::Element;
 use crate::error::Error;
 use crate::memory;
 use crate::options::Options;
-use crate::posterior::Posterior;
+use crate::posterior::{Posterior, Segment};
 use crate::schedule::pool;
 
 /// Time bins that a thread takes at a time.
@@ -39,18 +39,28 @@ impl<T: Element> Part<'_, '_, T> {
                 });
             }
             let turned = first..self.bins.end.min(first + TURNED);
-            for x in 0..n_x {
-                for y in 0..n_y {
-                    for (bin, map) in turned.clone().zip(maps.chunks_exact_mut(cells)) {
-                        map[x * n_y + y] = self.p.at([x, y, bin]);
-                    }
-                }
-            }
+            turn(self.p, turned.clone(), &mut maps);
             for (bin, map) in turned.zip(maps.chunks_exact(cells)) {
                 look(bin, map);
             }
         }
         Ok(())
+    }
+}
+
+/// Copies bins, one map after the other.
+fn turn<T: Element>(p: &Posterior<'_, T>, bins: Range<usize>, maps: &mut [T]) {
+    let [n_x, n_y, _] = p.shape();
+    let mut maps = maps.chunks_exact_mut(n_x * n_y);
+    for Segment { piece, bins } in p.segments(bins) {
+        let mut maps: Vec<_> = maps.by_ref().take(bins.len()).collect();
+        for x in 0..n_x {
+            for y in 0..n_y {
+                for (bin, map) in bins.clone().zip(&mut maps) {
+                    map[x * n_y + y] = piece.at([x, y, bin]);
+                }
+            }
+        }
     }
 }
 

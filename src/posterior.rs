@@ -1,10 +1,14 @@
-//! A checked view of the input.
+//! A checked view of the input: one array, or several one after the other. It and the loaders of both engines alone know its
+//! memory order.
 
 mod axis_order;
 
-pub use axis_order::check_axis_order;
+pub use axis_order::{check_axis_order, track};
+
+use std::ops::Range;
 
 use ndarray::ArrayView3;
+use smallvec::SmallVec;
 
 use crate::{Element, Error};
 
@@ -16,17 +20,128 @@ pub(crate) enum Fastest {
     T,
 }
 
-/// A posterior `P[x, y, t]` with at least one cell and no more cells than a `u32` can name, in any memory order.
+/// An array of the caller's: time bins one after the other, in any memory order.
 #[derive(Debug, Clone)]
-pub(crate) struct Posterior<'a, T> {
+pub(crate) struct Piece<'a, T> {
     view: ArrayView3<'a, T>,
     fastest: Fastest,
 }
 
+/// A posterior `P[x, y, t]` with at least one cell and no more cells than a `u32` can name: time bins of one array, or of
+/// several, numbered through.
+#[derive(Debug, Clone)]
+pub(crate) struct Posterior<'a, T> {
+    shape: [usize; 3],
+    /// Those that hold time bins.
+    pieces: SmallVec<[Piece<'a, T>; 1]>,
+    /// The number of the first bin of each piece.
+    starts: SmallVec<[usize; 1]>,
+    /// Whether bins of some piece lie side by side in memory, and whether map rows, or columns, of some piece do.
+    orders: [bool; 3],
+}
+
+/// Neighbouring bins of one piece.
+#[derive(Debug)]
+pub(crate) struct Segment<'p, 'a, T> {
+    pub(crate) piece: &'p Piece<'a, T>,
+    /// Numbers of the bins in the piece.
+    pub(crate) bins: Range<usize>,
+}
+
+/// Segments one after the other.
+#[derive(Debug)]
+pub(crate) struct Segments<'p, 'a, T> {
+    p: &'p Posterior<'a, T>,
+    /// Number of the piece that comes next.
+    piece: usize,
+    bins: Range<usize>,
+}
+
+impl<'p, 'a, T> Iterator for Segments<'p, 'a, T> {
+    type Item = Segment<'p, 'a, T>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.bins.is_empty() {
+            return None;
+        }
+        let Posterior { pieces, starts, .. } = self.p;
+        let (piece, start) = (&pieces[self.piece], starts[self.piece]);
+        let end = self.bins.end.min(start + piece.n_bins());
+        let bins = self.bins.start - start..end - start;
+        self.bins.start = end;
+        self.piece += 1;
+        Some(Segment { piece, bins })
+    }
+}
+
 impl<'a, T: Element> Posterior<'a, T> {
+    /// One array.
     pub(crate) fn new(view: ArrayView3<'a, T>) -> Result<Self, Error> {
-        let (n_x, n_y, n_t) = view.dim();
-        check_map([n_x, n_y, n_t])?;
+        let (n_x, n_y, _) = view.dim();
+        Self::of_many([n_x, n_y], [view])
+    }
+
+    /// Several arrays of maps of this shape, one after the other.
+    pub(crate) fn of_many(
+        [n_x, n_y]: [usize; 2],
+        views: impl IntoIterator<Item = ArrayView3<'a, T>>,
+    ) -> Result<Self, Error> {
+        let mut p = Self {
+            shape: [n_x, n_y, 0],
+            pieces: SmallVec::new(),
+            starts: SmallVec::new(),
+            orders: [false; 3],
+        };
+        for (epoch, view) in views.into_iter().enumerate() {
+            let (found_x, found_y, n_t) = view.dim();
+            if [found_x, found_y] != [n_x, n_y] {
+                return Err(Error::EpochShape {
+                    epoch,
+                    expected: [n_x, n_y],
+                    found: [found_x, found_y],
+                });
+            }
+            if n_t > 0 {
+                let piece = Piece::new(view);
+                p.orders[piece.fastest as usize] = true;
+                p.pieces.push(piece);
+                p.starts.push(p.shape[2]);
+                p.shape[2] += n_t;
+            }
+        }
+        check_map(p.shape)?;
+        Ok(p)
+    }
+
+    #[inline(always)]
+    pub(crate) fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Whether some piece has this order in memory.
+    #[inline(always)]
+    pub(crate) fn has(&self, fastest: Fastest) -> bool {
+        self.orders[fastest as usize]
+    }
+
+    /// The time bins `bins`, piece by piece.
+    #[inline(always)]
+    pub(crate) fn segments(&self, bins: Range<usize>) -> Segments<'_, 'a, T> {
+        let piece = match self.starts.len() {
+            0 | 1 => 0,
+            _ => self.starts.partition_point(|&start| start <= bins.start) - 1,
+        };
+        Segments {
+            p: self,
+            piece,
+            bins,
+        }
+    }
+}
+
+impl<'a, T> Piece<'a, T> {
+    fn new(view: ArrayView3<'a, T>) -> Self {
         // An axis of length one has no neighbours; of equal strides (broadcast axes have stride 0) time goes first.
         let stride = |axis: usize| {
             if view.shape()[axis] > 1 {
@@ -43,14 +158,15 @@ impl<'a, T: Element> Posterior<'a, T> {
         } else {
             Fastest::X
         };
-        Ok(Self { view, fastest })
+        Self { view, fastest }
     }
 
-    pub(crate) fn shape(&self) -> [usize; 3] {
-        let (n_x, n_y, n_t) = self.view.dim();
-        [n_x, n_y, n_t]
+    #[inline(always)]
+    fn n_bins(&self) -> usize {
+        self.view.shape()[2]
     }
 
+    #[inline(always)]
     pub(crate) fn fastest(&self) -> Fastest {
         self.fastest
     }
@@ -79,7 +195,10 @@ impl<'a, T: Element> Posterior<'a, T> {
 
     /// The value at `[x, y, t]`.
     #[inline(always)]
-    pub(crate) fn at(&self, at: [usize; 3]) -> T {
+    pub(crate) fn at(&self, at: [usize; 3]) -> T
+    where
+        T: Copy,
+    {
         self.view[at]
     }
 
@@ -95,7 +214,7 @@ impl<'a, T: Element> Posterior<'a, T> {
 
     /// The time bins `bins` alone.
     #[cfg(feature = "gpu")]
-    pub(crate) fn bins(&self, bins: std::ops::Range<usize>) -> ArrayView3<'_, T> {
+    pub(crate) fn bins(&self, bins: Range<usize>) -> ArrayView3<'_, T> {
         self.view
             .slice_axis(ndarray::Axis(2), ndarray::Slice::from(bins))
     }

@@ -21,28 +21,36 @@ const N_Y: usize = 63;
 #[test]
 fn estimate_is_what_the_system_sees_f64() {
     in_own_process("estimate_is_what_the_system_sees_f64", || {
-        compare_with_system(&noisy_bump([N_X, N_Y, 20_000], f64::from), &[0.5, 0.9]);
+        compare_with_system(
+            &noisy_bump([N_X, N_Y, 20_000], f64::from),
+            &[0.5, 0.9],
+            10.0,
+        );
     });
 }
 
 #[test]
 fn estimate_is_what_the_system_sees_f32() {
     in_own_process("estimate_is_what_the_system_sees_f32", || {
-        compare_with_system(&noisy_bump([N_X, N_Y, 20_000], |v| v as f32), &[0.5, 0.9]);
+        compare_with_system(
+            &noisy_bump([N_X, N_Y, 20_000], |v| v as f32),
+            &[0.5, 0.9],
+            10.0,
+        );
     });
 }
 
 #[test]
 fn estimate_is_what_the_system_sees_without_masks() {
     in_own_process("estimate_is_what_the_system_sees_without_masks", || {
-        compare_with_system(&noisy_bump([N_X, N_Y, 20_000], f64::from), &[]);
+        compare_with_system(&noisy_bump([N_X, N_Y, 20_000], f64::from), &[], 15.0);
     });
 }
 
 #[test]
 fn estimate_is_what_the_system_sees_on_large_maps() {
     in_own_process("estimate_is_what_the_system_sees_on_large_maps", || {
-        compare_with_system(&noisy_bump([512, 512, 150], f64::from), &[0.5, 0.9]);
+        compare_with_system(&noisy_bump([512, 512, 150], f64::from), &[0.5, 0.9], 18.0);
     });
 }
 
@@ -50,7 +58,7 @@ fn estimate_is_what_the_system_sees_on_large_maps() {
 fn estimate_is_what_the_system_sees_where_every_cell_is_a_peak() {
     in_own_process(
         "estimate_is_what_the_system_sees_where_every_cell_is_a_peak",
-        || compare_with_system(&plateaus([1000, 1000, 6]), &[0.5]),
+        || compare_with_system(&plateaus([1000, 1000, 6]), &[0.5], 38.0),
     );
 }
 
@@ -178,8 +186,9 @@ fn in_own_process(test: &str, body: impl FnOnce()) {
     );
 }
 
-/// Analyses, and compares what the system saw with the estimate for the true number of peaks.
-fn compare_with_system<T: Element>(p: &Array3<T>, alphas: &[f64]) {
+/// Analyses, and compares what the system saw with the estimate for the true number of peaks: `spare` percent of it may not
+/// have been needed, and no more than 2 beyond it.
+fn compare_with_system<T: Element>(p: &Array3<T>, alphas: &[f64], spare: f64) {
     let options = options(alphas);
     let plan = plan(p, &options);
     let (analysis, grown) = peak_growth(|| analyze(p.view(), &options).unwrap());
@@ -191,10 +200,8 @@ fn compare_with_system<T: Element>(p: &Array3<T>, alphas: &[f64]) {
         analysis.peaks.len()
     );
     // Scratch is counted for the worst, a peak in every cell of a tile and a batch that waits for every thread: on large maps
-    // much of it is not needed, on others a little.
-    let large = p.len_of(ndarray::Axis(2)) < 1000;
-    let least = if large { -40.0 } else { -15.0 };
-    assert!((least..=10.0).contains(&off), "{sentence}");
+    // much of it is not needed, on others a little. Limits are a few percent beyond what was measured.
+    assert!((-spare..=2.0).contains(&off), "{sentence}");
     assert_eq!(analysis.report.bytes_planned, plan.total());
 }
 

@@ -23,8 +23,9 @@ main() {
 # holds for the driver files NAME, and writes down how it was called.
 machine() {
     rm -rf "${bed:?}"/*
-    mkdir -p "$bed"/{root/usr/share/vulkan/icd.d,tools,dir/tests,dir/data,dir/peers,lists,out}
+    mkdir -p "$bed"/{root/usr/share/vulkan/icd.d,tools,dir/data,lists,out}
     echo 1234567 >"$bed/dir/revision"
+    touch "$bed/dir/data/openfield_41x63_f64.npz"
     # shellcheck disable=SC2016  # it knows where it is
     tool ldconfig 'cat "$BED/loader" 2>/dev/null || true'
     cat >"$bed/dir/hardware" <<'END'
@@ -137,6 +138,11 @@ with_a_driver_in_its_usual_place() {
         holds out/preflight.txt "$line"
         holds out/hardware.md "$line"
     done
+    # Without data nothing is begun.
+    rm "$bed/dir/data/openfield_41x63_f64.npz"
+    (cd "$bed" && attempt 1 -- run)
+    holds said 'there are no data'
+    touch "$bed/dir/data/openfield_41x63_f64.npz"
     # Nonsense is refused.
     attempt 2 -- run --bins none
     attempt 2 -- run --bins

@@ -11,7 +11,6 @@ use clap::builder::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use peakmask::{Backend, Connectivity, GpuUse, MemoryGuard, Options, Prominence};
 
-use crate::lists::ListArgs;
 use crate::marks::Marks;
 use crate::sheet::Colours;
 
@@ -58,9 +57,9 @@ pub(crate) enum Command {
 }
 
 /// Where the posterior lies, and how its axes are ordered.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct InputArgs {
-    /// A .npy or .npz file with a 3-D array of float64 or float32
+    /// A .npy or .npz file with a 3-D array of float64 or float32; of a linear track, with a 2-D one (see --layout)
     ///
     /// A .npy file, and an uncompressed member of an .npz file, is mapped into memory and read where it lies, in C or
     /// Fortran order. Values that are compressed, not aligned, or of the other byte order are copied first; the copy holds
@@ -84,7 +83,7 @@ pub(crate) struct AnimalArgs {
 }
 
 /// How to read an input file.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ReadingArgs {
     /// Which array of an .npz file to read
     ///
@@ -92,10 +91,11 @@ pub(crate) struct ReadingArgs {
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
 
-    /// Order of the input's axes: position, position, time; or time first
+    /// Order of the input's axes: position, position, time, or time first; of a linear track, one position less
     ///
-    /// Results have the axes x, y, t for either. Without it, an input is read as xyt, and refused if it looks like txy; a
-    /// layout that is given is believed.
+    /// Results have the axes x, y, t for xyt and txy. Without it, an input is read as xyt, and refused if it looks like txy; a
+    /// layout that is given is believed. An input with two axes is a track, and its layout, xt or tx, has to be given, since a
+    /// single map has two axes, too: its maps have one column, masks the axes x, t, and peak_coords x alone.
     #[arg(long, value_enum)]
     pub(crate) layout: Option<Layout>,
 }
@@ -103,8 +103,19 @@ pub(crate) struct ReadingArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = RUN_AFTER_HELP)]
 pub(crate) struct RunArgs {
+    /// .npy or .npz files with a 3-D array of float64 or float32; of a linear track, with a 2-D one (see --layout)
+    ///
+    /// A .npy file, and an uncompressed member of an .npz file, is mapped into memory and read where it lies, in C or
+    /// Fortran order. Values that are compressed, not aligned, or of the other byte order are copied first; the copy holds
+    /// the chosen time bins only, and counts towards the memory limit. The file must not change while it is read.
+    ///
+    /// Of several inputs each has a result of its own, in the folder that -o names. An input that cannot be analysed does not
+    /// stop the others; the exit code is then that of the first such input.
+    #[arg(value_name = "INPUT", required = true)]
+    pub(crate) inputs: Vec<PathBuf>,
+
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    pub(crate) reading: ReadingArgs,
 
     /// Make a mask of the cells around the dominant peak with P >= A * height; repeat for more masks
     ///
@@ -114,8 +125,38 @@ pub(crate) struct RunArgs {
     pub(crate) alphas: Vec<f64>,
 
     /// The .npz file to write; an existing file is replaced once the new one is complete
+    ///
+    /// With --stream the folder to write. Of several inputs the folder, made if it is not there, in which each has its
+    /// result: a.npz for a.npy, or with --stream the folder a.
     #[arg(short, long, value_name = "OUT.npz")]
     pub(crate) output: PathBuf,
+
+    /// Write a folder of .npy files, piece by piece: for inputs and results that are larger than memory
+    ///
+    /// It holds the arrays of an .npz file, each as a file, and is there when all of them are complete. It takes less than
+    /// 256 MiB beside the pages of mapped files, which the operating system takes back at will. Chosen by itself, and
+    /// said, where the memory limit is exceeded, unless the name of the output ends in .npz. A run that was interrupted or
+    /// killed is continued with --resume.
+    #[arg(long)]
+    pub(crate) stream: bool,
+
+    /// With --stream, go on after the last complete piece of a run that was interrupted
+    ///
+    /// The input and all options that results depend on have to be the same. The result has the same bytes as that of a run
+    /// that was not interrupted. Without such a run it begins anew.
+    #[arg(long, requires = "stream")]
+    pub(crate) resume: bool,
+
+    /// With --stream, write masks as bits: packed.npy, eight time bins a byte
+    ///
+    /// uint8 (n_alpha, n_x, n_y, ceil(n_t / 8)), as numpy.packbits(masks, axis=-1, bitorder="little") makes it, in place of
+    /// masks.npy.
+    #[arg(long, requires = "stream")]
+    pub(crate) packed: bool,
+
+    /// Time bins of a piece of a stream, for tests
+    #[arg(long, value_name = "N", requires = "stream", hide = true)]
+    pub(crate) piece_bins: Option<usize>,
 
     /// Which neighbours connect the cells of a mask: the 4 that share an edge, or all 8
     #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
@@ -162,9 +203,6 @@ pub(crate) struct RunArgs {
     /// No progress bar and no summary; warnings and errors are still shown
     #[arg(short, long)]
     pub(crate) quiet: bool,
-
-    #[command(flatten)]
-    pub(crate) lists: ListArgs,
 }
 
 /// Which GPU, and whether one may be used.
@@ -219,12 +257,15 @@ OUT.npz, for numpy.load:
   peak_coords   int64 (N, 2)                    x, y in cells, row by row
   prominences   input's type (N,)               height above the highest neighbour that is no peak, in the input's unit
   peak_heights  input's type (N,)               P at the peak
-A bin that is constant or holds a NaN has no peaks and an empty mask.
+A bin that is constant or holds a NaN has no peaks and an empty mask. Of a linear track, masks are (n_alpha, n_x, n_t) and
+peak_coords (N, 1). With --stream each array is a file, as in OUT/masks.npy.
 
 Examples:
   peakmask run posterior.npy --alpha 0.5 --alpha 0.9 -o result.npz
   peakmask run decoded.npz --key acausal --layout txy --bins 0:10000 --alpha 0.5 -o first.npz
-  peakmask run huge.npy --alpha 0.5 --memory-limit 8GiB --report report.json -o result.npz";
+  peakmask run huge.npy --alpha 0.5 --memory-limit 8GiB --report report.json -o result.npz
+  peakmask run huge.npy --alpha 0.5 --stream --packed -o result
+  peakmask run day*.npy --alpha 0.5 -o results";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = PICTURE_AFTER_HELP)]
@@ -342,6 +383,10 @@ pub(crate) enum Layout {
     Xyt,
     /// (t, x, y)
     Txy,
+    /// (x, t): a linear track
+    Xt,
+    /// (t, x): a linear track
+    Tx,
 }
 
 impl Layout {
@@ -349,7 +394,19 @@ impl Layout {
         match self {
             Self::Xyt => "xyt",
             Self::Txy => "txy",
+            Self::Xt => "xt",
+            Self::Tx => "tx",
         }
+    }
+
+    /// Whether time is the first axis.
+    pub(crate) fn time_first(self) -> bool {
+        matches!(self, Self::Txy | Self::Tx)
+    }
+
+    /// Whether there is one axis of positions.
+    pub(crate) fn is_track(self) -> bool {
+        matches!(self, Self::Xt | Self::Tx)
     }
 }
 

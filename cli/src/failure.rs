@@ -14,6 +14,10 @@ pub(crate) enum Failure {
     Gpu(String),
     /// Ctrl-C, or another request to stop.
     Interrupted,
+    /// The same, of a run that can be continued.
+    Paused(String),
+    /// Some of several inputs, for reasons that have been told; with the exit code of the first.
+    Several(u8, String),
     /// Everything else: outputs that cannot be written, threads that do not start.
     Other(String),
 }
@@ -25,7 +29,8 @@ impl Failure {
             Self::Input(_) => 2,
             Self::Memory(_) => 3,
             Self::Gpu(_) => 4,
-            Self::Interrupted => 130,
+            Self::Interrupted | Self::Paused(_) => 130,
+            Self::Several(code, _) => *code,
             Self::Other(_) => 1,
         }
     }
@@ -45,6 +50,8 @@ impl fmt::Display for Failure {
             Self::Input(sentence)
             | Self::Memory(sentence)
             | Self::Gpu(sentence)
+            | Self::Paused(sentence)
+            | Self::Several(_, sentence)
             | Self::Other(sentence) => f.write_str(sentence),
             Self::Interrupted => f.write_str("interrupted; nothing was written"),
         }

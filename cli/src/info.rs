@@ -103,6 +103,8 @@ fn describe(text: &mut String, input: &Input) {
     let axes = match input.layout {
         Layout::Xyt => "(x, y, t)",
         Layout::Txy => "(t, x, y)",
+        Layout::Xt => "(x, t), a linear track,",
+        Layout::Tx => "(t, x), a linear track,",
     };
     let order = if header.fortran_order { "Fortran" } else { "C" };
     let access = input.copy().map_or_else(
@@ -118,7 +120,7 @@ fn describe(text: &mut String, input: &Input) {
     let _ = write!(
         text,
         "\ninput             {name}\nshape             {n_x} x {n_y} cells, {n_t} time bins; {} as {axes} in the file\ntype and order    {}, {order} order\nsize              {}, {access}\n",
-        tuple(&input.stored_shape()),
+        tuple(input.stored_shape()),
         header.descr.name(),
         size(header.data_bytes().unwrap_or(usize::MAX) as u64),
     );

@@ -21,7 +21,7 @@ pub(crate) struct Input {
     pub(crate) layout: Layout,
     /// Whether the caller named the layout, and is believed.
     layout_given: bool,
-    /// Lengths of the axes in the file.
+    /// Lengths of the axes in the file; a track has a second position axis of length 1.
     stored: [usize; 3],
 }
 
@@ -62,8 +62,11 @@ impl Input {
 
     fn new(array: StoredArray, layout: Option<Layout>) -> Result<Self, Failure> {
         let dtype = float_type(&array)?;
-        let Ok(stored) = <[usize; 3]>::try_from(array.header.shape.as_slice()) else {
-            return Err(wrong_dimensions(&array));
+        let stored = match (array.header.shape.as_slice(), layout) {
+            (&[x, t], Some(Layout::Xt)) => [x, 1, t],
+            (&[t, x], Some(Layout::Tx)) => [t, x, 1],
+            (&[a, b, c], layout) if !layout.is_some_and(Layout::is_track) => [a, b, c],
+            _ => return Err(wrong_dimensions(&array, layout)),
         };
         array.checked_data_bytes()?;
         Ok(Self {
@@ -78,10 +81,15 @@ impl Input {
     /// `[n_x, n_y, n_t]`, whatever the order of axes in the file.
     pub(crate) fn shape(&self) -> [usize; 3] {
         let [a, b, c] = self.stored;
-        match self.layout {
-            Layout::Xyt => [a, b, c],
-            Layout::Txy => [b, c, a],
+        match self.layout.time_first() {
+            false => [a, b, c],
+            true => [b, c, a],
         }
+    }
+
+    /// Whether there is one axis of positions, so that results have one, too.
+    pub(crate) fn is_track(&self) -> bool {
+        self.layout.is_track()
     }
 
     pub(crate) fn n_bins(&self) -> usize {
@@ -89,8 +97,8 @@ impl Input {
     }
 
     /// Lengths of the axes in the file.
-    pub(crate) fn stored_shape(&self) -> [usize; 3] {
-        self.stored
+    pub(crate) fn stored_shape(&self) -> &[usize] {
+        &self.array.header.shape
     }
 
     /// Why the values cannot be read where they lie, if they cannot.
@@ -160,9 +168,9 @@ impl Input {
     }
 
     fn time_axis(&self) -> usize {
-        match self.layout {
-            Layout::Xyt => 2,
-            Layout::Txy => 0,
+        match self.layout.time_first() {
+            false => 2,
+            true => 0,
         }
     }
 
@@ -176,7 +184,7 @@ impl Input {
         go_on: impl Fn() -> Result<(), Failure>,
     ) -> Result<Vec<T>, Failure> {
         let [n_x, n_y, n_t] = self.shape();
-        let time_is_slowest = (self.layout == Layout::Txy) != self.array.header.fortran_order;
+        let time_is_slowest = self.layout.time_first() != self.array.header.fortran_order;
         let (runs, cells) = if time_is_slowest {
             (1, n_x * n_y)
         } else {
@@ -233,16 +241,20 @@ fn only_posterior(file: &ArrayFile, args: &InputArgs) -> Result<StoredArray, Fai
     if keys.iter().any(|key| key == USUAL_KEY) {
         return file.array(Some(USUAL_KEY));
     }
+    let axes = match args.reading.layout.is_some_and(Layout::is_track) {
+        true => 2,
+        false => 3,
+    };
     let mut candidates = keys
         .iter()
         .filter_map(|key| file.array(Some(key)).ok())
-        .filter(|array| array.header.shape.len() == 3 && float_type(array).is_ok());
+        .filter(|array| array.header.shape.len() == axes && float_type(array).is_ok());
     match (candidates.next(), candidates.next()) {
         (Some(array), None) => Ok(array),
         (found, _) => Err(Failure::input(
             &args.input,
             format!(
-                "has {} 3-D array of float64 or float32, and none is called '{USUAL_KEY}'; choose one with --key: {}",
+                "has {} {axes}-D array of float64 or float32, and none is called '{USUAL_KEY}'; choose one with --key: {}",
                 if found.is_some() {
                     "more than one"
                 } else {
@@ -285,14 +297,22 @@ fn float_type(array: &StoredArray) -> Result<Dtype, Failure> {
     )))
 }
 
-fn wrong_dimensions(array: &StoredArray) -> Failure {
+fn wrong_dimensions(array: &StoredArray, layout: Option<Layout>) -> Failure {
     let shape = &array.header.shape;
+    if let Some(layout) = layout.filter(|layout| layout.is_track()) {
+        return array.unusable(format!(
+            "has {} axes, shape {}, but --layout {} is that of a linear track, which has 2; leave it out, or give xyt or txy",
+            shape.len(),
+            tuple(shape),
+            layout.name()
+        ));
+    }
     let advice = match shape.len() {
         4 => {
             "if its axes are (time, state, x, y), sum over the state first, with .sum(axis=1), and pass --layout txy"
         }
         2 => {
-            "a single map needs a time axis, as in P[:, :, None]; a 1-D track a second position axis, as in P[:, None, :]"
+            "a single map needs a time axis, as in P[:, :, None]; a linear track is declared with --layout xt, or tx if time comes first"
         }
         _ => "give an array with the axes x, y, t",
     };
@@ -355,9 +375,9 @@ impl<T: Element> Posterior<'_, T> {
                     .array
                     .unusable(format!("cannot be used ({error})"))
             })?;
-        Ok(match self.input.layout {
-            Layout::Xyt => view,
-            Layout::Txy => view.permuted_axes([1, 2, 0]),
+        Ok(match self.input.layout.time_first() {
+            false => view,
+            true => view.permuted_axes([1, 2, 0]),
         })
     }
 }

@@ -8,7 +8,6 @@ mod drivers;
 mod failure;
 mod info;
 mod input;
-mod lists;
 mod marks;
 mod npy;
 mod output;
@@ -19,6 +18,7 @@ mod report;
 mod run;
 mod sheet;
 mod signals;
+mod stream;
 mod terminal;
 
 use std::io::{self, Write as _};
@@ -73,7 +73,9 @@ fn execute() -> Result<(), Failure> {
     };
     match result {
         // Whatever became of what was given up.
-        Err(_) if cancel.is_cancelled() => Err(Failure::Interrupted),
+        Err(failure) if cancel.is_cancelled() && !matches!(failure, Failure::Paused(_)) => {
+            Err(Failure::Interrupted)
+        }
         result => result,
     }
 }

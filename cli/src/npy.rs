@@ -295,7 +295,12 @@ impl ArrayFile {
             _ => unusable(&format!("cannot be mapped into memory ({error})")),
         })?;
         #[cfg(unix)]
-        signals::watch_mapping(&map, path);
+        signals::watch_mapping(
+            &map,
+            &unusable(
+                "cannot be read any more: it was cut short meanwhile, or its disk failed; nothing was written",
+            ),
+        );
         let map = Map(Arc::new(map));
         let archive = match map.as_ref() {
             bytes if bytes.starts_with(MAGIC) || MAGIC.starts_with(bytes) => None,
@@ -495,6 +500,17 @@ impl StoredArray {
             }
             Place::Compressed { .. } => None,
         }
+    }
+
+    /// Lets the operating system have the pages that were read: they are the file's.
+    pub(crate) fn give_back(&self) {
+        #[expect(unsafe_code, reason = "page advice")]
+        // SAFETY: the map is of a file, and read-only: its pages are read again when they are needed.
+        let _ = unsafe {
+            self.map
+                .0
+                .unchecked_advise(memmap2::UncheckedAdvice::DontNeed)
+        };
     }
 
     /// Hands over a reader at the first byte of the data; a compressed member must be read to its end to be checked.

@@ -32,7 +32,7 @@ struct Partial {
 impl Pending {
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
         let (target, before) = target(path)?;
-        let folder = folder(&target);
+        let folder = folder_of(&target);
         let file = tempfile::Builder::new()
             .prefix(".peakmask-")
             .suffix(".partial")
@@ -99,6 +99,14 @@ impl Pending {
 /// Gives all files their names: every one or, as far as that can be known before, none. Where it cannot, the sentence says
 /// which have theirs. When it begins it is too late to stop.
 pub(crate) fn persist_all(files: impl IntoIterator<Item = Pending>) -> Result<(), Failure> {
+    persist_behind(|| Ok(()), files)
+}
+
+/// The same when something else, of the same kind, has been done first.
+pub(crate) fn persist_behind(
+    first: impl FnOnce() -> Result<(), Failure>,
+    files: impl IntoIterator<Item = Pending>,
+) -> Result<(), Failure> {
     let files: Vec<_> = files.into_iter().collect();
     let refused = |path: &Path, error: &dyn Display, done: &[PathBuf], left: &[PathBuf]| {
         let names = |paths: &[PathBuf]| {
@@ -128,6 +136,7 @@ pub(crate) fn persist_all(files: impl IntoIterator<Item = Pending>) -> Result<()
     if !signals::commit() {
         return Err(Failure::Interrupted);
     }
+    first()?;
     let mut left: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
     let mut done = Vec::new();
     for file in files {
@@ -137,7 +146,7 @@ pub(crate) fn persist_all(files: impl IntoIterator<Item = Pending>) -> Result<()
         }
         done.push(path);
     }
-    let folders: BTreeSet<_> = done.iter().map(|path| folder(path)).collect();
+    let folders: BTreeSet<_> = done.iter().map(|path| folder_of(path)).collect();
     for folder in folders {
         // A name outlives a crash of the machine when its folder is stored. Not every system can be asked for that.
         let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
@@ -244,7 +253,7 @@ fn target(path: &Path) -> Result<(PathBuf, Option<fs::Permissions>), Failure> {
     }
 }
 
-fn folder(target: &Path) -> PathBuf {
+pub(crate) fn folder_of(target: &Path) -> PathBuf {
     match target.parent() {
         Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
         Some(folder) => folder.to_owned(),
@@ -256,7 +265,7 @@ fn folder(target: &Path) -> PathBuf {
 pub(crate) fn check_distinct(inputs: &[&Path], outputs: &[&Path]) -> Result<(), Failure> {
     let identity = |path: &Path| {
         fs::canonicalize(path).unwrap_or_else(|_| {
-            let folder = fs::canonicalize(folder(path)).unwrap_or_else(|_| folder(path));
+            let folder = fs::canonicalize(folder_of(path)).unwrap_or_else(|_| folder_of(path));
             folder.join(path.file_name().unwrap_or_default())
         })
     };
@@ -343,18 +352,55 @@ impl<W: Write + Seek> Npz<'_, W> {
 }
 
 /// The header of a `.npy` file, format version 1: padded so that the data start at a multiple of 64.
-fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
-    let mut text = format!(
+pub(crate) fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let text = format!(
         "{{'descr': '{descr}', 'fortran_order': False, 'shape': {}, }}",
         tuple(shape)
     );
-    let unpadded = 10 + text.len() + 1;
-    text.push_str(&" ".repeat(unpadded.next_multiple_of(64) - unpadded));
-    text.push('\n');
+    let length = (10 + text.len() + 1).next_multiple_of(64);
+    sized_header(&text, length)
+}
+
+/// A `.npy` header that has the same length for every column, so that it can be written anew when its rows have been counted.
+pub(crate) fn column_header(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let header = header(descr, shape);
+    let text = String::from_utf8_lossy(&header[10..]);
+    sized_header(text.trim_end(), COLUMN_HEADER)
+}
+
+/// Bytes of a [`column_header`]: two numbers of rows and columns are never longer.
+const COLUMN_HEADER: usize = 128;
+
+fn sized_header(text: &str, length: usize) -> Vec<u8> {
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend_from_slice(&(text.len() as u16).to_le_bytes());
+    bytes.extend_from_slice(&((length - 10) as u16).to_le_bytes());
     bytes.extend_from_slice(text.as_bytes());
+    bytes.resize(length - 1, b' ');
+    bytes.push(b'\n');
     bytes
+}
+
+/// This machine's name for a type of `size` bytes.
+pub(crate) fn native(kind: char, size: usize) -> String {
+    let order = if cfg!(target_endian = "little") {
+        '<'
+    } else {
+        '>'
+    };
+    format!("{order}{kind}{size}")
+}
+
+/// The shape of all masks together; those of a track have one axis of positions.
+pub(crate) fn mask_shape(track: bool, alphas: usize, [n_x, n_y, n_t]: [usize; 3]) -> Vec<usize> {
+    match track {
+        false => vec![alphas, n_x, n_y, n_t],
+        true => vec![alphas, n_x, n_t],
+    }
+}
+
+/// The only coordinate of a track's cells.
+pub(crate) fn along_track(coords: &[[i64; 2]]) -> Vec<i64> {
+    coords.iter().map(|&[x, _]| x).collect()
 }
 
 /// Bytes of values in the archive that [`write_npz`] makes.
@@ -364,22 +410,18 @@ pub(crate) fn npz_bytes<T: Element>(analysis: &Analysis<T>) -> u64 {
     (masks + peaks + 8 * (analysis.peaks.offsets.len() + analysis.masks.len())) as u64
 }
 
-/// Writes a result as an archive that `numpy.load` reads; calls `written` with the number of bytes after each piece.
+/// Writes a result, or that of a `track`, as an archive that `numpy.load` reads; calls `written` with the number of bytes after each piece.
 pub(crate) fn write_npz<T: Element + NoUninit>(
     writer: &mut (dyn WriteSeek + '_),
+    track: bool,
     shape: [usize; 3],
     alphas: &[f64],
     analysis: &Analysis<T>,
     cancel: &CancelToken,
     written: &dyn Fn(u64),
 ) -> io::Result<()> {
-    let order = if cfg!(target_endian = "little") {
-        '<'
-    } else {
-        '>'
-    };
-    let (f8, i8) = (format!("{order}f8"), format!("{order}i8"));
-    let float = format!("{order}f{}", size_of::<T>());
+    let (f8, i8) = (native('f', 8), native('i', 8));
+    let float = native('f', size_of::<T>());
     let [n_x, n_y, n_t] = shape;
     let peaks = &analysis.peaks;
     let mut npz = Npz {
@@ -387,7 +429,11 @@ pub(crate) fn write_npz<T: Element + NoUninit>(
         cancel,
         written,
     };
-    npz.member("masks", "|b1", &[alphas.len(), n_x, n_y, n_t])?;
+    npz.member(
+        "masks",
+        "|b1",
+        &mask_shape(track, alphas.len(), [n_x, n_y, n_t]),
+    )?;
     for mask in &analysis.masks {
         npz.mask(mask.view())?;
     }
@@ -395,8 +441,15 @@ pub(crate) fn write_npz<T: Element + NoUninit>(
     npz.values(alphas)?;
     npz.member("peak_offsets", &i8, &[peaks.offsets.len()])?;
     npz.values(&peaks.offsets)?;
-    npz.member("peak_coords", &i8, &[peaks.coords.len(), 2])?;
-    npz.values(&peaks.coords)?;
+    npz.member(
+        "peak_coords",
+        &i8,
+        &[peaks.coords.len(), 2 - usize::from(track)],
+    )?;
+    match track {
+        false => npz.values(&peaks.coords)?,
+        true => npz.values(&along_track(&peaks.coords))?,
+    }
     npz.member("prominences", &float, &[peaks.prominences.len()])?;
     npz.values(&peaks.prominences)?;
     npz.member("peak_heights", &float, &[peaks.heights.len()])?;

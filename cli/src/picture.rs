@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::input::{Input, Posterior};
 use crate::marks::{Marks, Peak};
 use crate::npy::{ArrayFile, Descr, StoredArray, tuple};
-use crate::output::{Pending, check_distinct};
+use crate::output::{Pending, check_distinct, mask_shape};
 use crate::sheet::{Colours, Format, Image, Panel, Sheet};
 
 /// The masks that are outlined when nobody asks for others.
@@ -274,7 +274,7 @@ impl<T: Element + Pod> StoredResult<T> {
         let [n_x, n_y, n_t] = input.shape();
         let masks = file.array(Some("masks"))?;
         let alphas: Vec<f64> = column(&file, "alpha", 'f')?;
-        let expected = [alphas.len(), n_x, n_y, n_t];
+        let expected = mask_shape(input.is_track(), alphas.len(), [n_x, n_y, n_t]);
         if masks.header.shape != expected
             || !matches!(
                 masks.header.descr,
@@ -302,7 +302,13 @@ impl<T: Element + Pod> StoredResult<T> {
             unpacked,
             alphas,
             offsets: column(&file, "peak_offsets", 'i')?,
-            coords: column(&file, "peak_coords", 'i')?,
+            coords: match input.is_track() {
+                false => column(&file, "peak_coords", 'i')?,
+                true => {
+                    let along: Vec<i64> = column(&file, "peak_coords", 'i')?;
+                    along.into_iter().map(|x| [x, 0]).collect()
+                }
+            },
             heights: column(&file, "peak_heights", 'f')?,
             prominences: column(&file, "prominences", 'f')?,
             masks,
@@ -380,10 +386,9 @@ fn column<V: AnyBitPattern + NoUninit>(
 ) -> Result<Vec<V>, Failure> {
     let array = file.array(Some(key))?;
     let bytes = array.checked_data_bytes()?;
-    let number = if array.header.shape.len() == 2 {
-        size_of::<V>() / 2
-    } else {
-        size_of::<V>()
+    let number = match array.header.shape.as_slice() {
+        [_, columns] => size_of::<V>() / columns.max(&1),
+        _ => size_of::<V>(),
     };
     match array.header.descr {
         Descr::Plain { kind, size, .. } if kind == expected && size == number && !array.header.descr.swapped() => {

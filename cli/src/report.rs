@@ -12,11 +12,15 @@ use serde_json::{Value, json};
 use crate::args::RunArgs;
 use crate::budget::Plan;
 use crate::input::{Copy, Input};
+use crate::stream::Outcome;
 
 /// What came out, in numbers.
 pub(crate) struct Summary<'a> {
     alphas: &'a [f64],
     report: &'a Report,
+    /// Time bins of the results, and the peaks in them: more than the report's, where a run was continued.
+    bins: usize,
+    peaks: usize,
     /// Time bins that have peaks: those that are neither constant nor hold a NaN.
     live_bins: usize,
     /// Cells of all masks of each alpha.
@@ -28,8 +32,22 @@ impl<'a> Summary<'a> {
         Self {
             alphas,
             report: &analysis.report,
+            bins: analysis.report.bins,
+            peaks: analysis.report.peaks,
             live_bins: analysis.peaks.bins().filter(|bin| !bin.is_empty()).count(),
             areas: analysis.masks.iter().map(area).collect(),
+        }
+    }
+
+    /// Of results that were written piece by piece; nobody has counted the cells of masks.
+    pub(crate) fn streamed(bins: usize, outcome: &'a Outcome) -> Self {
+        Self {
+            alphas: &[],
+            report: &outcome.report,
+            bins,
+            peaks: outcome.peaks,
+            live_bins: outcome.live_bins,
+            areas: Vec::new(),
         }
     }
 
@@ -47,9 +65,9 @@ impl<'a> Summary<'a> {
         let report = self.report;
         let mut line = format!(
             "{} time bins, {} of them live; per live bin {:.1} peaks",
-            report.bins,
+            self.bins,
             self.live_bins,
-            self.per_live_bin(report.peaks as u64)
+            self.per_live_bin(self.peaks as u64)
         );
         for (alpha, &area) in self.alphas.iter().zip(&self.areas) {
             let _ = write!(
@@ -138,6 +156,7 @@ fn area(mask: &Array3<bool>) -> u64 {
 /// The whole story of a run as JSON.
 pub(crate) fn json(
     args: &RunArgs,
+    output: &std::path::Path,
     input: &Input,
     bins: &Range<usize>,
     plan: &Plan,
@@ -169,6 +188,9 @@ pub(crate) fn json(
             "bins": [bins.start, bins.end],
             "memory_limit": args.memory_limit,
             "on_limit": args.on_limit.to_string(),
+            "stream": args.stream,
+            "resume": args.resume,
+            "packed": args.packed,
         },
         "environment": {
             "PEAKMASK_ADAPTER": variable("PEAKMASK_ADAPTER"),
@@ -185,7 +207,7 @@ pub(crate) fn json(
             "total_bytes": plan.total(),
         },
         "outputs": {
-            "result": path(&args.output),
+            "result": path(output),
             "picture": args.picture.as_deref().map(path),
         },
         "run": summary.json(),

@@ -1,119 +1,327 @@
 //! `peakmask run`: from a posterior to masks, peaks, a report and a picture.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytemuck::Pod;
 use indicatif::ProgressBar;
 use peakmask::{Analysis, Backend, CancelToken, Dtype, Element, GpuUse, MemoryGuard, Options};
 
-use crate::args::{BinRange, RunArgs};
-use crate::budget::{self, Budget};
+use crate::args::{BinRange, InputArgs, RunArgs};
+use crate::budget::{self, Budget, Plan};
 use crate::failure::Failure;
 use crate::input::{Input, Posterior};
 use crate::output::{Pending, check_distinct, npz_bytes, persist_all, write_npz};
 use crate::report::{self, Summary};
 use crate::sheet::Format;
-use crate::{drivers, picture, terminal};
+use crate::stream::Job;
+use crate::{drivers, picture, signals, terminal};
 
 pub(crate) fn run(args: &RunArgs, cancel: &CancelToken) -> Result<(), Failure> {
     check_engine(args)?;
     drivers::try_first(&args.gpu, Some(args.backend), cancel);
-    let input = Input::open(&args.input)?;
-    let outputs: Vec<&Path> = [
-        Some(&args.output),
-        args.picture.as_ref(),
-        args.report.as_ref(),
-    ]
-    .into_iter()
-    .flatten()
-    .map(AsRef::as_ref)
-    .collect();
-    check_distinct(&[&args.input.input], &outputs)?;
-    match input.dtype {
-        Dtype::F64 => run_as::<f64>(args, &input, cancel),
-        Dtype::F32 => run_as::<f32>(args, &input, cancel),
+    if let [input] = args.inputs.as_slice() {
+        let one = One::new(args, input, args.output.clone(), is_folder(&args.output));
+        return one.run(cancel);
+    }
+    let inputs = each_with_output(args)?;
+    let (total, mut done, mut failed) = (inputs.len(), 0, None);
+    for (i, one) in inputs.iter().enumerate() {
+        signals::expect_more(i + 1 < total);
+        match one.run(cancel) {
+            Ok(()) => done += 1,
+            Err(failure @ Failure::Paused(_)) => return Err(failure),
+            Err(_) if cancel.is_cancelled() => {
+                return Err(Failure::Paused(format!(
+                    "interrupted; {done} of {total} inputs were analysed"
+                )));
+            }
+            Err(failure) => {
+                terminal::say(&format!("error: {failure}"));
+                failed = failed.or(Some(failure.exit_code()));
+            }
+        }
+    }
+    match failed {
+        None => Ok(()),
+        Some(code) => Err(Failure::Several(
+            code,
+            format!("{} of {total} inputs could not be analysed", total - done),
+        )),
     }
 }
 
-fn run_as<T: Element + Pod + Into<f64>>(
-    args: &RunArgs,
-    input: &Input,
-    cancel: &CancelToken,
-) -> Result<(), Failure> {
-    let bins = BinRange::resolve(args.bins, input.n_bins())
-        .map_err(|sentence| input.array.unusable(sentence))?;
-    let options = options(args, cancel);
-    let budget = Budget {
-        input,
-        options: &options,
-        bins: bins.clone(),
-        limit: budget::limit(args.memory_limit),
-        panels: args.picture.as_ref().map_or(0, |_| picture::PANELS),
-    };
-    let plan = budget.plan()?;
-    let strict = args.on_limit == MemoryGuard::Strict;
-    if strict && plan.copy > 0 {
-        // Before the copy is made; a mapped input is first checked for swapped axes, which falsify every estimate.
-        budget.check(&plan, || {
-            // The first time bins stand for all, as many as there is surely room for.
-            let room = budget.limit.bytes / 8 / input.copy_bytes(1).max(1);
-            let some = bins.start..bins.start + bins.len().min(SAMPLE).min(room as usize);
-            peaks_per_bin(&input.load::<T>(some, cancel)?, &budget)
-        })?;
-    }
-    let posterior = input.load::<T>(bins.clone(), cancel)?;
-    if !bins.is_empty() {
-        posterior.check_axis_order()?;
-    }
-    if strict {
-        budget.check(&plan, || peaks_per_bin(&posterior, &budget))?;
-    }
-    let format = args.picture.as_deref().map(Format::of).transpose()?;
-    // Made before the analysis, so that a folder that takes no files is found out now.
-    let mut result = Pending::create(&args.output)?;
-    let mut sheet = args.picture.as_deref().map(Pending::create).transpose()?;
-    let mut file = args.report.as_deref().map(Pending::create).transpose()?;
+/// Whether an output that is not named like an archive may be a folder.
+fn is_folder(output: &Path) -> bool {
+    output.extension().is_none_or(|ending| ending != "npz")
+}
 
-    let bar = terminal::bar(args.quiet);
-    let options = options
-        .clone()
-        .memory_limit(budget.limit.bytes.saturating_sub(plan.beside_analysis()));
-    let mut analysis =
-        beside_checksum(input, cancel, || analyze(&posterior, options, &budget, bar))?;
-    analysis.peaks = args.lists.of(analysis.peaks);
-
-    let [n_x, n_y, _] = input.shape();
-    terminal::count_bytes(bar, npz_bytes(&analysis));
-    result.write(|writer| {
-        let shape = [n_x, n_y, bins.len()];
-        write_npz(writer, shape, &args.alphas, &analysis, cancel, &|bytes| {
-            bar.inc(bytes);
+/// The results of several inputs: each in the folder that is named as the output, under the name of the input.
+fn each_with_output(args: &RunArgs) -> Result<Vec<One<'_>>, Failure> {
+    let folder = &args.output;
+    if let Some(option) = [
+        args.picture.as_ref().map(|_| "--picture"),
+        args.report.as_ref().map(|_| "--report"),
+    ]
+    .into_iter()
+    .flatten()
+    .next()
+    {
+        return Err(Failure::Input(format!(
+            "{option} names one file, but there are {} inputs; leave it out, or analyse them one by one",
+            args.inputs.len()
+        )));
+    }
+    let mut names = BTreeMap::new();
+    for input in &args.inputs {
+        let name = input.file_stem().unwrap_or_default();
+        if let Some(other) = names.insert(name, input) {
+            return Err(Failure::input(
+                input,
+                format!(
+                    "and {} have one name, and so would their results; analyse them one by one",
+                    other.display()
+                ),
+            ));
+        }
+    }
+    match fs::create_dir(folder) {
+        Err(_) if folder.is_dir() => {}
+        Err(error) => {
+            return Err(Failure::output(
+                folder,
+                format!(
+                    "is to be a folder for the results of {} inputs, and cannot be made ({error})",
+                    args.inputs.len()
+                ),
+            ));
+        }
+        Ok(()) => {}
+    }
+    Ok(args
+        .inputs
+        .iter()
+        .map(|input| {
+            let name = input.file_stem().unwrap_or_default();
+            let mut archive = name.to_owned();
+            archive.push(".npz");
+            let output = folder.join(if args.stream { name } else { &archive });
+            One {
+                streamed: folder.join(name),
+                ..One::new(args, input, output, true)
+            }
         })
-    })?;
-    bar.finish_and_clear();
-    if let Some(sheet) = &mut sheet {
-        let image = picture::of_analysis(
+        .collect())
+}
+
+/// One of the inputs, and where its result goes.
+struct One<'a> {
+    args: &'a RunArgs,
+    input: InputArgs,
+    output: PathBuf,
+    /// Where the result goes if it is streamed.
+    streamed: PathBuf,
+    /// Whether it may be streamed without having been asked for.
+    may_stream: bool,
+}
+
+impl<'a> One<'a> {
+    fn new(args: &'a RunArgs, input: &Path, output: PathBuf, may_stream: bool) -> Self {
+        let input = InputArgs {
+            input: input.to_owned(),
+            reading: args.reading.clone(),
+        };
+        Self {
+            args,
             input,
-            &posterior,
-            bins.start,
-            &args.alphas,
-            &analysis,
-            format.unwrap_or(Format::Png),
+            streamed: output.clone(),
+            output,
+            may_stream,
+        }
+    }
+
+    fn run(&self, cancel: &CancelToken) -> Result<(), Failure> {
+        let input = Input::open(&self.input)?;
+        let (picture, report) = (&self.args.picture, &self.args.report);
+        let outputs: Vec<&Path> = [Some(&self.output), picture.as_ref(), report.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(AsRef::as_ref)
+            .collect();
+        check_distinct(&[&self.input.input], &outputs)?;
+        match input.dtype {
+            Dtype::F64 => self.run_as::<f64>(&input, cancel),
+            Dtype::F32 => self.run_as::<f32>(&input, cancel),
+        }
+    }
+
+    fn run_as<T: Element + Pod + Into<f64>>(
+        &self,
+        input: &Input,
+        cancel: &CancelToken,
+    ) -> Result<(), Failure> {
+        let args = self.args;
+        let bins = BinRange::resolve(args.bins, input.n_bins())
+            .map_err(|sentence| input.array.unusable(sentence))?;
+        let options = options(args, cancel);
+        let budget = Budget {
+            input,
+            options: &options,
+            bins: bins.clone(),
+            limit: budget::limit(args.memory_limit),
+            panels: args.picture.as_ref().map_or(0, |_| picture::PANELS),
+        };
+        let plan = budget.plan()?;
+        let strict = args.on_limit == MemoryGuard::Strict;
+        if args.stream {
+            return self.stream::<T>(&budget, &plan, cancel);
+        }
+        if strict && self.may_stream && args.picture.is_none() && plan.total() > budget.limit.bytes
+        {
+            terminal::say(&format!(
+                "note: the analysis needs {}, but the memory limit is {}; results are streamed to the folder {}",
+                budget::size(plan.total()),
+                budget::limit_in_words(budget.limit),
+                self.streamed.display()
+            ));
+            return self.stream::<T>(&budget, &plan, cancel);
+        }
+        if strict && plan.copy > 0 {
+            // Before the copy is made; a mapped input is first checked for swapped axes, which falsify every estimate.
+            budget.check(&plan, || {
+                // The first time bins stand for all, as many as there is surely room for.
+                let room = budget.limit.bytes / 8 / input.copy_bytes(1).max(1);
+                let some = bins.start..bins.start + bins.len().min(SAMPLE).min(room as usize);
+                peaks_per_bin(&input.load::<T>(some, cancel)?, &budget)
+            })?;
+        }
+        let posterior = input.load::<T>(bins.clone(), cancel)?;
+        if !bins.is_empty() {
+            posterior.check_axis_order()?;
+        }
+        if strict {
+            budget.check(&plan, || peaks_per_bin(&posterior, &budget))?;
+        }
+        let format = args.picture.as_deref().map(Format::of).transpose()?;
+        // Made before the analysis, so that a folder that takes no files is found out now.
+        let mut result = Pending::create(&self.output)?;
+        let mut sheet = args.picture.as_deref().map(Pending::create).transpose()?;
+        let mut file = args.report.as_deref().map(Pending::create).transpose()?;
+
+        let bar = terminal::bar(args.quiet);
+        let options = options
+            .clone()
+            .memory_limit(budget.limit.bytes.saturating_sub(plan.beside_analysis()));
+        let analysis =
+            beside_checksum(input, cancel, || analyze(&posterior, options, &budget, bar))?;
+
+        let [n_x, n_y, _] = input.shape();
+        terminal::count_bytes(bar, npz_bytes(&analysis));
+        result.write(|writer| {
+            let shape = [n_x, n_y, bins.len()];
+            let track = input.is_track();
+            write_npz(
+                writer,
+                track,
+                shape,
+                &args.alphas,
+                &analysis,
+                cancel,
+                &|bytes| {
+                    bar.inc(bytes);
+                },
+            )
+        })?;
+        bar.finish_and_clear();
+        if let Some(sheet) = &mut sheet {
+            let image = picture::of_analysis(
+                input,
+                &posterior,
+                bins.start,
+                &args.alphas,
+                &analysis,
+                format.unwrap_or(Format::Png),
+                cancel,
+            )?;
+            sheet.write(|writer| image.write(writer))?;
+        }
+        let summary = Summary::new(&args.alphas, &analysis);
+        if let Some(file) = &mut file {
+            let report = report::json(
+                args,
+                &self.output,
+                input,
+                &bins,
+                &plan,
+                budget.limit,
+                &summary,
+            );
+            file.write(|writer| Ok(writeln!(writer, "{report:#}")?))?;
+        }
+        persist_all([Some(result), sheet, file].into_iter().flatten())?;
+        self.say(&summary);
+        Ok(())
+    }
+
+    /// The same piece by piece, into a folder.
+    fn stream<T: Element + Pod>(
+        &self,
+        budget: &Budget<'_>,
+        plan: &Plan,
+        cancel: &CancelToken,
+    ) -> Result<(), Failure> {
+        let Budget {
+            input,
+            options,
+            ref bins,
+            limit,
+            ..
+        } = *budget;
+        if self.args.picture.is_some() {
+            return Err(Failure::Input(
+                "--picture is drawn of results in memory, and --stream has none there; draw one with `peakmask picture`"
+                    .to_owned(),
+            ));
+        }
+        let job = Job {
+            args: self.args,
+            input,
+            bins: bins.clone(),
+            options,
+            limit,
+            output: &self.streamed,
             cancel,
-        )?;
-        sheet.write(|writer| image.write(writer))?;
+        };
+        input.verify(cancel, &AtomicBool::new(true))?;
+        let outcome = job.run::<T>(|outcome| {
+            let summary = Summary::streamed(bins.len(), outcome);
+            report::json(
+                self.args,
+                &self.streamed,
+                input,
+                bins,
+                plan,
+                limit,
+                &summary,
+            )
+        })?;
+        self.say(&Summary::streamed(bins.len(), &outcome));
+        Ok(())
     }
-    let summary = Summary::new(&args.alphas, &analysis);
-    if let Some(file) = &mut file {
-        let report = report::json(args, input, &bins, &plan, budget.limit, &summary);
-        file.write(|writer| Ok(writeln!(writer, "{report:#}")?))?;
+
+    /// What came out, in one line; of several inputs with the name of this one.
+    fn say(&self, summary: &Summary<'_>) {
+        if self.args.quiet {
+            return;
+        }
+        let line = summary.line();
+        match self.args.inputs.len() {
+            1 => terminal::say(&line),
+            _ => terminal::say(&format!("{}: {line}", self.input.input.display())),
+        }
     }
-    persist_all([Some(result), sheet, file].into_iter().flatten())?;
-    if !args.quiet {
-        terminal::say(&summary.line());
-    }
-    Ok(())
 }
 
 /// Does the work while another thread compares the input with its checksum; nothing has been written yet when that differs.

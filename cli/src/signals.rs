@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use peakmask::CancelToken;
 
@@ -43,10 +43,22 @@ pub(crate) fn commit() -> bool {
         .is_ok()
 }
 
-/// All files have their names.
+/// All files have their names; those of this input, if others follow.
 pub(crate) fn done() {
-    STAGE.store(Stage::Done as u8, Ordering::SeqCst);
+    let stage = match MORE.load(Ordering::SeqCst) {
+        true => Stage::Working,
+        false => Stage::Done,
+    };
+    STAGE.store(stage as u8, Ordering::SeqCst);
 }
+
+/// Says whether other inputs follow.
+pub(crate) fn expect_more(more: bool) {
+    MORE.store(more, Ordering::SeqCst);
+}
+
+/// Whether other inputs follow the one that is worked on.
+static MORE: AtomicBool = AtomicBool::new(false);
 
 /// A file that is removed if the program ends before this is dropped.
 #[derive(Debug)]
@@ -73,7 +85,13 @@ fn asked() -> Option<i32> {
             }
             None
         }
-        Err(stage) if stage == Stage::Committing as u8 => None,
+        Err(stage) if stage == Stage::Committing as u8 => {
+            // Too late for this input, not for those that follow.
+            if let Some(cancel) = CANCEL.get().filter(|_| MORE.load(Ordering::SeqCst)) {
+                cancel.cancel();
+            }
+            None
+        }
         Err(stage) if stage == Stage::Done as u8 => Some(0),
         Err(_) => Some(130),
     }
@@ -226,7 +244,8 @@ mod platform {
             let mapping = MAPPINGS
                 .iter()
                 .filter_map(OnceLock::get)
-                .find(|mapping| mapping.addresses.contains(&address));
+                // Of several files that were mapped there one after the other, the last.
+                .rfind(|mapping| mapping.addresses.contains(&address));
             if let Some(mapping) = mapping {
                 leave(2, &mapping.sentence);
             }
@@ -311,12 +330,8 @@ mod platform {
     }
 
     /// Says what to say if the bytes of this mapped file are not there any more when they are read.
-    pub(crate) fn watch_mapping(bytes: &[u8], path: &Path) {
+    pub(crate) fn watch_mapping(bytes: &[u8], failure: &Failure) {
         let start = bytes.as_ptr().addr();
-        let failure = Failure::input(
-            path,
-            "cannot be read any more: it was cut short meanwhile, or its disk failed; nothing was written",
-        );
         let mut mapping = Mapping {
             addresses: start..start + bytes.len(),
             sentence: format!("{}\n", terminal::clean(format_args!("error: {failure}"))),

@@ -4,6 +4,8 @@ For every time bin of a posterior ``P[x, y, t]``, `analyze` finds all peaks with
 each alpha the mask of the connected region around the highest peak in which ``P >= alpha * height``.
 
 - `peakmask.analyze`: the interface.
+- `peakmask.analyze_many`: several epochs at once, however short each is.
+- `peakmask.stream`: posteriors and results larger than memory, piece by piece.
 - `peakmask.Analyzer`: the same again and again, down to one time bin in a closed loop.
 - `peakmask.prominence`: summits of maps, with saddles, parents, and the land that each rules.
 - `peakmask.regions`: the region of every peak at fractions of its own height.
@@ -35,22 +37,28 @@ from ._analysis import Analysis, BinPeaks, Peaks, Report
 from ._analyze import analyze, estimate
 from ._analyzer import Analyzer
 from ._core import __version__
+from ._many import Epochs, analyze_many
+from ._stream import Stream, stream
 from ._trees import MapSummits, Regions, Summits, prominence, regions
 
 __all__ = [
     "Analysis",
     "Analyzer",
     "BinPeaks",
+    "Epochs",
     "MapSummits",
     "Peaks",
     "Regions",
     "Report",
+    "Stream",
     "Summits",
     "__version__",
     "analyze",
+    "analyze_many",
     "estimate",
     "prominence",
     "regions",
+    "stream",
 ]
 
 _MODULES = ("compat", "dask", "napari", "plot")

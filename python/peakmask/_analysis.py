@@ -50,7 +50,7 @@ class Peaks(Sequence[BinPeaks]):
     ----------
     offsets : ndarray of int64, shape (n_t + 1,)
     coords : ndarray of int64, shape (N, 2)
-        x and y, in cells from 0; row-major within a bin.
+        x and y, in cells from 0; row-major within a bin. Of a linear track there is one column, x: shape (N, 1).
     prominences : ndarray of P's type, shape (N,)
         Height minus the highest cell around the peak's plateau, in the unit of P; never NaN. A contrast with the
         immediate surroundings, not topographic prominence.
@@ -81,14 +81,21 @@ class Peaks(Sequence[BinPeaks]):
         labels: Labels = Labels(),  # noqa: B008 (frozen)
         shape: tuple[int, int] | None = None,
         first_bin: int = 0,
+        track: bool = False,
     ) -> None:
         self.offsets = offsets
-        self.coords = coords
+        self._xy = coords
         self.prominences = prominences
         self.heights = heights
         self.first_bin = first_bin
         self._labels = labels
         self._shape = shape
+        self._track = track
+
+    @property
+    def coords(self) -> NDArray[np.int64]:
+        """Cells of the peaks, shape (N, 2); of a linear track, (N, 1)."""
+        return self._xy[:, :1] if self._track else self._xy
 
     def __len__(self) -> int:
         """Count time bins."""
@@ -152,8 +159,8 @@ class Peaks(Sequence[BinPeaks]):
             offsets = self.offsets[start : stop + 1] - self.offsets[start]
             t = self._labels.t
             labels = Labels(self._labels.names, self._labels.x, self._labels.y, t if t is None else t[start:stop])
-            columns = (self.coords[rows], self.prominences[rows], self.heights[rows])
-            return Peaks(offsets, *columns, labels, self._shape, self.first_bin + start)
+            columns = (self._xy[rows], self.prominences[rows], self.heights[rows])
+            return Peaks(offsets, *columns, labels, self._shape, self.first_bin + start, self._track)
         try:
             bin_ = range(len(self))[index]
         except TypeError:
@@ -272,23 +279,24 @@ class Peaks(Sequence[BinPeaks]):
         dominant = np.zeros(self.n_peaks, bool)
         rows = self.dominant
         dominant[rows[rows >= 0]] = True
-        ix, iy = self.coords[:, 0], self.coords[:, 1]
+        ix, iy = self._xy[:, 0], self._xy[:, 1]
         # A caller may make `Peaks` of columns alone: then maps reach as far as peaks do.
-        n_x, n_y = self._shape or (self.coords.max(axis=0, initial=-1) + 1).tolist()
+        n_x, n_y = self._shape or (self._xy.max(axis=0, initial=-1) + 1).tolist()
         labels = self._labels
-        return pandas.DataFrame(
-            {
-                "bin": bins + self.first_bin,
-                "t": _at(t, labels.t, bins + self.first_bin, bins, ("t", len(self), "time bins")),
-                "ix": ix,
-                "iy": iy,
-                "x": _at(x, labels.x, ix, ix, ("x", n_x, "cells")),
-                "y": _at(y, labels.y, iy, iy, ("y", n_y, "cells")),
-                "height": self.heights,
-                "prominence": self.prominences,
-                "dominant": dominant,
-            }
-        )
+        columns = {
+            "bin": bins + self.first_bin,
+            "t": _at(t, labels.t, bins + self.first_bin, bins, ("t", len(self), "time bins")),
+            "ix": ix,
+            "iy": iy,
+            "x": _at(x, labels.x, ix, ix, ("x", n_x, "cells")),
+            "y": _at(y, labels.y, iy, iy, ("y", n_y, "cells")),
+            "height": self.heights,
+            "prominence": self.prominences,
+            "dominant": dominant,
+        }
+        if self._track:
+            del columns["iy"], columns["y"]
+        return pandas.DataFrame(columns)
 
     def __repr__(self) -> str:
         """Say how many."""
@@ -387,7 +395,7 @@ class Analysis:
     peaks : Peaks
     report : Report
     shape : tuple of int
-        (n_x, n_y, n_t).
+        (n_x, n_y, n_t); of a linear track n_y is 1.
     connectivity : int
         4 or 8.
     prominence : str
@@ -406,9 +414,11 @@ class Analysis:
         connectivity: int,
         labels: Labels,
         prominence: str = "reference",
+        track: bool = False,
     ) -> None:
         self.alpha = tuple(alpha)
         self.masks = masks
+        self._track = track
         self.peaks = peaks
         self.report = report
         self.shape = shape
@@ -416,6 +426,11 @@ class Analysis:
         self.prominence = prominence
         self._axes = axes
         self._labels = labels
+
+    @property
+    def _maps(self) -> list[NDArray[np.bool_]]:
+        """Masks with three axes, whose order `_axes` says; those of a linear track have a y of length 1."""
+        return [np.expand_dims(mask, self._axes[1]) for mask in self.masks] if self._track else self.masks
 
     def mask(self, alpha: float) -> NDArray[np.bool_]:
         """Give the mask of an alpha, by value; the first, if it was given twice.
@@ -455,7 +470,7 @@ class Analysis:
                [1]])
         """
         x, y, _ = self._axes
-        return np.array([np.count_nonzero(mask, axis=(x, y)) for mask in self.masks], np.int64).reshape(
+        return np.array([np.count_nonzero(mask, axis=(x, y)) for mask in self._maps], np.int64).reshape(
             len(self.masks), self.shape[2]
         )
 
@@ -564,22 +579,27 @@ class Analysis:
         xarray = optional("xarray")
         names = self._labels.names
         coords: dict[str, Any] = {"alpha": np.array(self.alpha)}
-        axes = zip(names, (x, y, t), (self._labels.x, self._labels.y, self._labels.t), self.shape)
+        axes = list(zip(names, (x, y, t), (self._labels.x, self._labels.y, self._labels.t), self.shape))
+        if self._track:
+            del axes[1]
         for name, given, labelled, n in axes:
             found = labelled if given is None else given
             if found is not None:
-                what = "time bins" if name == names[2] else "cells"
+                what = "time bins" if name == self._labels.names[2] else "cells"
                 centres = coordinates(name, found, n, what)
                 coords[name] = (name, centres, self._labels.attrs.get(name, {}))
-        masks = [mask.transpose(self._axes) for mask in self.masks]
+        masks = [mask.transpose(self._axes) for mask in self._maps]
+        shape = self.shape
+        if self._track:
+            masks, shape, names = [mask[:, 0] for mask in masks], (shape[0], shape[2]), (names[0], names[2])  # type: ignore[assignment]
         peaks = self.peaks
         dataset: xr.Dataset = xarray.Dataset(
             {
-                "mask": (("alpha", *names), np.stack(masks) if masks else np.empty((0, *self.shape), bool)),
-                "n_peaks": (names[2], peaks.counts, {"sample_dimension": "peak"}),
+                "mask": (("alpha", *names), np.stack(masks) if masks else np.empty((0, *shape), bool)),
+                "n_peaks": (names[-1], peaks.counts, {"sample_dimension": "peak"}),
                 "peak_bin": ("peak", peaks.bins),
-                "peak_ix": ("peak", peaks.coords[:, 0]),
-                "peak_iy": ("peak", peaks.coords[:, 1]),
+                "peak_ix": ("peak", peaks._xy[:, 0]),
+                "peak_iy": ("peak", peaks._xy[:, 1]),
                 "height": ("peak", peaks.heights),
                 "prominence": ("peak", peaks.prominences),
             },
@@ -592,6 +612,8 @@ class Analysis:
                 "engine": self.report["engine"],
             },
         )
+        if self._track:
+            dataset = dataset.drop_vars("peak_iy")
         return dataset
 
     def page(

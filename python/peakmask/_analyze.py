@@ -40,10 +40,12 @@ def analyze(
     Parameters
     ----------
     P : array_like, shape (n_x, n_y, n_t), or (n_t, n_x, n_y) with ``layout="txy"``
-        One map for each time bin, in any unit: probability, density, logarithm. An `xarray.DataArray` (its dimensions
-        are found by name), a pynapple ``TsdTensor`` (time first), or anything that NumPy reads. float64 and float32 are
-        read where they lie, in any strides that are multiples of an element. Everything else is copied once: unaligned
-        arrays and the other byte order as they are, float16 to float32, integers, booleans and longdouble to float64.
+        (n_x, n_t) of a linear track with ``layout="xt"``, (n_t, n_x) with ``layout="tx"``. One map for each time bin, in any
+        unit: probability, density, logarithm. An `xarray.DataArray` (its dimensions are found by name; of a linear track it
+        has two), a pynapple ``TsdTensor`` (time first; of a linear track a ``TsdFrame``), or anything that NumPy reads.
+        float64 and float32 are read where they lie, in any strides that are multiples of an element. Everything else is
+        copied once: unaligned arrays and the other byte order as they are, float16 to float32, integers, booleans and
+        longdouble to float64.
     alpha : float or iterable of float
         One mask is made for each, in this order. Any float; repetitions have masks of their own; ``[]`` finds peaks
         only. A fraction: above 2 (50, for half of the height) it is taken at its word, with a warning.
@@ -52,10 +54,12 @@ def analyze(
     backend : {"auto", "cpu", "gpu"}
         Which engine computes; all yield the same bytes. ``"auto"`` takes what is there; the others are promises: that
         engine, or an error. For ``"gpu"`` software serves too, with a warning.
-    layout : {"xyt", "txy"}, optional
-        The order of P's axes, (x, y, t) unless given. Masks lie in memory as C-order (x, y, t), with either; they are
-        returned as views with P's axes, so that ``mask.shape == P.shape``. Not used for arrays with labels. Without it,
-        an array that looks like (t, x, y) is refused; a layout that is given is believed.
+    layout : {"xyt", "txy", "xt", "tx"}, optional
+        The order of P's axes, (x, y, t) unless given. An array with two axes is a linear track, and said to be one, since a
+        single map has two axes, too: its maps have one column, its masks P's two axes, its peaks one coordinate. Masks lie
+        in memory as C-order (x, y, t), with any; they are returned as views with P's axes, so that
+        ``mask.shape == P.shape``. Not used for arrays with labels. Without it, an array that looks like (t, x, y) is
+        refused; a layout that is given is believed.
     memory_limit : int, float or str, optional
         The most bytes that results, scratch and a copy of the input may take: 8e9, ``"8GB"``, ``"8GiB"``. Without it,
         what the machine and the process's control group have to spare.
@@ -153,13 +157,14 @@ def analysed(
     return Analysis(
         alphas,
         [p.back(mask) for mask in fresh] if out is None else [mask.view(np.bool_) for mask in out],
-        Peaks(offsets, coords, prominences, heights, p.labels, p.shape[:2]),
+        Peaks(offsets, coords, prominences, heights, p.labels, p.shape[:2], track=p.track),
         told,
         shape=p.shape,
         axes=p.axes,
         connectivity=options.connectivity,
         prominence=options.prominence,
         labels=p.labels,
+        track=p.track,
     )
 
 
@@ -268,10 +273,15 @@ def run(
 def _room_for_copy(array: NDArray[Any], rest: int, limit: int | None, on_limit: str) -> int | None:
     """Count a copy of the input against the limit before it is made; give the caller's limit without it."""
     copied = array.size * _inputs.element_type(array).itemsize
+    return _room_beside(copied, rest, f"P, an array of {array.dtype}", limit, on_limit)
+
+
+def _room_beside(copied: int, rest: int, what: str, limit: int | None, on_limit: str) -> int | None:
+    """Count copies of what cannot be read where it lies."""
     allowed, source = (limit, "given by the caller") if limit is not None else _core.memory_limit()
     if copied + rest > allowed and on_limit != "ignore":
         sentence = (
-            f"the analysis needs {copied + rest} bytes ({copied} of them to copy P, an array of {array.dtype} that cannot "
+            f"the analysis needs {copied + rest} bytes ({copied} of them to copy {what} that cannot "
             f"be read where it lies), but the memory limit is {allowed} bytes ({source}); analyse fewer time bins or fewer "
             "alphas at once, pass float64 or float32, or raise the limit"
         )

@@ -8,6 +8,7 @@ __all__ = [
     "Analyzer",
     "__version__",
     "analyze",
+    "analyze_many",
     "at_exit",
     "check_drivers",
     "estimate",
@@ -68,6 +69,18 @@ def analyze(
     on_limit: str,
     check_axis_order: bool,
     out: Sequence[NDArray[np.uint8]] | None,
+    progress: Callable[[int, int], object] | None,
+) -> _Results: ...
+def analyze_many(
+    epochs: Sequence[NDArray[Any]],
+    alphas: Sequence[float],
+    *,
+    connectivity: int,
+    backend: str,
+    threads: int,
+    memory_limit: int | None,
+    on_limit: str,
+    check_axis_order: bool,
     progress: Callable[[int, int], object] | None,
 ) -> _Results: ...
 def estimate(shape: tuple[int, int, int], itemsize: int, n_alpha: int, *, threads: int) -> dict[str, int]: ...

@@ -11,11 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Layout = Literal["xyt", "txy"]
+Layout = Literal["xyt", "txy", "xt", "tx"]
 Axes = tuple[int, int, int]
 
 AXES: dict[str, Axes] = {"xyt": (0, 1, 2), "txy": (1, 2, 0)}
 """Where x, y and t stand among the axes of an array in each layout."""
+
+TRACKS: dict[str, Axes] = {"xt": (0, 1, 2), "tx": (1, 2, 0)}
+"""The same of a linear track, whose maps are one column: y, of length 1, is the axis behind x."""
 
 EXACT = 2**53
 """Beyond this magnitude some integers have no float64 of their own."""
@@ -41,6 +44,8 @@ class Posterior:
     labels: Labels
     known: bool = False
     """Whether the caller or the array says which axis is which, so that no guess is needed."""
+    track: bool = False
+    """Whether y, of length 1, is not an axis of the caller's."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -51,7 +56,14 @@ class Posterior:
 
     def back(self, mask: NDArray[Any]) -> NDArray[Any]:
         """Turn an array of axes x, y, t so that its axes are the caller's."""
-        return np.transpose(mask, [self.axes.index(axis) for axis in range(3)])
+        turned = np.transpose(mask, [self.axes.index(axis) for axis in range(3)])
+        return turned.squeeze(self.axes[1]) if self.track else turned
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """The shape of the caller's array."""
+        shape = self.array.shape
+        return tuple(n for axis, n in enumerate(shape) if axis != self.axes[1]) if self.track else shape
 
 
 def posterior(p: ArrayLike, layout: str | None = None, dims: Sequence[str] | None = None) -> Posterior:
@@ -69,17 +81,29 @@ def posterior(p: ArrayLike, layout: str | None = None, dims: Sequence[str] | Non
     if kind == "pynapple":
         return _from_pynapple(p)
     array = plain(p)
+    if layout in TRACKS:
+        return _track(array, axes, Labels(names=("x", "y", "t")), layout)
     three_axes(array.shape)
     return Posterior(array, axes, Labels(), known=layout is not None)
+
+
+def _track(array: NDArray[Any], axes: Axes, labels: Labels, layout: str) -> Posterior:
+    """See a linear track as maps of one column."""
+    if array.ndim != 2:
+        raise ValueError(
+            f'layout="{layout}" is that of a linear track, an array with two axes, but the array has shape {array.shape}'
+            + ('; leave it out, or pass "xyt" or "txy"' if array.ndim == 3 else "")
+        )
+    return Posterior(np.expand_dims(array, axes[1]), axes, labels, known=True, track=True)
 
 
 def axes_of(layout: Any) -> Axes:
     """Where x, y and t stand; without a layout as in "xyt"."""
     if layout is None:
         return AXES["xyt"]
-    if not isinstance(layout, str) or layout not in AXES:
-        raise ValueError(f'layout is "xyt" or "txy", not {layout!r}')
-    return AXES[layout]
+    if not isinstance(layout, str) or layout not in (*AXES, *TRACKS):
+        raise ValueError(f'layout is "xyt" or "txy", for a linear track "xt" or "tx", not {layout!r}')
+    return AXES.get(layout) or TRACKS[layout]
 
 
 def plain(p: ArrayLike) -> NDArray[Any]:
@@ -102,7 +126,7 @@ def plain(p: ArrayLike) -> NDArray[Any]:
         raise ValueError(
             f"P is one array, but a {type(p).__name__} of {len(p)} was passed; analyse epochs one by one, put them together "
             "with numpy.concatenate(epochs, axis=2), or pass the list to "
-            "peakmask.compat.compute_posterior_peak_promenences"
+            "peakmask.analyze_many, or to peakmask.compat.compute_posterior_peak_promenences"
         )
     try:
         array = np.asarray(p)
@@ -118,7 +142,7 @@ def three_axes(shape: tuple[int, ...]) -> None:
     if len(shape) == 3:
         return
     advice = {
-        2: "; a single map is P[:, :, numpy.newaxis], a linear track of shape (n, t) is P[numpy.newaxis]",
+        2: '; a single map is P[:, :, numpy.newaxis]; of a linear track pass layout="xt", or "tx" if time comes first',
         4: '; sum a posterior (t, state, x, y) over its states first, P.sum(axis=1), and pass layout="txy"',
     }.get(len(shape), "")
     raise ValueError(f"P[x, y, t] has three axes, but the array has shape {shape}{advice}")
@@ -131,8 +155,30 @@ def _from_xarray(p: Any, dims: Sequence[str] | None) -> Posterior:
         raise TypeError(
             "P holds a dask array; load it first (P.compute()), or leave it in its chunks with peakmask.dask.analyze(P)"
         )
+    if p.ndim == 2:
+        return _labelled_track(p, dims)
     axes, labels = labelled(p, dims)
     return Posterior(plain(p.data), axes, labels, known=True)
+
+
+def _labelled_track(p: Any, dims: Sequence[str] | None) -> Posterior:
+    """Read a DataArray of two dimensions, one of which is time: a linear track."""
+    if dims is None:
+        times = [name for name in p.dims if _means("t", name)]
+        if len(times) != 1:
+            raise ValueError(
+                f"P[x, y, t] has three dimensions, a linear track P[x, t] has two, but which of {p.dims} is time cannot be "
+                'told; name them in the order x, t: dims=("x", "time")'
+            )
+        dims = [name for name in p.dims if name != times[0]] + times
+    if len(dims) != 2 or sorted(map(str, dims)) != sorted(map(str, p.dims)):
+        raise ValueError(f"dims names x and t of a linear track, in this order, among {p.dims}, but is {tuple(dims)}")
+    x, t = dims
+    layout = "xt" if p.dims[0] == x else "tx"
+    at = {name: np.asarray(p.coords[name].values) for name in dims if name in p.coords}
+    attrs = {str(name): dict(p.coords[name].attrs) for name in dims if name in p.coords}
+    labels = Labels((str(x), "y", str(t)), at.get(x), None, at.get(t), attrs)
+    return _track(plain(p.data), TRACKS[layout], labels, layout)
 
 
 def labelled(p: Any, dims: Sequence[str] | None) -> tuple[Axes, Labels]:
@@ -173,8 +219,13 @@ def _find(axis: str, names: tuple[Any, ...]) -> Any:
 
 
 def _from_pynapple(p: Any) -> Posterior:
+    if type(p).__name__ == "TsdFrame":
+        return _track(plain(p.values), TRACKS["tx"], Labels(t=np.asarray(p.t)), "tx")
     if type(p).__name__ != "TsdTensor":
-        raise TypeError(f"of pynapple's types, P is a TsdTensor of shape (t, x, y), not a {type(p).__name__}")
+        raise TypeError(
+            "of pynapple's types, P is a TsdTensor of shape (t, x, y), or of a linear track a TsdFrame of shape (t, x), "
+            f"not a {type(p).__name__}"
+        )
     array = plain(p.values)
     three_axes(array.shape)
     return Posterior(array, AXES["txy"], Labels(t=np.asarray(p.t)), known=True)
@@ -259,7 +310,8 @@ def coordinates(axis: str, given: ArrayLike, n: int, what: str = "cells") -> NDA
 def outputs(out: Any, p: Posterior, n_alpha: int) -> list[NDArray[Any]]:
     """Check the masks of the caller: one for each alpha, of P's shape. Rust checks that memory may be written to."""
     try:
-        masks: list[NDArray[Any]] = [out] if isinstance(out, np.ndarray) and out.ndim == 3 else list(out)
+        one = isinstance(out, np.ndarray) and out.ndim == len(p.given)
+        masks: list[NDArray[Any]] = [out] if one else list(out)
     except TypeError:
         raise TypeError(f"out is a sequence of masks, one for each alpha, not a {type(out).__name__}") from None
     if len(masks) != n_alpha:
@@ -268,10 +320,8 @@ def outputs(out: Any, p: Posterior, n_alpha: int) -> list[NDArray[Any]]:
         if not isinstance(mask, np.ndarray) or mask.dtype not in (np.dtype(np.bool_), np.dtype(np.uint8)):
             found = f"an array of {mask.dtype}" if isinstance(mask, np.ndarray) else f"a {type(mask).__name__}"
             raise TypeError(f"out[{i}] is {found}; masks are NumPy arrays of bool")
-        if mask.shape != p.array.shape:
-            raise ValueError(
-                f"out[{i}] has shape {mask.shape}, but P has shape {p.array.shape}; give a mask of P's shape"
-            )
+        if mask.shape != p.given:
+            raise ValueError(f"out[{i}] has shape {mask.shape}, but P has shape {p.given}; give a mask of P's shape")
     return masks
 
 
@@ -279,4 +329,4 @@ def as_bytes(mask: NDArray[Any], p: Posterior) -> NDArray[np.uint8]:
     """The bytes of an output, with axes x, y, t."""
     # A plain array: what a subclass says of itself is not what its memory is.
     view = np.asarray(mask).view(np.uint8) if mask.size else np.empty(mask.shape, np.uint8)
-    return np.transpose(view, p.axes)
+    return np.transpose(np.expand_dims(view, p.axes[1]) if p.track else view, p.axes)

@@ -143,7 +143,7 @@ class _Peaks:
         rows = peaks.dominant
         marked[rows[rows >= 0]] = True
         n_y = analysis.shape[1]
-        cells = peaks.coords[:, 0] * n_y + peaks.coords[:, 1]
+        cells = peaks._xy[:, 0] * n_y + peaks._xy[:, 1]
         self.words = marks.words
         self.live = rows[chosen] >= 0
         self.dominant = np.full(len(chosen), -1)
@@ -169,7 +169,7 @@ class _Source:
     def __init__(self, analysis: Analysis, values: NDArray[Any], bins: NDArray[np.int64], peaks: _Peaks) -> None:
         self.analysis, self.values, self.bins, self.peaks = analysis, values, bins, peaks
         self.starts = range(0, len(bins), BLOCK)
-        self.masks = [mask.transpose(analysis._axes) for mask in analysis.masks]
+        self.masks = [mask.transpose(analysis._axes) for mask in analysis._maps]
         self.low, self.high = (np.zeros(len(bins)) for _ in range(2))
         for start in self.starts:
             flat = self._flat(self.values, start).astype(float)

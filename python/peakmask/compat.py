@@ -31,7 +31,6 @@ prominences by value. What is different:
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -39,7 +38,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _analyze, _core, _inputs, _options
+from . import _analyze, _core, _inputs, _many, _options
 from ._analysis import Peaks
 from ._options import Alpha
 
@@ -198,8 +197,10 @@ class PeakPromenence(metaclass=_OnlyThree):
         tuples_of: list[list[PeakTuple]] = [[] for _ in epochs]
         masks_of: list[Masks] = [[] for _ in epochs]
         for group in alike.values():
-            joined = _joined([epochs[i] for i in group], len(alphas))
-            masks, peaks = _run(joined, alphas)
+            arrays = [epochs[i] for i in group]
+            _room(arrays, len(alphas))
+            masks, columns, _ = _many.run(arrays, alphas)
+            peaks = Peaks(*columns)
             tuples = _tuples(peaks)
             start = 0
             for i in group:
@@ -270,28 +271,19 @@ def _guard(array: NDArray[Any], alphas: list[float], most: int | None, strict: b
     warnings.warn(sentence, UserWarning, stacklevel=3)
 
 
-def _joined(epochs: list[NDArray[Any]], n_alpha: int) -> NDArray[Any]:
-    """All epochs one after the other, if the copy and its results have room."""
+def _room(epochs: list[NDArray[Any]], n_alpha: int) -> None:
+    """See that results of several epochs have room: their masks twice, since each epoch has masks of its own."""
     if len(epochs) == 1:
-        return epochs[0]
-    n_t = sum(array.shape[2] for array in epochs)
-    shape, dtype = (*epochs[0].shape[:2], n_t), _inputs.element_type(epochs[0])
-    plan = _core.estimate(shape, dtype.itemsize, n_alpha, threads=0)
-    # The copy, results, and masks once more: each epoch has masks of its own.
-    needed = math.prod(shape) * dtype.itemsize + plan["total"] + plan["masks"]
+        return
+    shape = (*epochs[0].shape[:2], sum(array.shape[2] for array in epochs))
+    plan = _core.estimate(shape, _inputs.element_type(epochs[0]).itemsize, n_alpha, threads=0)
+    needed = plan["total"] + plan["masks"]
     limit, source = _core.memory_limit()
     if needed > limit:
         raise MemoryError(
             f"the analysis of {len(epochs)} epochs needs {needed} bytes, but the memory limit is {limit} bytes "
             f"({source}); pass fewer epochs at once"
         )
-    joined = np.empty(shape, dtype)
-    start = 0
-    for array in epochs:
-        stop = start + array.shape[2]
-        joined[:, :, start:stop] = _inputs.values(array)
-        start = stop
-    return joined
 
 
 def _run(array: NDArray[Any], alphas: list[float]) -> tuple[Masks, Peaks]:

@@ -89,6 +89,11 @@ def analyze(
     """
     options = _options.options(connectivity, backend, threads, memory_limit, on_limit)
     alphas = _options.alphas(alpha)
+    if layout in _inputs.TRACKS:
+        raise ValueError(
+            f'layout="{layout}" is that of a linear track, which peakmask.dask takes as maps of one column: '
+            "P[:, None, :] of (x, t)"
+        )
     axes, labels, known = _inputs.axes_of(layout), Labels(), layout is not None
     # dask's own annotations cover little of this.
     array: Any = P

@@ -75,7 +75,7 @@ def layers(
     found: list[LayerData] = [
         (values.transpose(turned), {"name": "posterior", "colormap": "viridis", **grid}, "image"),
     ]
-    for i, (alpha, mask) in enumerate(zip(analysis.alpha, analysis.masks)):
+    for i, (alpha, mask) in enumerate(zip(analysis.alpha, analysis._maps)):
         labels = mask.transpose(analysis._axes).transpose(turned).view(np.uint8)
         colour = {None: "transparent", 0: "transparent", 1: OUTLINES[i % len(OUTLINES)]}
         found.append((labels, {"name": f"mask, alpha {alpha:g}", "colormap": colour, "opacity": 0.5, **grid}, "labels"))
@@ -84,7 +84,7 @@ def layers(
     live = np.flatnonzero(rows >= 0)
     marked, shares = marks.choose(peaks)
     marked[rows[live]] = True
-    at = _at(peaks.bins, peaks.coords, places)
+    at = _at(peaks.bins, peaks._xy, places)
     size = float(min(abs(step) for step in steps)) * (0.4 + 0.6 * np.sqrt(np.clip(shares[marked], 0, 1)))
     features = {"height": peaks.heights[marked], "prominence": peaks.prominences[marked]}
     points = {"name": marks.words, "size": size, "face_color": "#ff9f1c", "border_color": "black", "features": features}

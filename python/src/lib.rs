@@ -40,7 +40,7 @@ mod _core {
     #[pymodule_export]
     use super::lists::{filtered_rows, regions, summits};
     #[pymodule_export]
-    use super::{analyze, estimate, forked, memory_limit};
+    use super::{analyze, analyze_many, estimate, forked, memory_limit};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -105,6 +105,86 @@ fn analyze<'py>(
             "an array of three axes, of native float64 or float32, was expected",
         ))
     }
+}
+
+/// Peaks and masks of several epochs, one after the other, each read where it lies: as `analyze` yields them of one.
+#[pyfunction]
+#[pyo3(signature = (epochs, alphas, *, connectivity, backend, threads, memory_limit, on_limit, check_axis_order, progress))]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the keywords of Python's function"
+)]
+fn analyze_many<'py>(
+    py: Python<'py>,
+    epochs: Vec<Bound<'py, PyAny>>,
+    alphas: Vec<f64>,
+    connectivity: i64,
+    backend: &str,
+    threads: usize,
+    memory_limit: Option<u64>,
+    on_limit: &str,
+    check_axis_order: bool,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let options = Chosen {
+        alphas,
+        connectivity,
+        backend,
+        adapter: None,
+        threads,
+        memory_limit,
+        on_limit,
+    }
+    .options()?;
+    let call = Call {
+        check_axis_order,
+        may_wait: backend == "gpu",
+        out: None,
+        progress,
+    };
+    let watched = Watched::default();
+    let options = watched.over(options).cancel_token(watched.token.clone());
+    let single = |p: &Bound<'_, PyAny>| p.cast::<PyArray3<f32>>().is_ok();
+    match epochs.first().is_some_and(single) {
+        true => many::<f32>(py, &epochs, &options, &call, &watched),
+        false => many::<f64>(py, &epochs, &options, &call, &watched),
+    }
+}
+
+fn many<'py, T: Element + NumPy>(
+    py: Python<'py>,
+    epochs: &[Bound<'py, PyAny>],
+    options: &Options,
+    call: &Call<'_>,
+    watched: &Watched,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let borrowed = |p: &Bound<'py, PyAny>| match p.cast::<PyArray3<T>>() {
+        Ok(p) => arrays::readable(p),
+        Err(_) => Err(PyTypeError::new_err(format!(
+            "arrays of three axes, all of native float{}, were expected",
+            8 * T::DTYPE.size()
+        ))),
+    };
+    let epochs: Vec<_> = epochs.iter().map(borrowed).collect::<PyResult<_>>()?;
+    let views: Vec<_> = epochs.iter().map(|p| p.as_array()).collect();
+    let watch = Watch {
+        progress: call.progress.as_ref(),
+        done: &watched.done,
+        total: views.iter().map(|p| p.dim().2).sum(),
+        cells: views.iter().map(ArrayView3::len).sum(),
+        may_wait: call.may_wait,
+    };
+    let check = call.check_axis_order;
+    let work = || {
+        if check {
+            for &p in &views {
+                peakmask::check_axis_order(p)?;
+            }
+        }
+        peakmask::analyze_many(&views, options).map(|epochs| parts(epochs.analysis))
+    };
+    let results = watch.over(py, &watched.token, work)?.map_err(raised)?;
+    columns(py, results)
 }
 
 /// Bytes that an analysis will allocate: {"masks", "fixed", "per_peak", "assumed_peaks", "total"}.
@@ -363,6 +443,7 @@ pub(crate) fn raised(error: Error) -> PyErr {
         Error::EmptyMap { .. }
         | Error::MapTooLarge { .. }
         | Error::MapShape { .. }
+        | Error::EpochShape { .. }
         | Error::OutputCount { .. }
         | Error::OutputShape { .. }
         | Error::ForeignPeaks { .. }

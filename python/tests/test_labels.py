@@ -142,8 +142,13 @@ def test_pynapple_tensor_is_time_first_and_keeps_its_time(p):
     np.testing.assert_array_equal(found.peaks.to_dataframe()["t"], t[found.peaks.bins])
     pytest.importorskip("xarray")
     np.testing.assert_array_equal(found.to_xarray()["t"], t)
-    with pytest.raises(TypeError, match="P is a TsdTensor of shape .* not a TsdFrame"):
-        peakmask.analyze(nap.TsdFrame(t=t, d=np.ones((50, 4))), ALPHA)
+    with pytest.raises(TypeError, match="P is a TsdTensor of shape .* not a Tsd$"):
+        peakmask.analyze(nap.Tsd(t=t, d=np.ones(50)), ALPHA)
+    track = np.moveaxis(p[:, 0], 1, 0)
+    framed = peakmask.analyze(nap.TsdFrame(t=t, d=track), ALPHA)
+    expected = peakmask.analyze(track, ALPHA, layout="tx")
+    assert all(np.array_equal(mask, right) for mask, right in zip(framed.masks, expected.masks))
+    np.testing.assert_array_equal(framed.to_xarray()["t"], t)
 
 
 def test_names_are_believed(xr):

@@ -11,7 +11,7 @@ use bytemuck::Zeroable;
 use super::lanes::{prefetch, prefetch_early};
 use super::tile::Shape;
 use crate::Element;
-use crate::posterior::{Fastest, Posterior};
+use crate::posterior::{Fastest, Piece, Posterior, Segment, Segments};
 use crate::vector::{Line, Set, width};
 
 /// Cells between the one that is copied and the one that is asked for.
@@ -31,11 +31,20 @@ pub(super) struct Soon<T> {
 }
 
 impl<T: Element> Soon<T> {
-    /// Those of map row `x` from bin `t` on, if bins lie side by side in memory.
+    /// Those of map row `x` from lane `lane` on, of bins of one piece that lie side by side in memory; `last` if no group
+    /// follows.
     #[inline(always)]
-    pub(super) fn new(p: &Posterior<'_, T>, x: usize, t: usize, last: bool) -> Self {
-        let (next, [_, step, _]) = p.place([x, 0, t]);
-        if p.fastest() == Fastest::T && x < p.shape()[0] && !crowded(p) {
+    pub(super) fn new(
+        rows: Option<&Segment<'_, '_, T>>,
+        shape: Shape,
+        x: usize,
+        lane: usize,
+        last: bool,
+    ) -> Self {
+        if let Some(Segment { piece, bins }) = rows
+            && x < shape.n_x
+        {
+            let (next, [_, step, _]) = piece.place([x, 0, bins.start + lane]);
             Self { next, step, last }
         } else {
             Self::nothing()
@@ -62,17 +71,29 @@ impl<T: Element> Soon<T> {
     }
 }
 
+/// The only segment of these bins, if they have one, in which rows of time may be asked for early.
+#[inline(always)]
+pub(super) fn rows<'p, 'a, T: Element>(
+    p: &'p Posterior<'a, T>,
+    bins: Range<usize>,
+) -> Option<Segment<'p, 'a, T>> {
+    let n = bins.len();
+    let segment = p.segments(bins).next()?;
+    let askable = segment.piece.fastest() == Fastest::T && !crowded(segment.piece);
+    (segment.bins.len() == n && askable).then_some(segment)
+}
+
 /// Whether the values of neighbouring cells are so far apart that all of them meet in a few sets of a cache, and those that
 /// have been asked for early push each other out.
 #[inline(always)]
-fn crowded<T: Element>(p: &Posterior<'_, T>) -> bool {
+fn crowded<T: Element>(piece: &Piece<'_, T>) -> bool {
     const SETS: usize = 8192;
-    let (_, [_, step, _]) = p.place([0; 3]);
+    let (_, [_, step, _]) = piece.place([0; 3]);
     (step.unsigned_abs() * size_of::<T>()).is_multiple_of(SETS)
 }
 
 /// Copies map row `x` of the bins `bins` into the tile, and where map rows lie side by side in memory some more of them:
-/// the first row that is not there yet. Those after the first band may have been asked for already.
+/// the first row that is not there yet. Its values may have been asked for already.
 #[inline(always)]
 pub(super) fn load<T: Element, S: Set<T>>(
     p: &Posterior<'_, T>,
@@ -82,127 +103,199 @@ pub(super) fn load<T: Element, S: Set<T>>(
     x: usize,
     asked: bool,
 ) -> usize {
-    let end = match p.fastest() {
-        Fastest::X => (x + SQUARE).min(shape.n_x),
-        _ => x + 1,
+    let end = match p.has(Fastest::X) {
+        true => (x + SQUARE).min(shape.n_x),
+        false => x + 1,
     };
     if !bins.len().is_multiple_of(width::<T>()) {
         for x in x..end {
             tile[shape.start(x, shape.groups - 1)..][..shape.n_y].fill(Line::zeroed());
         }
     }
-    let eights = bins.clone().step_by(SQUARE);
-    let eights = eights.map(|t| (t - bins.start, t..bins.end.min(t + SQUARE)));
-    match p.fastest() {
-        Fastest::T => by_cell(p, bins, shape, tile, x, asked),
-        Fastest::Y => {
-            for (lane, bins) in eights {
-                let first = shape.start(x, lane / width::<T>());
-                turn::<T, S>(p, [x, 0], 1, bins, shape.n_y, (&mut tile[first..], lane, 1));
+    if p.has(Fastest::T) {
+        let mut lane = 0;
+        for segment in p.segments(bins.clone()) {
+            let n = segment.bins.len();
+            if segment.piece.fastest() == Fastest::T {
+                for x in x..end {
+                    by_cell(&segment, shape, tile, x, lane, asked);
+                }
             }
+            lane += n;
         }
-        Fastest::X => {
-            let step = shape.groups * shape.stride();
-            for (lane, bins) in eights {
+    }
+    if p.has(Fastest::Y) || p.has(Fastest::X) {
+        let mut segments = p.segments(bins);
+        let mut eight = Eight::nothing();
+        let mut lane = 0;
+        while eight.fill(&mut segments) {
+            if eight.has(Fastest::Y) {
+                for x in x..end {
+                    let first = shape.start(x, lane / width::<T>());
+                    let to = (&mut tile[first..], lane, 1);
+                    turn::<T, S>(&eight, Fastest::Y, [x, 0], shape.n_y, to);
+                }
+            }
+            if eight.has(Fastest::X) {
+                let step = shape.groups * shape.stride();
                 for y in 0..shape.n_y {
                     let first = shape.start(x, lane / width::<T>()) + y;
                     let to = (&mut tile[first..], lane, step);
-                    turn::<T, S>(p, [x, y], 0, bins.clone(), end - x, to);
+                    turn::<T, S>(&eight, Fastest::X, [x, y], end - x, to);
                 }
             }
+            lane += SQUARE;
         }
     }
     end
 }
 
-/// Cell after cell, all bins of a cell at once.
+/// Cell after cell, all bins of a segment of a cell at once, from lane `lane` on.
 #[inline(always)]
 fn by_cell<T: Element>(
-    p: &Posterior<'_, T>,
-    bins: Range<usize>,
+    segment: &Segment<'_, '_, T>,
     shape: Shape,
     tile: &mut [Line],
     x: usize,
+    lane: usize,
     asked: bool,
 ) {
-    let asked = asked && !crowded(p);
-    let ahead = p.place([0; 3]).1[1].wrapping_mul(AHEAD);
+    let Segment { piece, bins } = segment;
+    let asked = asked && !crowded(piece);
+    let ahead = piece.place([0; 3]).1[1].wrapping_mul(AHEAD);
     let tile = &mut tile[shape.start(x, 0)..][..shape.groups * shape.stride()];
+    let (group, within) = (lane / width::<T>(), lane % width::<T>());
+    // Up to the end of the first group, if others have begun it.
+    let head = match within {
+        0 => 0,
+        _ => bins.len().min(width::<T>() - within),
+    };
+    let first = group + usize::from(within > 0);
     for y in 0..shape.n_y {
-        if let Some(values) = p.line([x, y, bins.start], 2, bins.len()) {
+        if let Some(values) = piece.line([x, y, bins.start], 2, bins.len()) {
             if !asked {
                 prefetch(values.as_ptr().wrapping_offset(ahead), values.len());
             }
+            // Not copies of some bytes: that is a call for each cell.
+            for (i, &value) in values[..head].iter().enumerate() {
+                tile[group * shape.stride() + y].values_mut()[within + i] = value;
+            }
+            let values = &values[head..];
             let full = values.len() / width::<T>();
             for g in 0..full {
-                tile[g * shape.stride() + y]
+                tile[(first + g) * shape.stride() + y]
                     .values_mut()
                     .copy_from_slice(&values[g * width::<T>()..][..width::<T>()]);
             }
-            // Not a copy of some bytes: that is a call for each cell.
-            for (lane, &value) in values.iter().enumerate().skip(full * width::<T>()) {
-                tile[full * shape.stride() + y].values_mut()[lane % width::<T>()] = value;
+            for (i, &value) in values.iter().enumerate().skip(full * width::<T>()) {
+                tile[(first + full) * shape.stride() + y].values_mut()[i % width::<T>()] = value;
             }
         } else {
-            for (lane, t) in bins.clone().enumerate() {
+            for (lane, t) in (lane..).zip(bins.clone()) {
                 let line = &mut tile[lane / width::<T>() * shape.stride() + y];
-                line.values_mut()[lane % width::<T>()] = p.at([x, y, t]);
+                line.values_mut()[lane % width::<T>()] = piece.at([x, y, t]);
             }
         }
     }
 }
 
-/// Bin after bin: `n` values of each of up to eight bins, from a cell on along a map axis, side by side into every
-/// `step`-th line, from lane `lane` on.
+/// Up to eight neighbouring bins that may lie whole in memory, of one piece or of several.
+struct Eight<'p, 'a, T> {
+    bins: [Option<(&'p Piece<'a, T>, usize)>; SQUARE],
+    /// What is left of the segment of the last.
+    rest: Option<Segment<'p, 'a, T>>,
+}
+
+impl<'p, 'a, T: Element> Eight<'p, 'a, T> {
+    fn nothing() -> Self {
+        Self {
+            bins: [None; SQUARE],
+            rest: None,
+        }
+    }
+
+    /// Takes the next bins: whether there were any.
+    #[inline(always)]
+    fn fill(&mut self, segments: &mut Segments<'p, 'a, T>) -> bool {
+        self.bins = [None; SQUARE];
+        for bin in &mut self.bins {
+            if self.rest.as_ref().is_none_or(|rest| rest.bins.is_empty()) {
+                self.rest = segments.next();
+            }
+            let Some(rest) = &mut self.rest else { break };
+            *bin = Some((rest.piece, rest.bins.start));
+            rest.bins.start += 1;
+        }
+        self.bins[0].is_some()
+    }
+
+    /// Whether there is a bin of such a piece.
+    #[inline(always)]
+    fn has(&self, fastest: Fastest) -> bool {
+        let mut has = false;
+        for (piece, _) in self.bins.iter().flatten() {
+            has |= piece.fastest() == fastest;
+        }
+        has
+    }
+}
+
+/// Bin after bin: `n` values of each of those of eight bins whose pieces have this order, from a cell on along its axis, side
+/// by side into every `step`-th line, from lane `lane` on.
 #[inline(always)]
 fn turn<T: Element, S: Set<T>>(
-    p: &Posterior<'_, T>,
+    eight: &Eight<'_, '_, T>,
+    fastest: Fastest,
     [x, y]: [usize; 2],
-    axis: usize,
-    bins: Range<usize>,
     n: usize,
     (lines, lane, step): (&mut [Line], usize, usize),
 ) {
     let within = lane % width::<T>();
-    // A bin's next map row, or as many as are taken at a time.
-    let (_, strides) = p.place([0; 3]);
-    let below = if axis == 1 { strides[0] } else { strides[1] };
-    if bins.len() == SQUARE {
-        let mut columns: [&[T]; SQUARE] = [&[]; SQUARE];
-        for j in 0..SQUARE {
-            columns[j] = p.line([x, y, bins.start + j], axis, n).unwrap_or_default();
+    let axis = usize::from(fastest == Fastest::Y);
+    let mut columns: [&[T]; SQUARE] = [&[]; SQUARE];
+    let mut whole = true;
+    for j in 0..SQUARE {
+        if let Some((piece, t)) = eight.bins[j]
+            && piece.fastest() == fastest
+        {
+            columns[j] = piece.line([x, y, t], axis, n).unwrap_or_default();
+            // A bin's next map row, or as many as are taken at a time.
+            let (_, strides) = piece.place([0; 3]);
+            let below = strides[1 - axis];
+            prefetch(columns[j].as_ptr().wrapping_offset(below), columns[j].len());
         }
-        if columns.iter().all(|column| column.len() == n) {
-            for column in columns {
-                prefetch(column.as_ptr().wrapping_offset(below), n);
-            }
-            let mut first = 0;
-            while n >= SQUARE && first < n {
-                // The last cells with some of those before them.
-                let from = first.min(n - SQUARE);
-                let mut squares: [&[T]; SQUARE] = [&[]; SQUARE];
-                for j in 0..SQUARE {
-                    squares[j] = &columns[j][from..];
-                }
-                S::turn(squares, &mut lines[from * step..], step, within);
-                first += SQUARE;
-            }
-            for i in first..n {
-                for j in 0..SQUARE {
-                    lines[i * step].values_mut()[within + j] = columns[j][i];
-                }
-            }
-            return;
-        }
+        whole &= columns[j].len() == n;
     }
-    for (j, t) in bins.enumerate() {
-        for i in 0..n {
-            let at = if axis == 1 {
-                [x, y + i, t]
-            } else {
-                [x + i, y, t]
-            };
-            lines[i * step].values_mut()[within + j] = p.at(at);
+    if whole {
+        let mut first = 0;
+        while n >= SQUARE && first < n {
+            // The last cells with some of those before them.
+            let from = first.min(n - SQUARE);
+            let mut squares: [&[T]; SQUARE] = [&[]; SQUARE];
+            for j in 0..SQUARE {
+                squares[j] = &columns[j][from..];
+            }
+            S::turn(squares, &mut lines[from * step..], step, within);
+            first += SQUARE;
+        }
+        for i in first..n {
+            for j in 0..SQUARE {
+                lines[i * step].values_mut()[within + j] = columns[j][i];
+            }
+        }
+        return;
+    }
+    for (j, bin) in eight.bins.iter().enumerate() {
+        if let Some((piece, t)) = *bin
+            && piece.fastest() == fastest
+        {
+            for i in 0..n {
+                let at = match fastest {
+                    Fastest::Y => [x, y + i, t],
+                    _ => [x + i, y, t],
+                };
+                lines[i * step].values_mut()[within + j] = piece.at(at);
+            }
         }
     }
 }

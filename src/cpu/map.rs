@@ -6,7 +6,7 @@
 use super::bases::Lists;
 use super::planes::Planes;
 use super::tile::Lane;
-use crate::posterior::Posterior;
+use crate::posterior::Piece;
 use crate::vector::{Line, Set, width};
 use crate::{Element, memory};
 
@@ -55,17 +55,17 @@ impl Map {
         }
     }
 
-    /// Copies map row `x` of a bin.
+    /// Copies map row `x` of a bin of a piece.
     #[inline(always)]
-    pub(super) fn load<T: Element>(&mut self, p: &Posterior<'_, T>, bin: usize, x: usize) {
+    pub(super) fn load<T: Element>(&mut self, piece: &Piece<'_, T>, bin: usize, x: usize) {
         let start = self.start::<T>(x);
         let values: &mut [T] = bytemuck::must_cast_slice_mut(&mut self.lines);
         let to = &mut values[start..start + self.n_y];
-        match p.line([x, 0, bin], 1, self.n_y) {
+        match piece.line([x, 0, bin], 1, self.n_y) {
             Some(from) => to.copy_from_slice(from),
             None => {
                 for (y, to) in to.iter_mut().enumerate() {
-                    *to = p.at([x, y, bin]);
+                    *to = piece.at([x, y, bin]);
                 }
             }
         }

@@ -324,6 +324,7 @@ impl<T: Element> Scratch<T> {
             self.lists
                 .start(self.n_x * self.n_y, shape.groups * width::<T>());
         }
+        let rows = load::rows(call.p, bins.clone());
         let (mut loaded, mut taken) = (0, 0);
         for from in (0..self.n_x).step_by(BAND) {
             let to = (from + BAND).min(self.n_x);
@@ -338,7 +339,7 @@ impl<T: Element> Scratch<T> {
                         shape,
                         &mut self.tile,
                         taken,
-                        call.task.peaks && taken > BAND,
+                        rows.is_some() && call.task.peaks && taken > BAND,
                     );
                 }
                 self.survey.add::<T, S>(shape, &self.tile, taken);
@@ -352,8 +353,9 @@ impl<T: Element> Scratch<T> {
                     self.sunk[g] |= self.flat[g] & sunk;
                     S::store(floor, &mut self.floors[g]);
                     for x in from..to {
-                        let t = bins.start + g * width::<T>();
-                        let soon = Soon::new(call.p, x + BAND + 1, t, g + 1 == shape.groups);
+                        let (x_soon, lane) = (x + BAND + 1, g * width::<T>());
+                        let last = g + 1 == shape.groups;
+                        let soon = Soon::new(rows.as_ref(), shape, x_soon, lane, last);
                         self.flat[g] |= self.find::<S>(shape, g, x, soon);
                     }
                 }
@@ -473,11 +475,12 @@ impl<T: Element> Scratch<T> {
         let map = self
             .map
             .get_or_insert_with(|| Map::new::<T>(self.n_x, self.n_y));
+        let segment = call.p.segments(bin..bin + 1).next()?;
         for x in 0..self.n_x {
             if stop.requested() {
                 return None;
             }
-            map.load(call.p, bin, x);
+            map.load(segment.piece, segment.bins.start, x);
         }
         let live = map.survey::<T, S>();
         clock.lap(&mut seconds.survey);

@@ -7,7 +7,7 @@ use bytemuck::cast_slice;
 use rayon::prelude::*;
 
 use crate::Element;
-use crate::posterior::{Fastest, Posterior};
+use crate::posterior::{Fastest, Posterior, Segment};
 
 /// Bytes that a thread copies in one piece.
 const PIECE_BYTES: usize = 1 << 20;
@@ -29,7 +29,8 @@ pub(super) fn values<T: Element>(
 ) -> Result<(), wgpu::MapRangeError> {
     let [n_x, n_y, _] = p.shape();
     let row = lanes * size_of::<T>();
-    let cells = cells_of_a_piece::<T>(row, n_x * n_y, p.fastest(), pool.current_num_threads());
+    let in_rows = !p.has(Fastest::X) && !p.has(Fastest::Y);
+    let cells = cells_of_a_piece::<T>(row, n_x * n_y, in_rows, pool.current_num_threads());
     let pieces = (0..n_x * n_y)
         .step_by(cells)
         .map(|first| {
@@ -40,10 +41,15 @@ pub(super) fn values<T: Element>(
         .collect::<Result<Vec<_>, _>>()?;
     pool.install(|| {
         pieces.into_par_iter().for_each(|(cells, mut view)| {
-            if p.fastest() == Fastest::T {
-                copy(p, bins.clone(), cells, row, &mut view);
-            } else {
-                transpose(p, bins.clone(), cells, row, &mut view);
+            let mut at = 0;
+            for segment in p.segments(bins.clone()) {
+                let bytes = segment.bins.len() * size_of::<T>();
+                if segment.piece.fastest() == Fastest::T {
+                    copy(segment, n_y, cells.clone(), row, at, &mut view);
+                } else {
+                    transpose(segment, n_y, cells.clone(), row, at, &mut view);
+                }
+                at += bytes;
             }
         });
     });
@@ -52,10 +58,10 @@ pub(super) fn values<T: Element>(
 
 /// Cells of a piece, of which each takes `row` bytes: a cache line of a bin's cells, or several, so that every piece begins
 /// at a multiple of eight bytes, too; and no fewer pieces than threads if there are so many lines.
-fn cells_of_a_piece<T>(row: usize, cells: usize, fastest: Fastest, threads: usize) -> usize {
-    let bytes = match fastest {
-        Fastest::T => PIECE_BYTES,
-        _ => TRANSPOSED_BYTES,
+fn cells_of_a_piece<T>(row: usize, cells: usize, in_rows: bool, threads: usize) -> usize {
+    let bytes = match in_rows {
+        true => PIECE_BYTES,
+        false => TRANSPOSED_BYTES,
     };
     (bytes / row)
         .min(cells / threads)
@@ -63,16 +69,16 @@ fn cells_of_a_piece<T>(row: usize, cells: usize, fastest: Fastest, threads: usiz
         .next_multiple_of(LINE / size_of::<T>())
 }
 
-/// Rows that lie in the caller's array as they are wanted.
+/// Rows that lie in the caller's array as they are wanted, to the bytes from `at` of each row on.
 fn copy<T: Element>(
-    p: &Posterior<'_, T>,
-    bins: Range<usize>,
+    Segment { piece, bins }: Segment<'_, '_, T>,
+    n_y: usize,
     cells: Range<usize>,
     row: usize,
+    at: usize,
     view: &mut wgpu::BufferViewMut,
 ) {
-    let [_, n_y, _] = p.shape();
-    let values = p.bins(bins);
+    let values = piece.bins(bins);
     let mut gathered = Vec::new();
     for (k, cell) in cells.enumerate() {
         let times = values.slice(ndarray::s![cell / n_y, cell % n_y, ..]);
@@ -84,24 +90,25 @@ fn copy<T: Element>(
                 &gathered
             }
         };
-        view.slice(k * row..k * row + size_of_val(times))
+        let start = k * row + at;
+        view.slice(start..start + size_of_val(times))
             .copy_from_slice(cast_slice(times));
     }
 }
 
-/// Bins that lie whole in the caller's array, or in any other order: a block of them is put in order in the cache.
+/// The same of bins that lie whole in the caller's array, or in any other order: a block of them is put in order in the cache.
 fn transpose<T: Element>(
-    p: &Posterior<'_, T>,
-    bins: Range<usize>,
+    Segment { piece, bins }: Segment<'_, '_, T>,
+    n_y: usize,
     cells: Range<usize>,
     row: usize,
+    at: usize,
     view: &mut wgpu::BufferViewMut,
 ) {
-    let [_, n_y, _] = p.shape();
     let mut block = vec![T::default(); cells.len() * BLOCK];
     for start in bins.clone().step_by(BLOCK) {
         let here = start..(start + BLOCK).min(bins.end);
-        let maps = p.bins(here.clone());
+        let maps = piece.bins(here.clone());
         for (lane, map) in maps.axis_iter(ndarray::Axis(2)).enumerate() {
             let lanes = block[lane..].iter_mut().step_by(BLOCK);
             match map.as_slice() {
@@ -113,7 +120,7 @@ fn transpose<T: Element>(
                 }),
             }
         }
-        let at = (start - bins.start) * size_of::<T>();
+        let at = at + (start - bins.start) * size_of::<T>();
         for (k, values) in block.chunks_exact(BLOCK).enumerate() {
             let values: &[u8] = cast_slice(&values[..here.len()]);
             view.slice(k * row + at..k * row + at + values.len())

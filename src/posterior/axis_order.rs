@@ -39,28 +39,70 @@ const SLICES: usize = 128;
 /// `n_x` is greater than 1024 and than `n_t`.
 pub fn check_axis_order<T: Element>(p: ArrayView3<'_, T>) -> Result<(), Error> {
     let (n_x, n_y, n_t) = p.dim();
-    if p.is_empty() {
-        return Ok(());
-    }
-    let refuse = |evidence| {
+    let sums = "its sums over axes 1 and 2 are 1, those over axes 0 and 1 are not";
+    evidence(p, sums).map_or(Ok(()), |evidence| {
         Err(Error::AxisOrder {
             shape: [n_x, n_y, n_t],
             evidence,
         })
-    };
+    })
+}
+
+/// Sees the posterior `P[x, t]` of a linear track, of shape `(n_x, n_t)`, as one of maps with a single column,
+/// `(n_x, 1, n_t)`, without a copy.
+///
+/// Every rule of maps holds for it: a peak is a cell above the minimum that is at least as high as its two neighbours, and a
+/// mask is a run of cells. What comes out has the track's form in its first column: `y` is 0 in all coordinates, and a mask
+/// without its second axis is one of shape `(n_x, n_t)`.
+///
+/// ```
+/// use ndarray::{Axis, arr2};
+/// use peakmask::{Options, analyze, track};
+///
+/// // Four cells, two time bins.
+/// let p = arr2(&[[1.0, 0.0], [4.0, 2.0], [3.0, 1.0], [0.0, 5.0]]);
+/// let analysis = analyze(track(p.view())?, &Options::new().alphas([0.5]))?;
+/// assert_eq!(analysis.peaks.bin(0).coords, [[1, 0]]);
+/// assert_eq!(analysis.peaks.bin(1).coords, [[1, 0], [3, 0]]);
+///
+/// let mask = analysis.masks[0].index_axis(Axis(1), 0); // (n_x, n_t)
+/// assert_eq!(mask, arr2(&[[false, false], [true, false], [true, false], [false, true]]));
+/// # Ok::<(), peakmask::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::EmptyMap`] when `n_x` is 0, [`Error::MapTooLarge`] when it is 2^32 or more, and [`Error::TrackOrder`] when the array
+/// looks like `(t, x)`, as [`check_axis_order`] would find of maps. Those who know better insert the axis themselves:
+/// `p.insert_axis(Axis(1))`.
+pub fn track<T: Element>(p: ArrayView2<'_, T>) -> Result<ArrayView3<'_, T>, Error> {
+    let (n_x, n_t) = p.dim();
+    let maps = p.insert_axis(Axis(1));
+    super::check_map([n_x, 1, n_t])?;
+    let sums = "its sums over axis 1 are 1, those over axis 0 are not";
+    evidence(maps, sums).map_or(Ok(maps), |evidence| {
+        Err(Error::TrackOrder {
+            shape: [n_x, n_t],
+            evidence,
+        })
+    })
+}
+
+/// What says that the first axis is time, if anything does; `sums` if it is those.
+fn evidence<T: Element>(p: ArrayView3<'_, T>, sums: &str) -> Option<String> {
+    let (n_x, _, n_t) = p.dim();
+    if p.is_empty() {
+        return None;
+    }
     let time_last = || slices_sum_to_one(p.permuted_axes([2, 0, 1]));
     if slices_sum_to_one(p) && !time_last() {
-        return refuse(
-            "its sums over axes 1 and 2 are 1, those over axes 0 and 1 are not".to_owned(),
-        );
+        return Some(sums.to_owned());
     }
-    if n_x > MOST_X && n_x > n_t && !time_last() {
-        return refuse(format!(
+    (n_x > MOST_X && n_x > n_t && !time_last()).then(|| {
+        format!(
             "its first axis has {n_x} bins, more than its last and than the {MOST_X} that a map is expected to have, and its \
              values are not normalised, so that sums tell nothing"
-        ));
-    }
-    Ok(())
+        )
+    })
 }
 
 /// Whether every slice along the first axis that is looked at is a probability distribution, and there is one.

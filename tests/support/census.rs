@@ -63,7 +63,7 @@ impl Census {
         };
         at_least("plateaus of several cells", self.plateaus, 10);
         at_least("shoulders", self.shoulders, 5);
-        at_least("floods longer than 64 steps", self.long_floods, 5);
+        at_least("floods longer than 64 steps", self.long_floods, 4);
         at_least("ties for the maximum", self.ties, 10);
         at_least("no peak", self.silent, 2);
         at_least("a peak", self.bins - self.silent, 50);

@@ -26,7 +26,6 @@ fn the_help_is_a_manual() {
                 "--layout",
                 "--connectivity",
                 "--prominence",
-                "--most-prominent",
                 "--backend",
                 "--adapter",
                 "PEAKMASK_ADAPTER",

@@ -10,4 +10,5 @@ mod page;
 mod picture;
 mod refusals;
 mod run;
+mod stream;
 mod support;

@@ -278,7 +278,10 @@ fn arguments_that_make_no_sense() {
         ("--bins 4:4 -o out.npz", &["names no time bin"]),
         ("--memory-limit lots -o out.npz", &["8GiB"]),
         ("--connectivity 6 -o out.npz", &["[possible values: 4, 8]"]),
-        ("--layout yxt -o out.npz", &["[possible values: xyt, txy]"]),
+        (
+            "--layout yxt -o out.npz",
+            &["[possible values: xyt, txy, xt, tx]"],
+        ),
         (
             "--backend tpu -o out.npz",
             &["[possible values: auto, cpu, gpu]"],

@@ -1,7 +1,7 @@
 //! `peakmask run`: results, files, summary and report.
 
 use ndarray::{Array3, s};
-use peakmask::{Backend, Options, PeakFilter, Prominence, analyze};
+use peakmask::{Backend, Options, Prominence, analyze};
 
 use crate::support::{
     Float, Folder, Form, PLAIN, assert_result, expected, npy, npz, outcome, png_size, posterior,
@@ -169,28 +169,15 @@ fn connectivity_8_joins_corners() {
 }
 
 #[test]
-fn prominence_and_filters_change_the_list_of_peaks_alone() {
+fn prominence_is_the_one_that_is_asked_for() {
     let folder = Folder::new();
     let p = posterior::<f64>(9, 13, 70);
     folder.write("in.npy", &npy(p.view(), PLAIN));
     let options = Options::new().alphas([0.5]).backend(Backend::Cpu);
-    let topographic = options.prominence(Prominence::Topographic);
-    let mut found = analyze(p.view(), &topographic).expect("the library accepts it");
-    folder.succeed("run in.npy --alpha 0.5 --prominence topographic -o all.npz");
-    assert_result(&folder.path("all.npz"), &[0.5], &found);
-    let all = found.peaks.len();
-    let filter = PeakFilter::new()
-        .min_relative_height(0.2)
-        .min_prominence(0.001)
-        .min_distance(1.5)
-        .most_prominent(3);
-    found.peaks = found.peaks.filtered(&filter);
-    assert!(found.peaks.len() < all);
-    folder.succeed(
-        "run in.npy --alpha 0.5 --prominence topographic --min-relative-height 0.2 --min-prominence 0.001 \
-         --min-distance 1.5 --most-prominent 3 -o some.npz",
-    );
-    assert_result(&folder.path("some.npz"), &[0.5], &found);
+    let options = options.prominence(Prominence::Topographic);
+    let found = analyze(p.view(), &options).expect("the library accepts it");
+    folder.succeed("run in.npy --alpha 0.5 --prominence topographic -o out.npz");
+    assert_result(&folder.path("out.npz"), &[0.5], &found);
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn the_guard_allows_the_plan_and_not_a_byte_less() {
     folder.fail(
         &format!("{run} {}", plan - 1),
         3,
-        &["analysing 500 time bins needs", "given by --memory-limit"],
+        &["(masks and scratch", "given by --memory-limit"],
     );
     folder.succeed(&format!("{run} {plan}"));
 }

@@ -198,7 +198,7 @@ class Scene:
 
     def mask(self, level: int, bin: int) -> NDArray[np.bool_]:
         """The mask of a level in a time bin, with axes x, y."""
-        mask: NDArray[np.bool_] = self.analysis.masks[level].transpose(self.analysis._axes)[:, :, bin]
+        mask: NDArray[np.bool_] = self.analysis._maps[level].transpose(self.analysis._axes)[:, :, bin]
         return mask
 
     def marked(self, bin: int) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
@@ -206,10 +206,10 @@ class Scene:
         peaks = self.analysis.peaks[bin : bin + 1]
         marked, shares = self.marks.choose(peaks)
         if not len(shares):
-            return peaks.coords, shares, -1
+            return peaks._xy, shares, -1
         dominant = int(np.argmax(peaks.heights))
         marked[dominant] = True
-        return peaks.coords[marked], shares[marked], int(np.count_nonzero(marked[:dominant]))
+        return peaks._xy[marked], shares[marked], int(np.count_nonzero(marked[:dominant]))
 
     def levels(self) -> list[int]:
         """Levels in the order in which they are drawn: inner ones on top of outer ones."""
@@ -226,6 +226,8 @@ def along(analysis: Analysis) -> int | None:
 def maps(p: ArrayLike, analysis: Analysis) -> NDArray[Any]:
     """P with its axes in the order x, y, t."""
     values = _inputs.plain(getattr(p, "values", p))
+    if analysis._track and values.ndim == 2:
+        values = np.expand_dims(values, analysis._axes[1])
     if values.ndim != 3 or values.transpose(analysis._axes).shape != analysis.shape:
         n_x, n_y, n_t = analysis.shape
         raise ValueError(

@@ -91,7 +91,7 @@ def timeline(
         colour = f"C{axis}"
         if scene.path is not None:
             series(place, time, scene.path[:, axis], "0.35", f"animal, {scene.places[axis].name}", linestyle="--")
-        positions = gaps(scene.places[axis].centres[analysis.peaks.coords[rows[live], axis]])
+        positions = gaps(scene.places[axis].centres[analysis.peaks._xy[rows[live], axis]])
         series(place, time, positions, colour, scene.places[axis].name, marker=".")
     series(height, time, gaps(analysis.peaks.heights[rows[live]]), "C2")
     areas, unit = mask_areas(analysis, scene.places, scene.along)
@@ -154,7 +154,7 @@ def mask_areas(
     if all(np.allclose(widths, widths[0]) for widths in weights):
         return analysis.areas * (weights[0][0] * weights[1][0]), unit
     areas = np.zeros((len(analysis.masks), analysis.shape[2]))
-    for i, mask in enumerate(analysis.masks):
+    for i, mask in enumerate(analysis._maps):
         for row, width in zip(mask.transpose(analysis._axes), weights[0]):
             areas[i] += (width * weights[1]) @ row
     return areas, unit

@@ -91,12 +91,12 @@ def track(
     )  # fmt: skip
     middles = times.values[columns]
     for i in scene.levels():
-        masks = analysis.masks[i].transpose(analysis._axes).reshape(-1, analysis.shape[2])[:, columns]
+        masks = analysis._maps[i].transpose(analysis._axes).reshape(-1, analysis.shape[2])[:, columns]
         _reach(ax, masks, sides, place.edges, OUTLINES[i % len(OUTLINES)], f"mask, alpha {analysis.alpha[i]:g}")
     rows = analysis.peaks.dominant[columns]
     live = rows >= 0
     peak = np.full(len(columns), np.nan)
-    peak[live] = place.centres[analysis.peaks.coords[rows[live], axis]]
+    peak[live] = place.centres[analysis.peaks._xy[rows[live], axis]]
     size = 4 if len(columns) < 400 else 2
     ax.plot(middles, peak, ".", color="#ff9f1c", markeredgecolor="black", markeredgewidth=0.3, markersize=size + 2,
             zorder=3, label="dominant peak")  # fmt: skip

@@ -1,0 +1,376 @@
+"""`stream`: posteriors and results that are larger than memory, piece by piece."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Callable, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _analyze, _inputs, _options
+from ._analysis import Analysis, Peaks
+from ._analyzer import Analyzer
+from ._options import Alpha, Backend, Connectivity, OnLimit
+
+BYTE = 8
+"""Pieces are multiples of as many time bins as a byte of packed masks has."""
+
+COLUMNS = ("peak_offsets", "peak_coords", "prominences", "peak_heights")
+
+
+class Stream(NamedTuple):
+    """What `stream` has written: arrays that are read from their files when they are looked at."""
+
+    masks: Any
+    """bool, (n_alpha, n_x, n_y, n_t), or uint8, (n_alpha, n_x, n_y, ceil(n_t / 8)), as ``numpy.packbits(axis=-1,
+    bitorder="little")`` has it; of a linear track without y. None without alphas."""
+    peaks: Peaks
+    """Of all time bins."""
+
+
+def stream(
+    P: Any,
+    alpha: Alpha,
+    out: str | os.PathLike[str] | Any | None = None,
+    *,
+    callback: Callable[[int, Analysis], object] | None = None,
+    masks: Literal["bytes", "packed"] = "bytes",
+    bins: int = 4096,
+    connectivity: Connectivity = 4,
+    backend: Backend = "auto",
+    layout: _inputs.Layout | None = None,
+    memory_limit: float | str | None = None,
+    on_limit: OnLimit = "error",
+    threads: int | None = None,
+    progress: bool | Callable[[int, int], object] | None = None,
+) -> Stream | None:
+    """Do what `analyze` does piece by piece: for posteriors and results that are larger than memory.
+
+    Parameters
+    ----------
+    P : path, array_like, or iterable of array_like
+        The path of a .npy file, which is mapped into memory; anything with a shape that can be sliced, such as a
+        ``numpy.memmap``, a ``zarr.Array`` or an ``h5py.Dataset``; or the pieces themselves, one posterior after the other,
+        of any numbers of time bins.
+    alpha : float or iterable of float
+        As for `analyze`.
+    out : path or zarr.Group, optional
+        A folder to write, which is there when it is complete: ``masks.npy`` or ``packed.npy``, ``alpha.npy``,
+        ``peak_offsets.npy``, ``peak_coords.npy``, ``prominences.npy``, ``peak_heights.npy``, as ``run --stream`` of the
+        program writes them. Or a group in which arrays of these names are made; it is filled as pieces come.
+    callback : callable, optional
+        Called with (number of the first time bin, `Analysis`) for each piece, in order. What it raises ends the stream.
+    masks : {"bytes", "packed"}
+        A byte for each cell and time bin, or a bit. For ``out``; a callback has booleans.
+    bins : int
+        Time bins of a piece, rounded up to a multiple of eight. Pieces that are passed are taken as they are.
+    connectivity, backend, layout, memory_limit, on_limit, threads, progress
+        As for `analyze`; the limit is one for each piece. Of an iterable the number of bins is not known: progress says 0.
+
+    Returns
+    -------
+    Stream or None
+        What ``out`` holds; None without.
+
+    Raises
+    ------
+    FileExistsError
+        When the folder is there already and is not empty.
+    ValueError, TypeError, MemoryError, KeyboardInterrupt
+        As from `analyze`; when neither ``out`` nor ``callback`` is given; when pieces have different maps. A folder that was
+        begun is removed.
+
+    Examples
+    --------
+    >>> import numpy as np, peakmask, tempfile, os
+    >>> folder = tempfile.mkdtemp()
+    >>> P = np.random.default_rng(0).random((4, 5, 100))
+    >>> np.save(os.path.join(folder, "P.npy"), P)
+    >>> found = peakmask.stream(os.path.join(folder, "P.npy"), 0.5, os.path.join(folder, "result"), bins=16)
+    >>> bool((found.masks[0] == peakmask.analyze(P, 0.5).masks[0]).all()), len(found.peaks)
+    (True, 100)
+    >>> areas = []
+    >>> peakmask.stream(iter([P[:, :, :30], P[:, :, 30:]]), 0.5, callback=lambda first, piece: areas.append(piece.areas))
+    >>> np.concatenate(areas, axis=1).shape
+    (1, 100)
+    """
+    if out is None and callback is None:
+        raise ValueError("a stream needs somewhere to go: pass out=, the name of a folder, or callback=")
+    alphas = _options.alphas(alpha)
+    _options.options(connectivity, backend, threads, memory_limit, on_limit)
+    packed = _options.one_of("masks", masks, ("bytes", "packed")) == "packed"
+    size = -(-_options.whole("bins", bins, 1, 2**40) // BYTE) * BYTE
+    n_t, pieces = _pieces(P, size, layout)
+    sink = None if out is None else _sink(out, packed)
+    analyzer: Analyzer | None = None
+    first = 0
+    try:
+        with _analyze._teller(progress, n_t or 0) as tell:
+            for piece in pieces:
+                p = _inputs.posterior(piece, layout)
+                if analyzer is None:
+                    analyzer = Analyzer(
+                        p.shape[:2], _inputs.element_type(p.array), alpha=alphas, connectivity=connectivity,
+                        backend=backend, threads=threads, memory_limit=memory_limit, on_limit=on_limit,
+                    )  # fmt: skip
+                    if sink is not None:
+                        sink.begin(p, alphas, n_t)
+                elif p.shape[:2] != analyzer.shape:
+                    raise ValueError(
+                        f"the piece at time bin {first} has maps of shape {p.shape[:2]}, those before of {analyzer.shape}"
+                    )
+                # Of a piece alone the length of its axes says nothing about their order.
+                known = layout or ("xyt" if first or p.shape[0] > 1024 else None)
+                heard = None if tell is None else _from(tell, first, n_t or 0)
+                analysis = analyzer.run(piece, layout=known, progress=heard)
+                if callback is not None:
+                    callback(first, analysis)
+                if sink is not None:
+                    sink.add(first, analysis, p)
+                first += p.shape[2]
+        if sink is None:
+            return None
+        if analyzer is None:
+            raise ValueError("there are no pieces, so that the shape of maps is not known")
+        return sink.end(first)
+    except BaseException:
+        if sink is not None:
+            sink.give_up()
+        raise
+
+
+def _from(tell: Callable[[int, int], object], first: int, total: int) -> Callable[[int, int], object]:
+    return lambda done, _: tell(first + done, total)
+
+
+def _pieces(P: Any, size: int, layout: str | None) -> tuple[int | None, Iterator[Any]]:
+    """Number of time bins, if it is known, and the pieces."""
+    if isinstance(P, (str, os.PathLike)):
+        P = np.load(P, mmap_mode="r")
+        if not isinstance(P, np.ndarray):
+            raise TypeError("P is the path of a .npy file; of an .npz file pass one array: numpy.load(path)[name]")
+    shape = getattr(P, "shape", None)
+    if isinstance(P, (list, tuple)) or shape is None:
+        return None, iter(P)
+    axes = _inputs.axes_of(layout)
+    if layout in _inputs.TRACKS:
+        time = 1 if layout == "xt" else 0
+        if len(shape) != 2:
+            raise ValueError(
+                f'layout="{layout}" is that of a linear track, an array with two axes, but P has shape {shape}'
+            )
+    else:
+        if type(P).__module__.partition(".")[0] in ("xarray", "pynapple"):
+            raise TypeError(f"a stream reads arrays without labels; pass P.values, not a {type(P).__name__}")
+        _inputs.three_axes(tuple(shape))
+        time = axes[2]
+    n_t = int(shape[time])
+    if layout is None and isinstance(P, np.ndarray) and P.size:
+        # A look at the whole, from which order of axes is told best.
+        _look(P)
+    at = (slice(None),) * time
+    # An empty posterior has one piece, which says of which shape its maps are.
+    starts = range(0, n_t, size) if n_t else range(1)
+    return n_t, (P[at + (slice(start, min(start + size, n_t)),)] for start in starts)
+
+
+def _look(P: NDArray[Any]) -> None:
+    """Refuse an array that looks like (t, x, y), by the first of its time bins, and no more of them."""
+    if P.shape[0] > 1024 and P.shape[0] > P.shape[2]:
+        raise ValueError(
+            f"the array of shape {P.shape} looks like (t, x, y), not (x, y, t): its first axis has {P.shape[0]} bins; pass "
+            'layout="txy", or, if it is (x, y, t), layout="xyt"'
+        )
+
+
+def _sink(out: Any, packed: bool) -> _Folder | _Group:
+    if isinstance(out, (str, os.PathLike)):
+        return _Folder(Path(out), packed)
+    if type(out).__module__.partition(".")[0] == "zarr":
+        return _Group(out, packed)
+    raise TypeError(f"out is the path of a folder or a zarr.Group, not a {type(out).__name__}")
+
+
+def _rows(analysis: Analysis, p: _inputs.Posterior, packed: bool) -> list[NDArray[Any]]:
+    """Masks of a piece with axes x, y, t (x, t of a track), as booleans or bits."""
+    rows = [mask.transpose(analysis._axes) for mask in analysis._maps]
+    if p.track:
+        rows = [mask[:, 0] for mask in rows]
+    return [np.packbits(mask, axis=-1, bitorder="little") for mask in rows] if packed else rows
+
+
+class _Sink:
+    """What folders and groups have in common: arrays of masks of a known or growing length, and columns of peaks."""
+
+    def __init__(self, packed: bool) -> None:
+        self.packed = packed
+        self.peaks = 0
+        self.track = False
+        self.shape: tuple[int, int] = (0, 0)
+
+    def begin(self, p: _inputs.Posterior, alphas: Sequence[float], n_t: int | None) -> None:
+        self.track, self.shape, self.alphas = p.track, p.shape[:2], alphas
+        self.dtype = _inputs.element_type(p.array)
+
+    def mask_shape(self, n_t: int) -> tuple[int, ...]:
+        maps = self.shape[:1] if self.track else self.shape
+        return (len(self.alphas), *maps, -(-n_t // BYTE) if self.packed else n_t)
+
+    def columns(self, analysis: Analysis) -> tuple[NDArray[Any], ...]:
+        peaks = analysis.peaks
+        offsets = peaks.offsets[1:] + self.peaks
+        self.peaks += peaks.n_peaks
+        return offsets, peaks.coords, peaks.prominences, peaks.heights
+
+    def span(self, first: int, n: int) -> slice:
+        if not self.packed:
+            return slice(first, first + n)
+        if first % BYTE:
+            raise ValueError(
+                f"packed masks have {BYTE} time bins a byte, but a piece begins at time bin {first}; pass pieces of "
+                f"multiples of {BYTE} bins, all but the last"
+            )
+        return slice(first // BYTE, -(-(first + n) // BYTE))
+
+
+class _Folder(_Sink):
+    """A folder of .npy files, made beside its place."""
+
+    def __init__(self, path: Path, packed: bool) -> None:
+        super().__init__(packed)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise FileExistsError(f"{path} is there already; remove it, or give another name")
+        self.path = path
+        self.work = path.parent / f".peakmask-{path.name}.partial-{os.getpid()}"
+        self.work.mkdir()
+        self.files: list[Any] = []
+        self.mask: Any = None
+
+    def begin(self, p: _inputs.Posterior, alphas: Sequence[float], n_t: int | None) -> None:
+        super().begin(p, alphas, n_t)
+        self.files = [open(self.work / f"{name}.npy", "w+b") for name in COLUMNS]  # noqa: SIM115 (closed at the end)
+        for file, dtype in zip(self.files, self._dtypes()):
+            file.write(_header(dtype, (0,)))
+        self.files[0].write(np.zeros(1, np.int64).tobytes())
+        np.save(self.work / "alpha.npy", np.array(alphas, np.float64))
+        if alphas:
+            self.name = "packed.npy" if self.packed else "masks.npy"
+            if n_t is None:
+                raise ValueError(
+                    "a folder of masks needs to know how many time bins there are, and an iterable does not say; pass an "
+                    "array, a path, or out= a zarr.Group, which grows"
+                )
+            dtype = np.dtype(np.uint8 if self.packed else np.bool_)
+            self.mask = np.lib.format.open_memmap(self.work / self.name, "w+", dtype, self.mask_shape(n_t))
+
+    def _dtypes(self) -> tuple[np.dtype[Any], ...]:
+        return np.dtype(np.int64), np.dtype(np.int64), self.dtype, self.dtype
+
+    def add(self, first: int, analysis: Analysis, p: _inputs.Posterior) -> None:
+        for column, file in zip(self.columns(analysis), self.files):
+            file.write(np.ascontiguousarray(column).tobytes())
+        if self.mask is not None:
+            span = self.span(first, p.shape[2])
+            for alpha, rows in enumerate(_rows(analysis, p, self.packed)):
+                self.mask[alpha, ..., span] = rows
+            _give_back(self.mask)
+
+    def end(self, n_t: int) -> Stream:
+        coords = (self.peaks, 1 if self.track else 2)
+        shapes = ((n_t + 1,), coords, (self.peaks,), (self.peaks,))
+        for file, dtype, shape in zip(self.files, self._dtypes(), shapes):
+            file.seek(0)
+            file.write(_header(dtype, shape))
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+        if self.mask is not None:
+            self.mask.flush()
+            self.mask = None
+        self.work.replace(self.path)
+        masks = np.load(self.path / self.name, mmap_mode="r") if self.alphas else None
+        offsets, coords_, prominences, heights = (_mapped(self.path / f"{name}.npy") for name in COLUMNS)
+        if self.track:
+            coords_ = np.concatenate([coords_, np.zeros_like(coords_)], axis=1)
+        return Stream(masks, Peaks(offsets, coords_, prominences, heights, shape=self.shape, track=self.track))
+
+    def give_up(self) -> None:
+        for file in self.files:
+            file.close()
+        self.mask = None
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(path, mmap_mode="r")
+    return array
+
+
+def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """The header of a .npy file, of 128 bytes whatever the shape, so that it can be written anew."""
+    text = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.ljust(117) + b"\n"
+
+
+def _give_back(mask: Any) -> None:
+    """Let the operating system have the pages of a mapped file: what they hold is the file's."""
+    mapped: Any = getattr(mask, "_mmap", None)
+    if hasattr(mapped, "madvise") and sys.platform == "linux":
+        import mmap
+
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+class _Group(_Sink):
+    """Arrays of a zarr group, which grow along time where its length is not known before."""
+
+    def __init__(self, group: Any, packed: bool) -> None:
+        super().__init__(packed)
+        self.group = group
+
+    def begin(self, p: _inputs.Posterior, alphas: Sequence[float], n_t: int | None) -> None:
+        super().begin(p, alphas, n_t)
+        self.mask = None
+        if alphas:
+            shape = self.mask_shape(0)
+            chunk = (1, *shape[1:-1], 4096 // (BYTE if self.packed else 1))
+            name, dtype = ("packed", "u1") if self.packed else ("masks", "bool")
+            self.mask = self._make(name, shape, chunk, dtype)
+        rows = 1 << 16
+        self._make("alpha", (len(alphas),), (max(1, len(alphas)),), "f8")[...] = np.array(alphas, np.float64)
+        width = 1 if self.track else 2
+        self.offsets = self._make("peak_offsets", (1,), (rows,), "i8")
+        self.coords = self._make("peak_coords", (0, width), (rows, width), "i8")
+        self.prominences = self._make("prominences", (0,), (rows,), self.dtype)
+        self.heights = self._make("peak_heights", (0,), (rows,), self.dtype)
+        self.offsets[0] = 0
+
+    def _make(self, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: Any) -> Any:
+        make = getattr(self.group, "create_array", None) or self.group.create_dataset
+        return make(name, shape=shape, chunks=chunks, dtype=np.dtype(dtype))
+
+    def add(self, first: int, analysis: Analysis, p: _inputs.Posterior) -> None:
+        for array, rows in zip((self.offsets, self.coords, self.prominences, self.heights), self.columns(analysis)):
+            at = array.shape[0]
+            array.resize((at + len(rows), *array.shape[1:]))
+            array[at:] = rows
+        if self.mask is not None:
+            span = self.span(first, p.shape[2])
+            self.mask.resize((*self.mask.shape[:-1], span.stop))
+            for alpha, rows in enumerate(_rows(analysis, p, self.packed)):
+                self.mask[alpha, ..., span] = rows
+
+    def end(self, n_t: int) -> Stream:
+        coords = self.coords[:]
+        if self.track:
+            coords = np.concatenate([coords, np.zeros_like(coords)], axis=1)
+        peaks = Peaks(self.offsets[:], coords, self.prominences[:], self.heights[:], shape=self.shape, track=self.track)
+        return Stream(self.mask, peaks)
+
+    def give_up(self) -> None:
+        """A group keeps what came before."""

@@ -1,0 +1,129 @@
+"""Streams: the pieces of a recording are the recording, wherever they come from and go to."""
+
+import numpy as np
+import pytest
+from conftest import bumps
+
+import peakmask
+
+ALPHAS = [0.5, 0.9]
+
+
+def assert_holds(folder, expected, packed=False, track=False):
+    load = {path.stem: np.load(path) for path in folder.iterdir()}
+    masks = np.stack(expected.masks)
+    if packed:
+        assert np.array_equal(load["packed"], np.packbits(masks, axis=-1, bitorder="little"))
+    else:
+        assert load["masks"].dtype == bool
+        assert np.array_equal(load["masks"], masks)
+    assert load["alpha"].tolist() == ALPHAS
+    assert np.array_equal(load["peak_offsets"], expected.peaks.offsets)
+    assert np.array_equal(load["peak_coords"], expected.peaks.coords)
+    assert np.array_equal(load["prominences"], expected.peaks.prominences)
+    assert np.array_equal(load["peak_heights"], expected.peaks.heights)
+    assert load["peak_heights"].dtype == expected.peaks.heights.dtype
+    assert len(load) == 6
+
+
+@pytest.mark.parametrize("masks", ["bytes", "packed"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_files_in_either_order_to_a_folder(tmp_path, masks, dtype):
+    p = bumps(7, 9, 203).astype(dtype)
+    expected = peakmask.analyze(p, ALPHAS)
+    np.save(tmp_path / "c.npy", p)
+    np.save(tmp_path / "f.npy", np.asfortranarray(p))
+    np.save(tmp_path / "txy.npy", np.moveaxis(p, 2, 0).copy())
+    for name, layout in [("c", None), ("f", None), ("txy", "txy")]:
+        found = peakmask.stream(tmp_path / f"{name}.npy", ALPHAS, tmp_path / name, masks=masks, bins=50, layout=layout)
+        assert_holds(tmp_path / name, expected, masks == "packed")
+        assert isinstance(found.masks, np.memmap)
+        assert np.array_equal(found.peaks[100].coords, expected.peaks[100].coords)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "c.npy", "f", "f.npy", "txy", "txy.npy"]
+
+
+def test_tracks_and_no_bins(tmp_path):
+    p = bumps(23, 1, 90)[:, 0]
+    peakmask.stream(p, ALPHAS, tmp_path / "track", layout="xt", bins=16)
+    assert_holds(tmp_path / "track", peakmask.analyze(p, ALPHAS, layout="xt"))
+    peakmask.stream(p.T, ALPHAS, tmp_path / "tx", layout="tx", bins=16, masks="packed")
+    assert_holds(tmp_path / "tx", peakmask.analyze(p, ALPHAS, layout="xt"), packed=True)
+    none = np.zeros((4, 5, 0))
+    peakmask.stream(none, ALPHAS, tmp_path / "none")
+    assert_holds(tmp_path / "none", peakmask.analyze(none, ALPHAS))
+
+
+def test_iterables_to_a_callback():
+    p = bumps(7, 9, 100)
+    expected = peakmask.analyze(p, ALPHAS)
+    heard = []
+
+    def hear(first, piece):
+        heard.append((first, [mask.copy() for mask in piece.masks], piece.peaks.n_peaks))
+
+    told = []
+    assert peakmask.stream((p[:, :, a:b] for a, b in [(0, 7), (7, 8), (8, 100)]), ALPHAS, callback=hear,
+                           progress=lambda done, total: told.append((done, total))) is None  # fmt: skip
+    assert [first for first, *_ in heard] == [0, 7, 8]
+    assert all(
+        (np.concatenate([masks[i] for _, masks, _ in heard], axis=2) == expected.masks[i]).all() for i in range(2)
+    )
+    assert sum(n for *_, n in heard) == expected.peaks.n_peaks
+    assert told[-1] == (100, 0)
+
+
+def test_nothing_is_left_of_a_stream_that_fails(tmp_path):
+    p = bumps(7, 9, 100)
+
+    def fail(first, piece):
+        if first >= 32:
+            raise KeyError("enough")
+
+    with pytest.raises(KeyError):
+        peakmask.stream(p, ALPHAS, tmp_path / "out", callback=fail, bins=16)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine").write_text("")
+    with pytest.raises(FileExistsError, match="is there already"):
+        peakmask.stream(p, ALPHAS, tmp_path / "out")
+    for wrong, match in [
+        ({}, "somewhere to go"),
+        ({"out": tmp_path / "a", "masks": "bits"}, "masks is one of"),
+        ({"out": tmp_path / "a", "bins": 0}, "bins"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            peakmask.stream(p, ALPHAS, **wrong)
+    with pytest.raises(ValueError, match="does not say"):
+        peakmask.stream(iter([p]), ALPHAS, tmp_path / "a")
+    with pytest.raises(ValueError, match="there are no pieces"):
+        peakmask.stream(iter([]), ALPHAS, tmp_path / "a")
+    with pytest.raises(ValueError, match="piece at time bin 100"):
+        peakmask.stream(iter([p, p[:5]]), ALPHAS, callback=print)
+    with pytest.raises(ValueError, match="looks like"):
+        peakmask.stream(np.moveaxis(p, 2, 0).copy(), ALPHAS, tmp_path / "a")
+    with pytest.raises(TypeError, match="a folder or a zarr"):
+        peakmask.stream(p, ALPHAS, 5)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("masks", ["bytes", "packed"])
+def test_zarr_in_and_out(tmp_path, masks):
+    zarr = pytest.importorskip("zarr")
+    p = bumps(7, 9, 203)
+    expected = peakmask.analyze(p, ALPHAS)
+    group = zarr.open_group(str(tmp_path / "p.zarr"), mode="w")
+    make = getattr(group, "create_array", None) or group.create_dataset
+    stored = make("p", shape=p.shape, chunks=(7, 9, 64), dtype=p.dtype)
+    stored[...] = p
+    for source in (stored, iter([p[:, :, :64], p[:, :, 64:]])):
+        out = zarr.open_group(str(tmp_path / "out.zarr"), mode="w")
+        found = peakmask.stream(source, ALPHAS, out, masks=masks, bins=64)
+        right = np.stack(expected.masks)
+        if masks == "packed":
+            assert np.array_equal(out["packed"][...], np.packbits(right, axis=-1, bitorder="little"))
+        else:
+            assert np.array_equal(out["masks"][...], right)
+        assert np.array_equal(out["peak_offsets"][...], expected.peaks.offsets)
+        assert np.array_equal(out["peak_coords"][...], expected.peaks.coords)
+        assert np.array_equal(out["prominences"][...], expected.peaks.prominences)
+        assert np.array_equal(found.peaks.heights, expected.peaks.heights)
