@@ -129,6 +129,7 @@ fn analyze_many<'py>(
     let options = Chosen {
         alphas,
         connectivity,
+        prominence: "reference",
         backend,
         adapter: None,
         threads,
