@@ -361,12 +361,17 @@ fn check_engine(args: &RunArgs) -> Result<(), Failure> {
     )))
 }
 
-fn options(args: &RunArgs, cancel: &CancelToken) -> Options {
-    args.gpu
-        .choose(Options::new())
+/// What results depend on, and nothing else.
+pub(crate) fn of_results(args: &RunArgs) -> Options {
+    Options::new()
         .alphas(args.alphas.iter().copied())
         .connectivity(args.connectivity)
         .prominence(args.prominence)
+}
+
+fn options(args: &RunArgs, cancel: &CancelToken) -> Options {
+    args.gpu
+        .choose(of_results(args))
         .backend(args.backend)
         .threads(args.threads)
         .memory_guard(args.on_limit)

@@ -28,6 +28,7 @@ use crate::input::{Copy, Input};
 use crate::output::{
     Pending, along_track, column_header, folder_of, header, mask_shape, native, persist_behind,
 };
+use crate::run::of_results;
 use crate::{signals, terminal};
 
 /// The most bytes that the peaks of a piece take, and a copy of its values where these cannot be read where they lie. Peaks of
@@ -314,6 +315,7 @@ impl Job<'_> {
                 "--alpha": alphas,
                 "--connectivity": self.args.connectivity.to_string(),
                 "--packed": self.args.packed,
+                "what results depend on": format!("{:?}", of_results(self.args)),
             },
         }))
     }

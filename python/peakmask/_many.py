@@ -12,8 +12,6 @@ from . import _analyze, _core, _inputs, _options
 from ._analysis import Analysis, Peaks, Report
 from ._options import Alpha, Backend, Connectivity, OnLimit, Options
 
-_NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
-
 
 class Epochs(Sequence[Analysis]):
     """The results of `analyze_many`: a sequence of `Analysis`, one for each epoch.
@@ -149,7 +147,7 @@ def analyze_many(
         bounds = _bounds(offsets, p.shape[2])
         return Epochs(_analyze.analysed(p, alphas, options, out=None, progress=progress), bounds)
     first, arrays = _arrays(epochs, layout)
-    lengths = np.fromiter((array.shape[2] for array in arrays), np.int64, len(arrays))
+    lengths = np.array([array.shape[2] for array in arrays], np.int64)
     bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     with _analyze._teller(progress, int(bounds[-1])) as tell:
         masks, columns, report = run(arrays, alphas, options, check_axis_order=not first.known, progress=tell)
@@ -197,7 +195,6 @@ def _alike(array: Any, first: Any) -> bool:
     return (
         type(array) is np.ndarray and type(first) is np.ndarray
         and array.dtype is first.dtype and array.ndim == 3 == first.ndim
-        and array.shape[0] == first.shape[0] and array.shape[1] == first.shape[1]
     )  # fmt: skip
 
 
@@ -239,15 +236,22 @@ def run(
     What cannot be read where it lies is copied, if there is room for it.
     """
     limit = options.memory_limit
-    whole = [array.flags.c_contiguous and array.flags.aligned and array.dtype in _NATIVE for array in arrays]
-    apart = {i for i, plain in enumerate(whole) if not (plain and arrays[i].size) and not _inputs.readable(arrays[i])}
-    if apart:
-        dtype = _inputs.element_type(arrays[0])
-        copied = sum(arrays[i].size for i in apart) * dtype.itemsize
-        shape = (*arrays[0].shape[:2], sum(array.shape[2] for array in arrays))
-        plan = _core.estimate(shape, dtype.itemsize, len(alphas), threads=options.threads)
-        limit = _analyze._room_beside(copied, plan["total"], f"{len(arrays)} epochs", limit, options.on_limit)
-    plain = [_inputs.values(array) if i in apart or not array.size else array for i, array in enumerate(arrays)]
+    plain = arrays
+    dtype = _inputs.element_type(arrays[0]) if arrays else None
+    # One look at each: there may be very many.
+    odd = [i for i, array in enumerate(arrays) if not (array.flags.carray and array.dtype is dtype)]
+    if odd:
+        apart = [i for i in odd if not _inputs.readable(arrays[i])]
+        if apart:
+            copied = sum(arrays[i].size * _inputs.element_type(arrays[i]).itemsize for i in apart)
+            shape = (*arrays[0].shape[:2], sum(array.shape[2] for array in arrays))
+            size = _inputs.element_type(arrays[0]).itemsize
+            plan = _core.estimate(shape, size, len(alphas), threads=options.threads)
+            limit = _analyze._room_beside(copied, plan["total"], f"{len(arrays)} epochs", limit, options.on_limit)
+        plain = list(arrays)
+        copies = {*apart, *(i for i in odd if not arrays[i].size)}
+        for i in copies:
+            plain[i] = _inputs.values(arrays[i])
     masks, *columns, report = _core.analyze_many(
         plain, alphas, connectivity=options.connectivity, backend=options.backend, threads=options.threads,
         memory_limit=limit, on_limit=options.on_limit, check_axis_order=check_axis_order, progress=progress,

@@ -44,12 +44,11 @@ pub(crate) fn check_drivers(words: Vec<String>) {
         };
         let mut command = Command::new(program);
         command.args(arguments);
-        if let Some(Wanted {
-            backend, adapter, ..
-        }) = latest()
-        {
-            command.args([backend, adapter]);
-        }
+        let (backend, adapter) = latest().map_or_else(
+            || ("auto".to_owned(), String::new()),
+            |wanted| (wanted.backend, wanted.adapter),
+        );
+        command.args([backend, adapter]);
         Trial::of(command, || {
             latest().is_some_and(|wanted| wanted.token.is_cancelled())
         })

@@ -144,6 +144,7 @@ fn analyze_many<'py>(
         progress,
     };
     let watched = Watched::default();
+    drivers::expect(backend, None, &watched.token);
     let options = watched.over(options).cancel_token(watched.token.clone());
     let single = |p: &Bound<'_, PyAny>| p.cast::<PyArray3<f32>>().is_ok();
     match epochs.first().is_some_and(single) {

@@ -71,7 +71,7 @@ def test_mistakes_are_told_with_their_epoch():
         peakmask.analyze_many(p, 0.5)
     with pytest.raises(TypeError, match="sequence of arrays"):
         peakmask.analyze_many(5, 0.5)
-    with pytest.raises(ValueError, match=r"epoch 2.*\(9, 7\)"):
+    with pytest.raises(ValueError, match=r"epoch 2 .*\[9, 7\]"):
         peakmask.analyze_many([p, p[:, :, :1], np.zeros((9, 7, 2))], 0.5)
     with pytest.raises(TypeError, match="epoch 1: .*float32"):
         peakmask.analyze_many([p, p.astype(np.float32)], 0.5)
