@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use ndarray::Array3;
 
+use crate::masks::{PackedMask, SparseMask};
 use crate::names::names;
+use crate::summary::Summary;
 use crate::{Adapter, InstructionSet};
 
 /// Masks, peaks and a report of what ran.
@@ -13,8 +15,14 @@ use crate::{Adapter, InstructionSet};
 #[non_exhaustive]
 pub struct Analysis<T> {
     /// One boolean array of the input's shape `(n_x, n_y, n_t)`, C order, for each alpha in the order given: the
-    /// connected region around the dominant peak.
+    /// connected region around the dominant peak. None of them unless the form of masks is [`MaskForm::Bytes`](crate::MaskForm::Bytes), the default.
     pub masks: Vec<Array3<bool>>,
+    /// The same as bits, if their form is [`MaskForm::Packed`](crate::MaskForm::Packed).
+    pub packed: Option<Vec<PackedMask>>,
+    /// The same as lists of cells, if their form is [`MaskForm::Sparse`](crate::MaskForm::Sparse).
+    pub sparse: Option<Vec<SparseMask>>,
+    /// What every time bin and mask comes to, if a summary was asked for.
+    pub summary: Option<Summary<T>>,
     /// All peaks of all time bins.
     pub peaks: Peaks<T>,
     /// What ran, where, and for how long.

@@ -7,19 +7,24 @@ use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 use smallvec::SmallVec;
 
 use crate::analysis::{Analysis, Peaks, Report};
-use crate::choices::{CancelToken, Level, Prominence};
+use crate::choices::{CancelToken, Level};
 use crate::columns;
 use crate::element::{Dtype, Element};
 use crate::engine::Task;
 use crate::epochs::Epochs;
 use crate::error::Error;
 use crate::instruction_set::InstructionSet;
+use crate::mask_form::MaskForm;
+use crate::masks::{PackedMask, SparseMask};
 use crate::memory::{self, Budget, KeptLimit};
 use crate::options::Options;
-use crate::outputs::{FEW, Outputs, Parts, PeaksOutput};
-use crate::plan::{Estimate, Plan};
+use crate::outputs::{
+    FEW, Filling, Lists, Outputs, Parts, PeaksOutput, SparseOutput, SummaryOutput,
+};
+use crate::plan::{Estimate, Plan, Wanted};
 use crate::posterior::{Posterior, check_map};
 use crate::schedule::{Crew, Job};
+use crate::summary::Summary;
 
 /// Finds all peaks of every time bin and, for each alpha, the mask of the region around the dominant peak.
 ///
@@ -211,17 +216,8 @@ pub fn analyze_into<T: Element>(
 pub fn estimate(shape: [usize; 3], dtype: Dtype, options: &Options) -> Result<Estimate, Error> {
     check_map(shape)?;
     let threads = options.threads.unwrap_or_else(cores);
-    Ok(plan_of(shape, dtype, options, threads).estimate)
-}
-
-/// A plan for a shape that has been checked.
-fn plan_of(shape: [usize; 3], dtype: Dtype, options: &Options, threads: usize) -> Plan {
-    let peaks = !options.no_peaks;
-    let plan = Plan::new(shape, dtype, options.levels.len(), peaks, threads);
-    match options.prominence {
-        Prominence::Topographic if peaks => plan.with_terrain(shape[0] * shape[1], dtype),
-        _ => plan,
-    }
+    let plan = Plan::new(shape, dtype, options.wanted(), threads);
+    Ok(plan.estimate)
 }
 
 /// Analyses maps of one shape and type again and again, and keeps what that takes: worker threads, scratch, the memory limit, the
@@ -331,42 +327,104 @@ impl<T: Element> Analyzer<T> {
     /// As [`run`](Self::run), with [`Error::EpochShape`] in place of [`Error::MapShape`].
     pub fn analyze_many(&mut self, epochs: &[ArrayView3<'_, T>]) -> Result<Epochs<T>, Error> {
         let p = Posterior::of_many(self.shape, epochs.iter().copied())?;
-        let analysis = self.fresh(&p)?;
-        Ok(Epochs::new(analysis, epochs.iter().map(|p| p.dim().2)))
+        let mut analysis = self.fresh(&p)?;
+        let bins = || epochs.iter().map(|p| p.dim().2);
+        if let Some(summary) = &mut analysis.summary {
+            summary.part_epochs(bins());
+        }
+        Ok(Epochs::new(analysis, bins()))
     }
 
     /// Analyses all time bins of `p`, with fresh outputs for all of it.
     fn fresh(&mut self, p: &Posterior<'_, T>) -> Result<Analysis<T>, Error> {
-        let plan = self.plan(p);
-        let budget = self.budget(plan.estimate)?;
         let [n_x, n_y, n_t] = p.shape();
-        let mut masks: Vec<_> = (0..self.options.levels.len())
-            .map(|_| columns::mask((n_x, n_y, n_t)))
-            .collect::<Result<_, _>>()?;
+        let levels = self.options.levels.len();
+        let wanted = self.options.wanted();
+        let plan = self.plan(p, wanted);
+        let budget = self.budget(plan.estimate);
+        let budget = budget.map_err(|error| self.with_advice(error, p.shape(), wanted))?;
+        let (mut masks, mut packed, mut sparse) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..levels {
+            match wanted.masks {
+                MaskForm::Bytes => masks.push(columns::mask((n_x, n_y, n_t))?),
+                MaskForm::Packed => packed.push(columns::mask((n_x, n_y, n_t.div_ceil(8)))?),
+                MaskForm::Sparse => sparse.push(SparseMask::new()),
+                MaskForm::None => {}
+            }
+        }
         let mut peaks = Peaks::new();
-        let mut outputs = Outputs::new().masks(
-            masks
-                .iter_mut()
-                .map(|mask: &mut Array3<bool>| mask.view_mut()),
-        );
+        let mut summary = wanted.summary.then(Summary::new);
+        let animal = self.options.animal.clone();
+        let mut outputs = Outputs::new();
+        let booleans = masks
+            .iter_mut()
+            .map(|mask: &mut Array3<bool>| mask.view_mut());
+        outputs = outputs.masks(booleans);
+        for (level, mask) in packed.iter_mut().enumerate() {
+            let mask: &mut Array3<u8> = mask;
+            outputs = outputs.packed_mask(level, mask.view_mut());
+        }
+        for (level, mask) in sparse.iter_mut().enumerate() {
+            outputs = outputs.sparse_mask(level, mask);
+        }
+        outputs.summary = summary.as_mut().map(|summary| SummaryOutput {
+            summary,
+            append: false,
+        });
+        if let Some((positions, radius)) = &animal {
+            outputs = outputs.animal(positions, *radius);
+        }
         if self.options.no_peaks {
             memory::taking(|| memory::resize(&mut peaks.offsets, n_t + 1, 0))?;
         } else {
-            outputs = Outputs {
-                peaks: Some(PeaksOutput {
-                    peaks: &mut peaks,
-                    append: false,
-                }),
-                ..outputs
-            };
+            outputs = outputs.peaks(&mut peaks);
         }
+        outputs.check(levels, p.shape())?;
         let report = self.fill(p, &plan, budget, outputs)?;
         columns::shrink(&mut peaks);
+        sparse.iter_mut().for_each(SparseMask::shrink);
+        let packed = packed.into_iter().map(|bits| PackedMask::new(bits, n_t));
         Ok(Analysis {
             masks,
+            packed: (wanted.masks == MaskForm::Packed).then(|| packed.collect()),
+            sparse: (wanted.masks == MaskForm::Sparse).then_some(sparse),
+            summary,
             peaks,
             report,
         })
+    }
+
+    /// Adds to a refusal for want of memory what else would fit.
+    fn with_advice(&self, error: Error, shape: [usize; 3], wanted: Wanted) -> Error {
+        let Error::OverBudget {
+            needed,
+            limit,
+            source_of_limit,
+            peaks: None,
+            ..
+        } = error
+        else {
+            return error;
+        };
+        let forms = [MaskForm::Packed, MaskForm::Sparse, MaskForm::None];
+        let others = forms.into_iter().filter(|&form| form != wanted.masks);
+        let fits = others.map(|masks| {
+            let summary = wanted.summary || masks == MaskForm::None;
+            let other = Wanted {
+                masks,
+                summary,
+                ..wanted
+            };
+            let plan = Plan::new(shape, T::DTYPE, other, self.threads);
+            (masks, plan.estimate.total())
+        });
+        Error::OverBudget {
+            needed,
+            limit,
+            source_of_limit,
+            peaks: None,
+            fits: { fits }.find(|&(_, bytes)| bytes <= limit),
+        }
     }
 
     /// Analyses the time bins of `p`, of shape `(n_x, n_y, n_t)` in any memory order, into `outputs`.
@@ -385,7 +443,8 @@ impl<T: Element> Analyzer<T> {
 
     /// Analyses the time bins of all `epochs`, each of shape `(n_x, n_y, n_t)` in any memory order, into `outputs`, which hold
     /// them one after the other: masks of shape `(n_x, n_y, sum of n_t)`. Epochs fill tiles and batches together, however short
-    /// they are, and are read where they lie.
+    /// they are, and are read where they lie. A summary takes them for one recording: the last mask of each is compared with the
+    /// first of the next.
     ///
     /// ```
     /// use ndarray::Array3;
@@ -419,8 +478,17 @@ impl<T: Element> Analyzer<T> {
 
     fn run_over(&mut self, p: &Posterior<'_, T>, outputs: Outputs<'_, T>) -> Result<Report, Error> {
         outputs.check(self.options.levels.len(), p.shape())?;
-        let plan = self.plan(p);
-        let budget = self.budget(plan.estimate.without_masks())?;
+        let wanted = Wanted {
+            // What the caller brings is not counted; what grows is.
+            masks: match outputs.sparse.is_empty() {
+                true => MaskForm::None,
+                false => MaskForm::Sparse,
+            },
+            summary: outputs.summary.is_some(),
+            ..self.options.wanted()
+        };
+        let plan = self.plan(p, wanted);
+        let budget = self.budget(plan.estimate)?;
         self.fill(p, &plan, budget, outputs)
     }
 
@@ -437,8 +505,8 @@ impl<T: Element> Analyzer<T> {
         Ok(p)
     }
 
-    fn plan(&self, p: &Posterior<'_, T>) -> Plan {
-        plan_of(p.shape(), T::DTYPE, &self.options, self.threads)
+    fn plan(&self, p: &Posterior<'_, T>, wanted: Wanted) -> Plan {
+        Plan::new(p.shape(), T::DTYPE, wanted, self.threads)
     }
 
     /// Compares an estimate with the memory limit.
@@ -461,9 +529,20 @@ impl<T: Element> Analyzer<T> {
     ) -> Result<Report, Error> {
         let start = Instant::now();
         let [_, _, n_t] = p.shape();
-        let Outputs { mut masks, peaks } = outputs;
+        let Outputs {
+            mut masks,
+            peaks,
+            sparse,
+            summary,
+            near,
+        } = outputs;
+        self.options.counted |= summary.is_some();
         // Alphas whose masks nobody wants are not computed.
-        let wanted = |alpha: usize| masks.iter().any(|mask| mask.alpha == alpha);
+        let wanted = |level: usize| {
+            summary.is_some()
+                || masks.iter().any(|mask| mask.alpha == level)
+                || sparse.iter().any(|output| output.level == level)
+        };
         let numbers: SmallVec<[usize; FEW]> = (0..self.options.levels.len())
             .filter(|&alpha| wanted(alpha))
             .collect();
@@ -475,12 +554,19 @@ impl<T: Element> Analyzer<T> {
             let alpha = numbers.partition_point(|&number| number < mask.alpha);
             mask.of_alpha(alpha)
         });
+        let sparse = sparse.into_iter().map(|output| SparseOutput {
+            level: numbers.partition_point(|&number| number < output.level),
+            ..output
+        });
+        let listed = peaks.is_some() && !self.options.no_peaks;
         let task = Task {
             levels: &levels,
-            peaks: peaks.is_some() && !self.options.no_peaks,
+            peaks: listed || summary.is_some(),
+            measures: summary.is_some(),
             ..self.options.task()
         };
         let helper = self.crew.helper(p.shape(), plan, &self.options, task)?;
+        let mut summary = Filling::open(summary, self.options.levels.len(), n_t)?;
         let mut nowhere = Peaks::without_bins();
         let (peaks, append) = match peaks {
             Some(PeaksOutput { peaks, append }) => (peaks, append),
@@ -490,7 +576,7 @@ impl<T: Element> Analyzer<T> {
             peaks.clear();
         }
         let (bins, mut offsets) = (peaks.offsets.len(), std::mem::take(&mut peaks.offsets));
-        if task.peaks {
+        if listed {
             if offsets.try_reserve(n_t).is_err() {
                 peaks.offsets = offsets;
                 let bytes = 8 * n_t as u64;
@@ -498,9 +584,11 @@ impl<T: Element> Analyzer<T> {
             }
             offsets.resize(bins + n_t, 0);
         }
+        let (part, seams) = summary.parts();
         let job = Job {
             p,
             task,
+            listed,
             plan,
             options: &self.options,
             helper,
@@ -508,13 +596,20 @@ impl<T: Element> Analyzer<T> {
             parts: Parts {
                 masks: masks.collect(),
                 offsets: &mut offsets[bins..],
+                summary: part,
+                near,
             },
+            lists: Lists::open(sparse),
         };
-        let result = self.crew.run(job, peaks);
+        let result = self.crew.run(job, peaks, seams);
         peaks.offsets = offsets;
+        let counted = summary.close(result.is_ok())?;
         match result {
             Ok(mut report) => {
                 report.seconds.total = start.elapsed().as_secs_f64();
+                if !listed {
+                    report.peaks = counted.unwrap_or(0);
+                }
                 Ok(report)
             }
             Err(error) => {

@@ -255,11 +255,13 @@ pub(crate) fn shrink<T>(peaks: &mut Peaks<T>) {
     peaks.heights.shrink_to_fit();
 }
 
-/// An all-false mask whose memory is touched only when it is written.
-pub(crate) fn mask(shape: (usize, usize, usize)) -> Result<Array3<bool>, Error> {
+/// An empty mask, of booleans or bytes of bits, whose memory is touched only when it is written.
+pub(crate) fn mask<A: bytemuck::Zeroable>(
+    shape: (usize, usize, usize),
+) -> Result<Array3<A>, Error> {
     let len = shape.0 * shape.1 * shape.2;
     let out_of_memory = |_| Error::OutOfMemory { bytes: len as u64 };
-    let cells: Vec<bool> = bytemuck::allocation::try_zeroed_vec(len).map_err(out_of_memory)?;
+    let cells: Vec<A> = bytemuck::allocation::try_zeroed_vec(len).map_err(out_of_memory)?;
     advise(cells.as_ptr().cast(), len);
     Array3::from_shape_vec(shape, cells).map_err(|_| out_of_memory(()))
 }
@@ -309,7 +311,7 @@ mod tests {
         let refused = column.grow(isize::MAX as usize, 0, 0);
         assert_eq!(refused, Err(Error::OutOfMemory { bytes }));
         assert_eq!(
-            mask((1, 1, isize::MAX as usize)).map(|_| ()),
+            mask::<bool>((1, 1, isize::MAX as usize)).map(|_| ()),
             Err(Error::OutOfMemory { bytes })
         );
     }

@@ -39,6 +39,12 @@ pub trait Element:
     #[doc(hidden)]
     fn threshold(alpha: f64, height: Self) -> Self;
 
+    /// The value, where a zero is positive.
+    #[doc(hidden)]
+    fn unsigned_zero(self) -> Self {
+        Self::prominence(self, Self::default())
+    }
+
     /// A threshold given as an `f64`: for `f32` rounded once.
     #[doc(hidden)]
     fn rounded(value: f64) -> Self;
@@ -100,6 +106,16 @@ impl Element for f32 {
     fn prominence(height: Self, base: Self) -> Self {
         (height - base) + 0.0
     }
+}
+
+/// The number, and the same NaN whatever NaN it is: which one an operation yields is the processor's choice.
+pub(crate) fn number<T: Element>(value: T) -> T {
+    if value.is_nan() { T::NAN } else { value }
+}
+
+/// A quotient in `f64`.
+pub(crate) fn quotient(a: f64, b: f64) -> f64 {
+    number(a / b)
 }
 
 /// An element type by name, for [`estimate`](crate::estimate).

@@ -7,7 +7,7 @@ use rayon::ThreadPool;
 
 use crate::analysis::Seconds;
 use crate::choices::{CancelToken, Connectivity, Level, NanPolicy, Prominence, Region};
-use crate::findings::Findings;
+use crate::findings::{Findings, Measures};
 use crate::posterior::Posterior;
 
 /// Whether work should stop: the caller's token, or a failure.
@@ -75,10 +75,26 @@ pub(crate) trait Engine<T> {
     }
 }
 
+/// An engine that has the values at hand, and adds them: what others leave to it.
+pub(crate) trait Measuring<T>: Engine<T> {
+    /// Measures the values of the bins of the call, whose masks, from bit `at` on, are in `found`.
+    #[cfg_attr(
+        not(feature = "gpu"),
+        expect(dead_code, reason = "there is no engine that leaves values to others")
+    )]
+    fn measure(
+        &mut self,
+        call: &Call<'_, '_, T>,
+        found: &Findings<T>,
+        at: usize,
+        measures: &mut Measures<T>,
+    ) -> Result<(), Halt>;
+}
+
 /// Makes the engine that finishes what another leaves undone, and knows the right answers that another is probed with:
 /// for an input of this shape, so many levels at a time, and this instruction set.
 pub(crate) type Finisher<T> =
-    fn([usize; 3], usize, crate::instruction_set::InstructionSet) -> Box<dyn Engine<T> + Send>;
+    fn([usize; 3], usize, crate::instruction_set::InstructionSet) -> Box<dyn Measuring<T> + Send>;
 
 /// What an engine is asked for.
 #[derive(Debug)]
@@ -99,6 +115,8 @@ pub(crate) struct Task<'a> {
     pub(crate) nan_policy: NanPolicy,
     /// Whether peaks are listed.
     pub(crate) peaks: bool,
+    /// Whether the values are measured for a summary.
+    pub(crate) measures: bool,
     pub(crate) prominence: Prominence,
 }
 

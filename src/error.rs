@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::instruction_set::InstructionSet;
+use crate::mask_form::MaskForm;
 
 /// Why an analysis did not take place, or did not finish.
 ///
@@ -77,9 +78,35 @@ pub enum Error {
         /// The output's shape.
         found: [usize; 3],
     },
+    /// There is not one position of the animal for each time bin.
+    #[error(
+        "{found} positions of the animal were given for {expected} time bins; give one for each, NaN where it is not known"
+    )]
+    Positions {
+        /// Time bins of the input.
+        expected: usize,
+        /// Positions given.
+        found: usize,
+    },
+    /// A summary that is to be appended to holds time bins of another kind.
+    #[error(
+        "the summary holds time bins with {} levels and maps of {} cells, but those to be appended have {} levels and maps of {} cells; give another summary, or clear this one",
+        found[0], found[1], expected[0], expected[1]
+    )]
+    SummaryShape {
+        /// Levels, and cells of a map, of the time bins to be appended.
+        expected: [usize; 2],
+        /// Those of the summary.
+        found: [usize; 2],
+    },
     /// The analysis needs, or came to need, more memory than the limit.
     #[error(
-        "the analysis needs {needed} bytes ({found_peaks}), but the memory limit is {limit} bytes ({source_of_limit}); analyse fewer time bins or fewer alphas at once, or raise the limit",
+        "the analysis needs {needed} bytes ({found_peaks}), but the memory limit is {limit} bytes ({source_of_limit}); {advice}analyse fewer time bins or fewer alphas at once, or raise the limit",
+        advice = match fits {
+            Some((MaskForm::None, bytes)) => format!("no masks, but a summary, would need {bytes} bytes, and fit; "),
+            Some((form, bytes)) => format!("masks in the form {form} would need {bytes} bytes, and fit; "),
+            None => String::new(),
+        },
         found_peaks = match peaks { Some(n) => format!("{n} peaks found so far"), None => "estimated before the start".to_owned() }
     )]
     OverBudget {
@@ -91,6 +118,9 @@ pub enum Error {
         source_of_limit: LimitSource,
         /// `None` when the estimate alone exceeds the limit; else the number of peaks whose storage crossed it.
         peaks: Option<u64>,
+        /// The form of masks that the limit has room for, and the bytes that it needs, where another was asked for; with
+        /// [`MaskForm::None`], a summary is counted.
+        fits: Option<(MaskForm, u64)>,
     },
     /// The operating system refused an allocation.
     #[error(

@@ -5,7 +5,9 @@ use std::fmt::Debug;
 #[cfg(feature = "gpu")]
 use rayon::prelude::*;
 
+use crate::element::Element;
 use crate::memory;
+use crate::reduce::Rows;
 
 /// Bytes that a thread copies in one piece.
 #[cfg(feature = "gpu")]
@@ -21,6 +23,88 @@ pub(crate) struct Findings<T> {
     row_bytes: usize,
     /// The peaks of the batch.
     pub(crate) peaks: FoundPeaks<T>,
+    /// What a summary needs of the values.
+    pub(crate) measures: Measures<T>,
+}
+
+/// What the stages that have the values at hand tell of them, for a summary.
+#[derive(Debug)]
+pub(crate) struct Measures<T> {
+    pub(crate) bins: Vec<BinMeasures<T>>,
+    /// `[level][bin]`.
+    pub(crate) levels: Vec<LevelMeasures<T>>,
+}
+
+/// The values of one time bin.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BinMeasures<T> {
+    /// The lowest; NaN where there is a NaN.
+    pub(crate) minimum: T,
+    /// One added to the other, in row-major order, from +0.0.
+    pub(crate) total: f64,
+}
+
+/// The values of one time bin at one level.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LevelMeasures<T> {
+    /// What a cell has to reach; NaN where the bin is not live.
+    pub(crate) threshold: T,
+    /// Number of cells that reach it.
+    pub(crate) reached: u32,
+    /// Sum of the values in the mask, in the order of the total; of f64(x) * value and of f64(y) * value.
+    pub(crate) mass: f64,
+    pub(crate) moments: [f64; 2],
+}
+
+impl<T> Measures<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            bins: Vec::new(),
+            levels: Vec::new(),
+        }
+    }
+}
+
+impl<T: Element> Measures<T> {
+    /// Makes room for so many time bins and levels; what was there is of no use.
+    pub(crate) fn start(&mut self, bins: usize, levels: usize) {
+        let bin = BinMeasures {
+            minimum: T::NAN,
+            total: f64::NAN,
+        };
+        memory::resize(&mut self.bins, bins, bin);
+        let level = LevelMeasures {
+            threshold: T::NAN,
+            reached: 0,
+            mass: 0.0,
+            moments: [0.0; 2],
+        };
+        memory::resize(&mut self.levels, levels * bins, level);
+    }
+
+    /// Puts in those of bin number `bin` at level number `level`.
+    pub(crate) fn put_level(&mut self, level: usize, bin: usize, values: LevelMeasures<T>) {
+        self.levels[level * self.bins.len() + bin] = values;
+    }
+
+    /// The measures of level number `level`.
+    pub(crate) fn of_level(&self, level: usize) -> &[LevelMeasures<T>] {
+        &self.levels[level * self.bins.len()..][..self.bins.len()]
+    }
+
+    /// Puts in those of another piece, from time bin `at` on.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn put(&mut self, at: usize, piece: &Self) {
+        let (bins, others) = (self.bins.len(), piece.bins.len());
+        self.bins[at..at + others].copy_from_slice(&piece.bins);
+        let levels = self
+            .levels
+            .chunks_exact_mut(bins)
+            .zip(piece.levels.chunks_exact(others));
+        for (to, from) in levels {
+            to[at..at + others].copy_from_slice(from);
+        }
+    }
 }
 
 /// Bits that an engine lends, until they are dropped.
@@ -80,6 +164,7 @@ impl<T> Findings<T> {
             lent: None,
             row_bytes: 0,
             peaks: FoundPeaks::new(most),
+            measures: Measures::new(),
         }
     }
 
@@ -89,6 +174,16 @@ impl<T> Findings<T> {
         self.row_bytes = lanes.div_ceil(8);
         memory::resize(&mut self.filled, planes * self.row_bytes, 0);
         self.peaks.clear();
+    }
+
+    /// The bits of the mask of level number `level`, of maps of this shape.
+    pub(crate) fn mask(&self, level: usize, shape: [usize; 2]) -> Rows<'_> {
+        let plane = shape[0] * shape[1] * self.row_bytes;
+        Rows {
+            bits: &self.bits()[level * plane..(level + 1) * plane],
+            bytes: self.row_bytes,
+            shape,
+        }
     }
 
     fn bits(&self) -> &[u8] {
@@ -169,7 +264,7 @@ impl<T> Findings<T> {
         planes: usize,
     ) -> Option<&'static str>
     where
-        T: crate::Element,
+        T: Element,
     {
         let bit = |findings: &Self, plane: usize, lane: usize| {
             findings.bits()[plane * findings.row_bytes + lane / 8] >> (lane % 8) & 1

@@ -128,6 +128,8 @@ pub(crate) struct Budget {
     limit: Option<MemoryLimit>,
     guard: MemoryGuard,
     peaks: u64,
+    /// Bytes of listed cells.
+    listed: u64,
 }
 
 impl Budget {
@@ -142,6 +144,7 @@ impl Budget {
             limit,
             guard,
             peaks: 0,
+            listed: 0,
         };
         budget.check(estimate.total(), None)?;
         Ok(budget)
@@ -155,7 +158,7 @@ impl Budget {
     /// Bytes that are left when everything that is planned has been taken; none, if nobody counts.
     pub(crate) fn left(&self) -> Option<u64> {
         let peaks = self.peaks.max(self.estimate.assumed_peaks);
-        let taken = self.estimate.total_with(peaks);
+        let taken = self.needed(peaks);
         self.limit.map(|limit| limit.bytes.saturating_sub(taken))
     }
 
@@ -167,7 +170,19 @@ impl Budget {
     /// Counts peaks that are about to be stored.
     pub(crate) fn take_peaks(&mut self, peaks: usize) -> Result<(), Error> {
         self.peaks += peaks as u64;
-        self.check(self.estimate.total_with(self.peaks), Some(self.peaks))
+        self.check(self.needed(self.peaks), Some(self.peaks))
+    }
+
+    /// Counts bytes of listed cells that have been stored.
+    pub(crate) fn take_listed(&mut self, bytes: u64) -> Result<(), Error> {
+        self.listed += bytes;
+        self.check(self.needed(self.peaks), Some(self.peaks))
+    }
+
+    /// Bytes with this number of peaks.
+    fn needed(&self, peaks: u64) -> u64 {
+        let more = self.listed.saturating_sub(self.estimate.list_bytes);
+        self.estimate.total_with(peaks).saturating_add(more)
     }
 
     fn check(&mut self, needed: u64, peaks: Option<u64>) -> Result<(), Error> {
@@ -179,6 +194,7 @@ impl Budget {
             limit: limit.bytes,
             source_of_limit: limit.source,
             peaks,
+            fits: None,
         };
         if self.guard == MemoryGuard::Strict {
             return Err(error);

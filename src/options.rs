@@ -12,6 +12,8 @@ use crate::context::GpuContext;
 use crate::engine::Task;
 use crate::error::Error;
 use crate::instruction_set::InstructionSet;
+use crate::mask_form::MaskForm;
+use crate::plan::Wanted;
 use crate::tuning::{Demand, GpuTuning};
 
 /// What to compute and how: a builder whose defaults suit most callers.
@@ -28,6 +30,11 @@ pub struct Options {
     pub(crate) region: Region,
     pub(crate) nan_policy: NanPolicy,
     pub(crate) no_peaks: bool,
+    pub(crate) masks: MaskForm,
+    pub(crate) summary: bool,
+    pub(crate) animal: Option<(Arc<[[f64; 2]]>, f64)>,
+    /// Whether peaks are found all the same, to be counted.
+    pub(crate) counted: bool,
     pub(crate) prominence: Prominence,
     pub(crate) connectivity: Connectivity,
     pub(crate) backend: Backend,
@@ -86,6 +93,35 @@ impl Options {
         self
     }
 
+    /// The form of the masks that [`analyze`](crate::analyze) makes: booleans unless something else is said. Outputs given to an
+    /// [`Analyzer`](crate::Analyzer) have the forms that they have.
+    #[must_use]
+    pub fn masks(mut self, form: MaskForm) -> Self {
+        self.masks = form;
+        self
+    }
+
+    /// Whether [`analyze`](crate::analyze) makes a [`Summary`](crate::Summary), too. It needs no masks.
+    ///
+    /// ```
+    /// use ndarray::Array3;
+    /// use peakmask::{MaskForm, Options, analyze};
+    ///
+    /// let p = Array3::from_shape_fn((5, 7, 20), |(x, y, t)| 1.0 / (1 + x.abs_diff(2) + y.abs_diff(t % 7)) as f64);
+    /// let options = Options::new().alphas([0.5, 0.9]).masks(MaskForm::None).summary(true);
+    /// let analysis = analyze(p.view(), &options)?;
+    /// let summary = analysis.summary.unwrap();
+    /// assert_eq!(summary.dominant[10], [2, 3]);
+    /// assert_eq!((summary.area[[0, 10]], summary.area[[1, 10]]), (5, 1));
+    /// assert!(analysis.masks.is_empty());
+    /// # Ok::<(), peakmask::Error>(())
+    /// ```
+    #[must_use]
+    pub fn summary(mut self, summary: bool) -> Self {
+        self.summary = summary;
+        self
+    }
+
     /// Which prominence peaks have.
     ///
     /// ```
@@ -103,6 +139,14 @@ impl Options {
     #[must_use]
     pub fn prominence(mut self, prominence: Prominence) -> Self {
         self.prominence = prominence;
+        self
+    }
+
+    /// Where the animal was in each time bin, in cells, and how many cells away a mask still counts as near it: what
+    /// [`Outputs::animal`](crate::Outputs::animal) is to an analyzer, for the summary that [`analyze`](crate::analyze) makes.
+    #[must_use]
+    pub fn animal(mut self, positions: impl Into<Arc<[[f64; 2]]>>, radius: f64) -> Self {
+        self.animal = Some((positions.into(), radius));
         self
     }
 
@@ -241,7 +285,7 @@ impl Options {
     pub(crate) fn demand(&self) -> Demand<'_> {
         Demand {
             alphas: self.levels.len(),
-            peaks: !self.no_peaks,
+            peaks: !self.no_peaks || self.counted,
             connectivity: self.connectivity,
             memory_limit: self.gpu_memory_limit,
             tuning: &self.gpu_tuning,
@@ -255,7 +299,19 @@ impl Options {
             connectivity: self.connectivity,
             region: self.region,
             nan_policy: self.nan_policy,
+            measures: false,
             peaks: !self.no_peaks,
+            prominence: self.prominence,
+        }
+    }
+
+    /// What [`analyze`](crate::analyze) makes.
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted {
+            levels: self.levels.len(),
+            masks: self.masks,
+            peaks: !self.no_peaks,
+            summary: self.summary,
             prominence: self.prominence,
         }
     }
@@ -273,6 +329,8 @@ impl fmt::Debug for Options {
             .field("region", &self.region)
             .field("nan_policy", &self.nan_policy)
             .field("peaks", &!self.no_peaks)
+            .field("masks", &self.masks)
+            .field("summary", &self.summary)
             .field("prominence", &self.prominence)
             .field("connectivity", &self.connectivity)
             .field("backend", &self.backend)

@@ -1,6 +1,9 @@
 //! Outputs: what the caller wants of an analysis, and findings into it. The only room that sees both the words of an engine and
 //! the values of the caller.
 
+mod lists;
+mod summaries;
+
 use ndarray::{ArrayViewMut1, ArrayViewMut2, ArrayViewMut3, Axis, Slice};
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -10,6 +13,10 @@ use crate::analysis::Peaks;
 use crate::error::Error;
 use crate::expand::{booleans, fence, pack};
 use crate::findings::Findings;
+use crate::masks::SparseMask;
+use crate::summary::{Near, Summary, SummaryPart};
+pub(crate) use lists::{Lists, write_lists};
+pub(crate) use summaries::{Counting, Filling, write_summary};
 
 /// Masks for which there is room without an allocation.
 pub(crate) const FEW: usize = 8;
@@ -41,6 +48,27 @@ pub(crate) const FEW: usize = 8;
 pub struct Outputs<'a, T> {
     pub(crate) masks: SmallVec<[MaskOutput<'a>; FEW]>,
     pub(crate) peaks: Option<PeaksOutput<'a, T>>,
+    pub(crate) sparse: SmallVec<[SparseOutput<'a>; FEW]>,
+    pub(crate) summary: Option<SummaryOutput<'a, T>>,
+    pub(crate) near: Option<Near<'a>>,
+}
+
+/// Where the cells of one level's mask go.
+#[derive(Debug)]
+pub(crate) struct SparseOutput<'a> {
+    /// Number of the level.
+    pub(crate) level: usize,
+    pub(crate) mask: &'a mut SparseMask,
+    /// Whether its time bins follow those that are there.
+    pub(crate) append: bool,
+}
+
+/// Where a summary goes.
+#[derive(Debug)]
+pub(crate) struct SummaryOutput<'a, T> {
+    pub(crate) summary: &'a mut Summary<T>,
+    /// Whether its time bins follow those that are there.
+    pub(crate) append: bool,
 }
 
 /// Where peaks go.
@@ -73,6 +101,9 @@ impl<T> Default for Outputs<'_, T> {
         Self {
             masks: SmallVec::new(),
             peaks: None,
+            sparse: SmallVec::new(),
+            summary: None,
+            near: None,
         }
     }
 }
@@ -102,6 +133,61 @@ impl<'a, T> Outputs<'a, T> {
             peaks,
             append: true,
         });
+        self
+    }
+
+    /// The mask of level number `level` as the cells of each time bin, in place of what `mask` holds; its memory is kept.
+    #[must_use]
+    pub fn sparse_mask(mut self, level: usize, mask: &'a mut SparseMask) -> Self {
+        self.sparse.push(SparseOutput {
+            level,
+            mask,
+            append: false,
+        });
+        self
+    }
+
+    /// The same, behind the time bins that `mask` holds. When the run fails, it holds what it held before.
+    #[must_use]
+    pub fn append_sparse_mask(mut self, level: usize, mask: &'a mut SparseMask) -> Self {
+        self.sparse.push(SparseOutput {
+            level,
+            mask,
+            append: true,
+        });
+        self
+    }
+
+    /// What every time bin and each of its masks comes to, in place of what `summary` holds; its memory is kept. No masks are made
+    /// for it.
+    #[must_use]
+    pub fn summary(mut self, summary: &'a mut Summary<T>) -> Self {
+        self.summary = Some(SummaryOutput {
+            summary,
+            append: false,
+        });
+        self
+    }
+
+    /// The same, behind the time bins that `summary` holds: for a recording that is fed in pieces. The masks of the first bin are
+    /// compared with those of the last one before it.
+    ///
+    /// When the run fails, `summary` holds what it held before.
+    #[must_use]
+    pub fn append_summary(mut self, summary: &'a mut Summary<T>) -> Self {
+        self.summary = Some(SummaryOutput {
+            summary,
+            append: true,
+        });
+        self
+    }
+
+    /// Where the animal was in each time bin, in cells along x and y, whole or not: the summary then has its distance to the
+    /// dominant cell, and tells whether each mask holds a cell no further from it than `radius` cells. A position that is not
+    /// finite is not known.
+    #[must_use]
+    pub fn animal(mut self, positions: &'a [[f64; 2]], radius: f64) -> Self {
+        self.near = Some(Near { positions, radius });
         self
     }
 
@@ -156,19 +242,53 @@ impl<'a, T> Outputs<'a, T> {
                 });
             }
         }
+        if let Some(output) = self.sparse.iter().find(|output| output.level >= alphas) {
+            return Err(Error::OutputCount {
+                alphas,
+                outputs: output.level + 1,
+            });
+        }
+        if let Some(near) = &self.near
+            && near.positions.len() != shape[2]
+        {
+            return Err(Error::Positions {
+                expected: shape[2],
+                found: near.positions.len(),
+            });
+        }
+        if let Some(SummaryOutput {
+            summary,
+            append: true,
+        }) = &self.summary
+        {
+            summary.check(alphas, shape)?;
+        }
         Ok(())
     }
 }
 
 /// A batch's part of every output of masks, and of the offsets of peaks.
-#[derive(Debug, Default)]
-pub(crate) struct Parts<'a> {
+#[derive(Debug)]
+pub(crate) struct Parts<'a, T> {
     pub(crate) masks: SmallVec<[MaskOutput<'a>; FEW]>,
     /// A row number for the end of each time bin; none where no peaks are wanted.
     pub(crate) offsets: &'a mut [i64],
+    pub(crate) summary: Option<SummaryPart<'a, T>>,
+    pub(crate) near: Option<Near<'a>>,
 }
 
-impl<'a> Parts<'a> {
+impl<T> Default for Parts<'_, T> {
+    fn default() -> Self {
+        Self {
+            masks: SmallVec::new(),
+            offsets: &mut [],
+            summary: None,
+            near: None,
+        }
+    }
+}
+
+impl<'a, T> Parts<'a, T> {
     /// Keeps the masks of the first `n` time bins, a multiple of eight, and the first `ends` offsets, and yields the others.
     pub(crate) fn split_off(&mut self, n: usize, ends: usize) -> Self {
         debug_assert_eq!(n % 8, 0, "a byte of bits has one writer");
@@ -181,7 +301,13 @@ impl<'a> Parts<'a> {
         if !offsets.is_empty() {
             (self.offsets, offsets) = offsets.split_at_mut(ends);
         }
-        Self { masks, offsets }
+        let near = self.near.map(|near| near.of(n, near.positions.len() - n));
+        Self {
+            masks,
+            offsets,
+            summary: self.summary.as_mut().map(|part| part.split_off(n)),
+            near,
+        }
     }
 }
 
@@ -215,7 +341,7 @@ impl MaskOutput<'_> {
 /// as many as there are `alphas`: on the threads of a pool, if there is one.
 pub(crate) fn write_masks<T: Sync>(
     findings: &Findings<T>,
-    parts: &mut Parts<'_>,
+    parts: &mut Parts<'_, T>,
     at: usize,
     bins: usize,
     alphas: std::ops::Range<usize>,

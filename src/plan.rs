@@ -1,6 +1,9 @@
 //! Sizes and budgets: pure arithmetic over the table of arrays.
 
+use crate::choices::Prominence;
 use crate::element::Dtype;
+use crate::mask_form::MaskForm;
+use crate::summary::Summary;
 use crate::vector::BYTES as VECTOR_BYTES;
 
 /// Values of one tile: it should about fit a core's second-level cache.
@@ -22,7 +25,12 @@ const BATCHES: usize = 4;
 pub struct Estimate {
     /// Bytes of the masks, which are part of `fixed_bytes`; [`analyze_into`](crate::analyze_into) does not allocate them.
     pub mask_bytes: u64,
-    /// Bytes that do not depend on the number of peaks: masks, offsets, scratch.
+    /// Bytes of the summary, which are part of `fixed_bytes`.
+    pub summary_bytes: u64,
+    /// Bytes assumed for the cells of sparse masks, which are part of `mask_bytes`: one for every 32 cells of a map. The true number is
+    /// known only afterwards.
+    pub list_bytes: u64,
+    /// Bytes that do not depend on the number of peaks: masks, the summary, offsets, scratch.
     pub fixed_bytes: u64,
     /// Bytes for each peak.
     pub bytes_per_peak: u64,
@@ -34,15 +42,6 @@ impl Estimate {
     /// Bytes in all, with the assumed number of peaks.
     pub fn total(&self) -> u64 {
         self.total_with(self.assumed_peaks)
-    }
-
-    /// What is left when the caller brings the masks.
-    pub(crate) fn without_masks(self) -> Self {
-        Self {
-            mask_bytes: 0,
-            fixed_bytes: self.fixed_bytes - self.mask_bytes,
-            ..self
-        }
     }
 
     /// Bytes in all, with a known number of peaks.
@@ -73,45 +72,94 @@ pub(crate) struct CpuPlan {
     pub(crate) peak_room: usize,
 }
 
+/// What an analysis makes, as far as its size is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) levels: usize,
+    pub(crate) masks: MaskForm,
+    pub(crate) peaks: bool,
+    pub(crate) summary: bool,
+    pub(crate) prominence: Prominence,
+}
+
+impl Wanted {
+    /// Bytes of all masks, and those of them that are assumed: THE TABLE of the forms.
+    fn mask_bytes(self, [n_x, n_y, n_t]: [usize; 3]) -> (u64, u64) {
+        let cells = (n_x * n_y) as u64;
+        let levels = self.levels as u64;
+        let all = |bytes: u64| bytes.saturating_mul(levels);
+        match self.masks {
+            MaskForm::Bytes => (all(cells.saturating_mul(n_t as u64)), 0),
+            MaskForm::Packed => (all(cells.saturating_mul(n_t.div_ceil(8) as u64)), 0),
+            MaskForm::Sparse => {
+                let listed = all((cells.saturating_mul(n_t as u64) / ASSUMED).saturating_mul(4));
+                (all(offset_bytes(n_t)).saturating_add(listed), listed)
+            }
+            MaskForm::None => (0, 0),
+        }
+    }
+}
+
+/// One cell of so many is assumed to be a peak, or in a mask.
+const ASSUMED: u64 = 32;
+
+/// Bytes of the row numbers of `n_t` time bins.
+fn offset_bytes(n_t: usize) -> u64 {
+    (n_t as u64).saturating_add(1).saturating_mul(8)
+}
+
 impl Plan {
-    /// A plan for a shape that [`check_map`](crate::posterior::check_map) has passed, for so many masks, with peaks or without,
-    /// and for `most` threads or fewer.
-    pub(crate) fn new(
-        shape: [usize; 3],
-        dtype: Dtype,
-        masks: usize,
-        peaks: bool,
-        most: usize,
-    ) -> Self {
+    /// A plan for a shape that [`check_map`](crate::posterior::check_map) has passed, and for `most` threads or fewer.
+    pub(crate) fn new(shape: [usize; 3], dtype: Dtype, wanted: Wanted, most: usize) -> Self {
         let [n_x, n_y, n_t] = shape;
-        let cpu = CpuPlan::new(n_x * n_y, n_t, dtype, masks, most);
+        let cpu = CpuPlan::new(n_x * n_y, n_t, dtype, wanted.levels, most);
         // Without time bins nobody works.
         let workers = most.min(n_t.div_ceil(cpu.batch));
         let threads = workers.max(1);
-        let n_alpha = masks as u64;
         let bins_and_cells = (n_t as u64).saturating_mul((n_x * n_y) as u64);
-        let mask_bytes = bins_and_cells.saturating_mul(n_alpha);
-        let scratch = cpu
-            .scratch_bytes(n_x, n_y, dtype)
-            .saturating_mul(workers as u64);
-        let offsets = (n_t as u64).saturating_add(1).saturating_mul(8);
+        let (mask_bytes, list_bytes) = wanted.mask_bytes(shape);
+        let mut scratch = cpu.scratch_bytes(n_x, n_y, dtype);
+        let mut summary_bytes = 0;
+        if wanted.summary {
+            scratch = scratch.saturating_add(cpu.summary_scratch_bytes(n_x, n_y));
+            summary_bytes = match dtype {
+                Dtype::F64 => Summary::<f64>::bytes(wanted.levels, n_t),
+                Dtype::F32 => Summary::<f32>::bytes(wanted.levels, n_t),
+            };
+        }
+        let fixed_bytes = [
+            mask_bytes,
+            summary_bytes,
+            offset_bytes(n_t),
+            scratch.saturating_mul(workers as u64),
+        ];
         let estimate = Estimate {
             mask_bytes,
-            fixed_bytes: mask_bytes.saturating_add(offsets).saturating_add(scratch),
+            summary_bytes,
+            list_bytes,
+            fixed_bytes: fixed_bytes.into_iter().fold(0, u64::saturating_add),
             bytes_per_peak: 16 + 2 * dtype.size() as u64,
-            assumed_peaks: if peaks { bins_and_cells / 32 } else { 0 },
+            assumed_peaks: if wanted.peaks {
+                bins_and_cells / ASSUMED
+            } else {
+                0
+            },
         };
-        Self {
+        let plan = Self {
             cpu,
             threads,
             estimate,
+        };
+        match wanted.prominence {
+            Prominence::Topographic if wanted.peaks => plan.with_terrain(n_x * n_y, dtype),
+            _ => plan,
         }
     }
 }
 
 impl Plan {
     /// With what each worker keeps for topographic prominence, for maps of so many cells.
-    pub(crate) fn with_terrain(mut self, cells: usize, dtype: Dtype) -> Self {
+    fn with_terrain(mut self, cells: usize, dtype: Dtype) -> Self {
         // Values, and what comes before; a tip, its saddle and who was met there; joints, their order, and a way.
         let terrain = cells * (dtype.size() + 1 + 4 * 4 + 4 + 24 + 8 + dtype.size() + 4);
         let terrain = (terrain as u64).saturating_mul(self.threads as u64);
@@ -153,6 +201,13 @@ impl CpuPlan {
             alphas,
             peak_room: LISTED_BYTES / (4 + 2 * dtype.size()) + lanes.min(n_t) * cells,
         }
+    }
+
+    /// What one worker keeps besides for a summary: measures and numbers of a batch, and planes of counters.
+    fn summary_scratch_bytes(&self, n_x: usize, n_y: usize) -> u64 {
+        let measures = self.batch * (16 + 40 * self.alphas + 88);
+        let planes = 6 * (n_y + 2) + (n_y + 4) * 32 + 10 * 64;
+        (measures + planes * VECTOR_BYTES + n_x) as u64
     }
 
     /// What one worker keeps: tiles, planes, the findings of a batch, and the peaks of another that waits.

@@ -16,20 +16,20 @@ pub(crate) const BYTE: usize = 8;
 
 /// A range of time bins and its part of every output.
 #[derive(Debug)]
-pub(crate) struct Batch<'a> {
+pub(crate) struct Batch<'a, T> {
     bins: Range<usize>,
     /// The first bin that has not been completed.
     pub(crate) next: usize,
     /// Outputs of masks from the first bin on; offsets of peaks from the next bin on.
-    pub(crate) parts: Parts<'a>,
+    pub(crate) parts: Parts<'a, T>,
     /// Whether it was taken from the near end, so that all bins before it have been taken too and its peaks may wait for
     /// their turn.
     pub(crate) in_turn: bool,
 }
 
-impl<'a> Batch<'a> {
+impl<'a, T> Batch<'a, T> {
     /// All bins from 0 to `n_t`, with all outputs.
-    pub(crate) fn whole(n_t: usize, parts: Parts<'a>) -> Self {
+    pub(crate) fn whole(n_t: usize, parts: Parts<'a, T>) -> Self {
         Self {
             bins: 0..n_t,
             next: 0,
@@ -119,23 +119,23 @@ impl<'a> Batch<'a> {
 }
 
 /// The time bins of one analysis that nobody has completed.
-pub(crate) struct Queue<'a> {
-    left: Mutex<Left<'a>>,
+pub(crate) struct Queue<'a, T> {
+    left: Mutex<Left<'a, T>>,
     /// Signalled when a batch has been returned, or when one that might have been has been completed.
     changed: Condvar,
 }
 
-struct Left<'a> {
+struct Left<'a, T> {
     /// Bins that nobody has taken yet.
-    rest: Batch<'a>,
+    rest: Batch<'a, T>,
     /// Batches that an engine took and could not complete.
-    returned: Vec<Batch<'a>>,
+    returned: Vec<Batch<'a, T>>,
     /// Batches taken by workers that may return them.
     away: usize,
 }
 
-impl<'a> Queue<'a> {
-    pub(crate) fn new(rest: Batch<'a>) -> Self {
+impl<'a, T> Queue<'a, T> {
+    pub(crate) fn new(rest: Batch<'a, T>) -> Self {
         Self {
             left: Mutex::new(Left {
                 rest,
@@ -148,7 +148,7 @@ impl<'a> Queue<'a> {
 
     /// The next batch, of at most `most` bins or eight, for a worker that completes what it takes; none when all bins are
     /// completed, or when work should stop. While others may still return something it waits, and calls `idle` now and then.
-    pub(crate) fn next(&self, most: usize, stop: &Stop, idle: impl Fn()) -> Option<Batch<'a>> {
+    pub(crate) fn next(&self, most: usize, stop: &Stop, idle: impl Fn()) -> Option<Batch<'a, T>> {
         let mut left = lock(&self.left);
         loop {
             if stop.requested() {
@@ -183,7 +183,7 @@ impl<'a> Queue<'a> {
         &self,
         in_turn: bool,
         size: impl FnOnce(usize) -> usize,
-    ) -> Option<Batch<'a>> {
+    ) -> Option<Batch<'a, T>> {
         let mut left = lock(&self.left);
         let most = size(left.rest.len());
         if most == 0 {
@@ -204,7 +204,7 @@ impl<'a> Queue<'a> {
     }
 
     /// Ends what [`draw`](Self::draw) began; `returned` has not been completed.
-    pub(crate) fn settle(&self, returned: Option<Batch<'a>>) {
+    pub(crate) fn settle(&self, returned: Option<Batch<'a, T>>) {
         let mut left = lock(&self.left);
         left.away -= 1;
         // Who takes an empty batch believes that all is done.

@@ -86,6 +86,8 @@ pub fn regions<T: Element>(
     let columns = (peaks.len() * alphas.len()) as u64;
     let estimate = Estimate {
         mask_bytes: 0,
+        list_bytes: 0,
+        summary_bytes: 0,
         fixed_bytes: scratch + parts::scratch_bytes::<T>(n_x * n_y, workers),
         // Columns are there twice when they are put together.
         bytes_per_peak: 2 * (5 * 8 + 4 * 8 + 2 * 8),

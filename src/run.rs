@@ -18,32 +18,63 @@ use crate::findings::{Findings, FoundPeaks};
 use crate::gather::Gathering;
 use crate::locks::lock;
 use crate::memory;
-use crate::outputs::write_masks;
+use crate::outputs::{Counting, Lists, write_lists, write_masks, write_summary};
 use crate::posterior::Posterior;
 use crate::queue::{Batch, Queue, TICK};
+use crate::seams::Seams;
 
 /// An engine and room for what it finds: what one worker needs, from call to call.
 pub(crate) struct Worker<E, T> {
     pub(crate) engine: E,
+    desk: Desk<T>,
+}
+
+/// Where a worker keeps what has been found, and what it needs to write it.
+pub(crate) struct Desk<T> {
     findings: Findings<T>,
+    counting: Counting,
+}
+
+impl<T> Desk<T> {
+    /// With room for so many peaks.
+    pub(crate) fn new(peak_room: usize) -> Self {
+        Self {
+            findings: Findings::new(peak_room),
+            counting: Counting::default(),
+        }
+    }
 }
 
 impl<T, E: Engine<T>> Worker<E, T> {
     pub(crate) fn new(engine: E) -> Self {
-        let findings = Findings::new(engine.peak_room());
-        Self { engine, findings }
+        let desk = Desk::new(engine.peak_room());
+        Self { engine, desk }
     }
+}
+
+/// Where batches come from, and where what is found of them comes together.
+pub(crate) struct Places<'a, T> {
+    pub(crate) queue: Queue<'a, T>,
+    pub(crate) gathering: Gathering<'a, T>,
+    pub(crate) seams: Seams,
+    pub(crate) lists: Lists<'a>,
 }
 
 /// Everything that the threads of one analysis share.
 pub(crate) struct Run<'a, 'p, T> {
     pub(crate) p: &'a Posterior<'p, T>,
     task: Task<'a>,
+    /// Whether the peaks are handed over.
+    listed: bool,
+    /// Whether cells of masks are listed.
+    sparse: bool,
     /// Bins that a worker takes at a time.
     batch: usize,
     pub(crate) stop: Stop,
-    pub(crate) queue: Queue<'a>,
+    pub(crate) queue: Queue<'a, T>,
     pub(crate) gathering: Gathering<'a, T>,
+    seams: Mutex<Seams>,
+    lists: Mutex<Lists<'a>>,
     progress: Option<&'a ProgressFn>,
     done: AtomicUsize,
     outcome: Mutex<Outcome>,
@@ -79,20 +110,29 @@ pub(crate) enum Ended {
 impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     pub(crate) fn new(
         p: &'a Posterior<'p, T>,
-        task: Task<'a>,
+        (task, listed): (Task<'a>, bool),
         batch: usize,
         stop: Stop,
-        queue: Queue<'a>,
-        gathering: Gathering<'a, T>,
+        places: Places<'a, T>,
         progress: Option<&'a ProgressFn>,
     ) -> Self {
+        let Places {
+            queue,
+            gathering,
+            seams,
+            lists,
+        } = places;
         Self {
             p,
             task,
+            listed,
             batch,
             stop,
             queue,
             gathering,
+            seams: Mutex::new(seams),
+            sparse: !lists.is_empty(),
+            lists: Mutex::new(lists),
             progress,
             done: AtomicUsize::new(0),
             outcome: Mutex::default(),
@@ -145,8 +185,8 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Gives back what was shared: the columns of peaks, and, if all workers ended well, their seconds.
-    pub(crate) fn end(self) -> (Gathering<'a, T>, Result<Seconds, Error>) {
+    /// Gives back what was shared: the columns of peaks, the seams of masks, and, if all workers ended well, their seconds.
+    pub(crate) fn end(self) -> (Gathering<'a, T>, Seams, Lists<'a>, Result<Seconds, Error>) {
         let [_, _, total] = self.p.shape();
         let done = self.done.into_inner();
         let outcome = self
@@ -158,7 +198,14 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             None if done < total => Err(Error::Cancelled { done, total }),
             None => Ok(outcome.seconds),
         };
-        (self.gathering, result)
+        let seams = self.seams.into_inner();
+        let lists = self.lists.into_inner();
+        (
+            self.gathering,
+            seams.unwrap_or_else(PoisonError::into_inner),
+            lists.unwrap_or_else(PoisonError::into_inner),
+            result,
+        )
     }
 
     /// Counts a worker that is about to start.
@@ -195,9 +242,9 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         seconds: &mut Seconds,
         look_around: impl Fn(),
     ) -> Result<(), Error> {
-        let Worker { engine, findings } = worker;
+        let Worker { engine, desk } = worker;
         while let Some(mut batch) = self.queue.next(self.batch, &self.stop, &look_around) {
-            match self.complete(engine, &mut batch, findings, seconds) {
+            match self.complete(engine, &mut batch, desk, seconds) {
                 Ok(_) => look_around(),
                 Err(Ended::Stopped) => return Ok(()),
                 Err(Ended::Error(error)) => return Err(error),
@@ -248,13 +295,13 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     pub(crate) fn complete<E: Engine<T>>(
         &self,
         engine: &mut E,
-        batch: &mut Batch<'a>,
-        findings: &mut Findings<T>,
+        batch: &mut Batch<'a, T>,
+        desk: &mut Desk<T>,
         seconds: &mut Seconds,
     ) -> Result<usize, Ended> {
         let bins = batch.len();
         while !batch.is_empty() {
-            let done = self.step(engine, batch, findings, seconds)?;
+            let done = self.step(engine, batch, desk, seconds)?;
             batch.next += done;
             self.done.fetch_add(done, Ordering::Relaxed);
         }
@@ -265,10 +312,12 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
     fn step<E: Engine<T>>(
         &self,
         engine: &mut E,
-        batch: &mut Batch<'a>,
-        findings: &mut Findings<T>,
+        batch: &mut Batch<'a, T>,
+        desk: &mut Desk<T>,
         seconds: &mut Seconds,
     ) -> Result<usize, Ended> {
+        let Desk { findings, counting } = desk;
+        let [n_x, n_y, _] = self.p.shape();
         // Levels in groups, so that scratch does not grow with their number; peaks come with the first group.
         let most = engine.levels();
         let mut levels = 0..most.min(self.task.levels.len());
@@ -283,20 +332,38 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             let at = batch.at();
             let parts = &mut batch.parts;
             write_masks(findings, parts, at, done, levels.clone(), engine.pool());
+            write_summary(
+                findings,
+                parts,
+                (at, bins.clone()),
+                levels.clone(),
+                [n_x, n_y],
+                counting,
+                &self.seams,
+                engine.pool(),
+            );
+            if self.sparse {
+                let bytes = write_lists(findings, &bins, levels.clone(), [n_x, n_y], &self.lists);
+                let take = |bytes| {
+                    self.gathering
+                        .with_budget(|budget| budget.take_listed(bytes))
+                };
+                bytes.and_then(take).map_err(Ended::Error)?;
+            }
             seconds.emit += start.elapsed().as_secs_f64();
             levels = levels.end..(levels.end + most).min(self.task.levels.len());
             if levels.is_empty() {
                 break;
             }
             // Peaks are handed over last: a batch that is given back half done has left nothing behind.
-            if self.task.peaks && kept.is_none() {
+            if self.listed && kept.is_none() {
                 let room = FoundPeaks::new(engine.peak_room());
                 kept = Some(std::mem::replace(&mut findings.peaks, room));
             }
             let call = self.call(bins.clone(), levels.clone(), false);
             engine.run(&call, findings, seconds)?;
         }
-        if self.task.peaks {
+        if self.listed {
             let start = Instant::now();
             let peaks = kept.as_mut().unwrap_or(&mut findings.peaks);
             let offsets = batch.take_offsets(done);
@@ -371,9 +438,12 @@ mod tests {
     use crate::analysis::Peaks;
     use crate::choices::{Connectivity, Level, MemoryGuard, NanPolicy, Prominence, Region};
     use crate::element::Dtype;
+    use crate::findings::LevelMeasures;
+    use crate::masks::SparseMask;
     use crate::memory::Budget;
-    use crate::outputs::{Outputs, Parts};
+    use crate::outputs::{Filling, Outputs, Parts, SparseOutput};
     use crate::plan::Plan;
+    use crate::summary::Summary;
 
     const N_X: usize = 2;
     const N_Y: usize = 3;
@@ -440,6 +510,22 @@ mod tests {
                     }
                 }
             }
+            findings.measures.start(done, call.task.levels.len());
+            for (i, t) in (call.bins.start..call.bins.start + done).enumerate() {
+                findings.measures.bins[i].total = t as f64;
+                for (number, level) in call.task.levels.iter().enumerate() {
+                    let &Level::OfPeak(alpha) = level else {
+                        panic!("{level:?}")
+                    };
+                    let values = LevelMeasures {
+                        threshold: alpha,
+                        reached: 0,
+                        mass: alpha * t as f64,
+                        moments: [0.0; 2],
+                    };
+                    findings.measures.put_level(number, i, values);
+                }
+            }
             if call.task.peaks {
                 for t in call.bins.start..call.bins.start + done {
                     findings.peaks.counts.push(count(t) as u32);
@@ -459,7 +545,8 @@ mod tests {
     }
 
     fn budget() -> Budget {
-        let plan = Plan::new([N_X, N_Y, 1], Dtype::F64, 0, true, 1);
+        let wanted = crate::options::Options::new().wanted();
+        let plan = Plan::new([N_X, N_Y, 1], Dtype::F64, wanted, 1);
         Budget::new(plan.estimate, None, MemoryGuard::Off).unwrap()
     }
 
@@ -469,6 +556,8 @@ mod tests {
         booleans: Vec<Array3<bool>>,
         bits: Vec<Array3<u8>>,
         peaks: Peaks<f64>,
+        summary: Summary<f64>,
+        listed: Vec<SparseMask>,
     }
 
     /// Bins, and bytes of bits, around every output that nobody may touch.
@@ -492,6 +581,8 @@ mod tests {
                 booleans: vec![booleans; ALPHAS.len()],
                 bits: vec![bits; ALPHAS.len()],
                 peaks,
+                summary: Summary::new(),
+                listed: Vec::new(),
             }
         }
 
@@ -507,19 +598,39 @@ mod tests {
             let inner = Slice::from(AROUND..AROUND + n_t);
             let bytes = Slice::from(AROUND..AROUND + n_t.div_ceil(8));
             let mut offsets = vec![0; n_t];
+            let mut listed = vec![SparseMask::new(); ALPHAS.len()];
+            let sparse = listed.iter_mut().enumerate();
+            let sparse = sparse.map(|(level, mask)| SparseOutput {
+                level,
+                mask,
+                append: true,
+            });
             let booleans = sheet.booleans.iter_mut();
             let mut outputs = Outputs::<f64>::new()
+                .summary(&mut sheet.summary)
                 .masks(booleans.map(|mask| mask.slice_axis_mut(Axis(2), inner)));
             for (alpha, mask) in sheet.bits.iter_mut().enumerate() {
                 outputs = outputs.packed_mask(alpha, mask.slice_axis_mut(Axis(2), bytes));
             }
             outputs.check(ALPHAS.len(), p.shape()).unwrap();
+            let Outputs {
+                mut masks, summary, ..
+            } = { outputs };
+            let mut filling = Filling::open(summary, ALPHAS.len(), n_t).unwrap();
+            let (summary, seams) = filling.parts();
+            let lent = masks.iter_mut().map(|mask| {
+                let alpha = mask.alpha;
+                mask.of_alpha(alpha)
+            });
             let parts = Parts {
-                masks: { outputs }.masks,
+                masks: lent.collect(),
                 offsets: &mut offsets,
+                summary,
+                near: None,
             };
             let task = Task {
                 levels: &ALPHAS.map(Level::OfPeak),
+                measures: true,
                 connectivity: Connectivity::Four,
                 region: Region::Dominant,
                 nan_policy: NanPolicy::Silence,
@@ -528,17 +639,26 @@ mod tests {
             };
             let run = Run::new(
                 &p,
-                task,
+                (task, true),
                 64,
                 Stop::default(),
-                Queue::new(Batch::whole(n_t, parts)),
-                Gathering::new(&mut sheet.peaks, N_Y, budget(), threads),
+                Places {
+                    queue: Queue::new(Batch::whole(n_t, parts)),
+                    gathering: Gathering::new(&mut sheet.peaks, N_Y, budget(), threads),
+                    seams: std::mem::take(seams),
+                    lists: Lists::open(sparse),
+                },
                 None,
             );
             fill(&run);
-            let (gathering, result) = run.end();
+            let (gathering, met, lists, result) = run.end();
+            lists.close(result.is_ok());
+            *seams = met;
             let result = result.and_then(|seconds| gathering.add_later(None).map(|()| seconds));
             gathering.close(&mut sheet.peaks, result.is_ok());
+            filling.close(result.is_ok()).unwrap();
+            drop(masks);
+            sheet.listed = listed;
             sheet.peaks.offsets.extend(offsets);
             (sheet, result)
         }
@@ -568,6 +688,34 @@ mod tests {
                     assert_eq!(
                         found, expected,
                         "{what}: alpha {alpha}, bits of byte {byte}"
+                    );
+                }
+            }
+            for t in 0..self.n_t {
+                assert_eq!(self.summary.total[t], t as f64, "{what}: bin {t}");
+                assert_eq!(self.summary.peaks[t], count(t) as i64, "{what}: bin {t}");
+                for (level, &alpha) in ALPHAS.iter().enumerate() {
+                    let cells = |belongs: &dyn Fn(usize) -> bool| {
+                        (0..CELLS).filter(|&cell| belongs(cell)).count() as i64
+                    };
+                    let area = cells(&|cell| inside(alpha, cell, t));
+                    let list = (0..CELLS as u32).filter(|&cell| inside(alpha, cell as usize, t));
+                    let listed = self.listed[level].bin(t).iter().copied();
+                    assert!(listed.eq(list), "{what}: alpha {alpha}, cells of bin {t}");
+                    let overlap = match t + 1 < self.n_t {
+                        true => cells(&|cell| inside(alpha, cell, t) && inside(alpha, cell, t + 1)),
+                        false => -1,
+                    };
+                    let at = [level, t];
+                    let found = (
+                        self.summary.area[at],
+                        self.summary.overlap[at],
+                        self.summary.mass[at],
+                    );
+                    assert_eq!(
+                        found,
+                        (area, overlap, alpha * t as f64),
+                        "{what}: alpha {alpha}, bin {t}"
                     );
                 }
             }
@@ -628,7 +776,7 @@ mod tests {
             at_once in 1..70_usize,
         ) {
             let (sheet, result) = Sheet::filled(n_t, 1, |run| {
-                let mut findings = Findings::new(0);
+                let mut desk = Desk::new(0);
                 for draw in &draws {
                     let near = !draw.from_far_end;
                     let Some(mut batch) = run.queue.draw(near, |_| draw.bins) else {
@@ -638,7 +786,7 @@ mod tests {
                         calls_left: if near { usize::MAX } else { draw.calls },
                         ..Scripted::doing(draw.at_once)
                     };
-                    let ended = run.complete(&mut engine, &mut batch, &mut findings, &mut Seconds::default());
+                    let ended = run.complete(&mut engine, &mut batch, &mut desk, &mut Seconds::default());
                     run.queue.settle(match ended {
                         Ok(_) => None,
                         Err(Ended::Failed(_)) => Some(batch),

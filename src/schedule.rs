@@ -10,17 +10,18 @@ use rayon::ThreadPool;
 use crate::analysis::{Engines, GpuReport, Peaks, Report, Seconds};
 use crate::cpu::Cpu;
 use crate::element::Element;
-use crate::engine::{Stop, Task};
+use crate::engine::{Measuring, Stop, Task};
 use crate::error::Error;
 use crate::gather::Gathering;
 use crate::instruction_set::InstructionSet;
 use crate::memory::{self, Budget};
 use crate::options::Options;
-use crate::outputs::Parts;
+use crate::outputs::{Lists, Parts};
 use crate::plan::Plan;
 use crate::posterior::Posterior;
 use crate::queue::{Batch, Queue};
-use crate::run::{Run, Worker};
+use crate::run::{Places, Run, Worker};
+use crate::seams::Seams;
 use far_end::{FarEnd, Role};
 use gpu_use::KeptGpu;
 
@@ -43,8 +44,11 @@ pub(crate) struct Job<'a, 'p, T> {
     pub(crate) options: &'a Options,
     pub(crate) helper: Helper,
     pub(crate) budget: Budget,
+    /// Whether peaks are handed over.
+    pub(crate) listed: bool,
     /// Outputs of masks, and of offsets if peaks are wanted.
-    pub(crate) parts: Parts<'a>,
+    pub(crate) parts: Parts<'a, T>,
+    pub(crate) lists: Lists<'a>,
 }
 
 /// A GPU that takes part in a job, or why there is none.
@@ -83,11 +87,12 @@ impl<T: Element> Crew<T> {
         Ok(Helper { role, no_gpu })
     }
 
-    /// Runs a job, and appends its peaks to `peaks`: with all rows, or, when it fails, as they were.
+    /// Runs a job, and appends its peaks to `peaks`: with all rows, or, when it fails, as they were. Masks of pieces meet at `seams`.
     pub(crate) fn run(
         &mut self,
         job: Job<'_, '_, T>,
         peaks: &mut Peaks<T>,
+        seams: &mut Seams,
     ) -> Result<Report, Error> {
         let Job {
             p,
@@ -96,7 +101,9 @@ impl<T: Element> Crew<T> {
             options,
             helper,
             budget,
+            listed,
             parts,
+            lists,
         } = job;
         let [n_x, n_y, n_t] = p.shape();
         let no_gpu = helper.no_gpu;
@@ -115,11 +122,15 @@ impl<T: Element> Crew<T> {
         };
         let run = Run::new(
             p,
-            task,
+            (task, listed),
             plan.cpu.batch,
             Stop::new(options.cancel.clone()),
-            Queue::new(Batch::whole(n_t, parts)),
-            Gathering::new(peaks, n_y, budget, most_waiting),
+            Places {
+                queue: Queue::new(Batch::whole(n_t, parts)),
+                gathering: Gathering::new(peaks, n_y, budget, most_waiting),
+                seams: std::mem::take(seams),
+                lists,
+            },
             options.progress.as_ref(),
         );
         let pool = self.pool.as_ref().filter(|_| plan.threads > 1 || alone);
@@ -137,9 +148,11 @@ impl<T: Element> Crew<T> {
                 self.gpu.keep(far_end)
             }
         };
-        let (gathering, result) = run.end();
+        let (gathering, met, lists, result) = run.end();
+        *seams = met;
         let result = result.and_then(|seconds| gathering.add_later(pool).map(|()| seconds));
         gathering.close(peaks, result.is_ok());
+        lists.close(result.is_ok());
         let seconds = result?;
         Ok(self.report(
             plan,
@@ -224,7 +237,7 @@ pub(crate) fn finisher<T: Element>(
     [n_x, n_y, n_t]: [usize; 3],
     levels: usize,
     instruction_set: InstructionSet,
-) -> Box<dyn crate::engine::Engine<T> + Send> {
+) -> Box<dyn Measuring<T> + Send> {
     let plan = crate::plan::CpuPlan::new(n_x * n_y, n_t, T::DTYPE, levels, 1);
     Box::new(Cpu::new(&plan, n_x, n_y, instruction_set))
 }

@@ -228,6 +228,8 @@ fn estimate<T: Element>([n_x, n_y, n_t]: [usize; 3], workers: usize, labels: boo
     let copies = parts::scratch_bytes::<T>(n_x * n_y, workers);
     let labels = if labels { all.saturating_mul(4) } else { 0 };
     Estimate {
+        summary_bytes: 0,
+        list_bytes: 0,
         mask_bytes: 0,
         fixed_bytes: labels
             .saturating_add(scratch + copies)

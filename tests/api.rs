@@ -300,6 +300,7 @@ fn an_impossible_analysis_is_refused_before_anything_is_allocated() {
             limit,
             source_of_limit,
             peaks,
+            ..
         } = error
         else {
             panic!("{error}")
@@ -325,6 +326,7 @@ fn a_limit_given_by_the_caller_is_obeyed() {
         limit: 1000,
         source_of_limit: LimitSource::Caller,
         peaks: None,
+        fits: None,
     };
     assert_eq!(error, expected);
     let text = error.to_string();
@@ -366,6 +368,7 @@ fn peaks_that_cross_the_limit_during_the_run_end_it() {
         limit,
         source_of_limit,
         peaks,
+        ..
     } = error
     else {
         panic!("{error}")

@@ -37,8 +37,11 @@ from ._analysis import Analysis, BinPeaks, Peaks, Report
 from ._analyze import analyze, estimate
 from ._analyzer import Analyzer
 from ._core import __version__
+from ._files import load
+from ._forms import PackedMask, SparseMask
 from ._many import Epochs, analyze_many
 from ._stream import Stream, stream
+from ._summary import Summary
 from ._trees import MapSummits, Regions, Summits, prominence, regions
 
 __all__ = [
@@ -47,15 +50,19 @@ __all__ = [
     "BinPeaks",
     "Epochs",
     "MapSummits",
+    "PackedMask",
     "Peaks",
     "Regions",
     "Report",
+    "SparseMask",
     "Stream",
+    "Summary",
     "Summits",
     "__version__",
     "analyze",
     "analyze_many",
     "estimate",
+    "load",
     "prominence",
     "regions",
     "stream",

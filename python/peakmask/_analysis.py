@@ -14,8 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._core import __version__, filtered_rows
+from ._forms import PackedMask, SparseMask
 from ._inputs import Labels, coordinates
+from ._levels import which
 from ._options import whole
+from ._summary import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -392,7 +395,14 @@ class Analysis:
     masks : list of ndarray of bool
         For each alpha, in the order given, a mask with P's axes and shape. In memory it is a C-order (x, y, t) array,
         of which this is a view when P was (t, x, y); with ``out=``, your arrays.
+        Empty unless their form is "bytes".
+    packed : list of PackedMask or None
+        The same as bits, in the order x, y, t, with ``masks="packed"``.
+    sparse : list of SparseMask or None
+        The same as lists of cells, with ``masks="sparse"``.
     peaks : Peaks
+    summary : Summary or None
+        What every time bin and mask comes to, with ``summary=True``.
     report : Report
     shape : tuple of int
         (n_x, n_y, n_t); of a linear track n_y is 1.
@@ -414,10 +424,16 @@ class Analysis:
         connectivity: int,
         labels: Labels,
         prominence: str = "reference",
+        packed: list[PackedMask] | None = None,
+        sparse: list[SparseMask] | None = None,
+        summary: Summary | None = None,
         track: bool = False,
     ) -> None:
         self.alpha = tuple(alpha)
         self.masks = masks
+        self.packed = packed
+        self.sparse = sparse
+        self.summary = summary
         self._track = track
         self.peaks = peaks
         self.report = report
@@ -433,7 +449,7 @@ class Analysis:
         return [np.expand_dims(mask, self._axes[1]) for mask in self.masks] if self._track else self.masks
 
     def mask(self, alpha: float) -> NDArray[np.bool_]:
-        """Give the mask of an alpha, by value; the first, if it was given twice.
+        """Give the mask of an alpha, by value; the first, if it was given twice. Other forms are expanded.
 
         Raises
         ------
@@ -449,14 +465,15 @@ class Analysis:
         >>> analysis.mask(0.5).ravel()
         array([False,  True,  True])
         """
-        if alpha is None or isinstance(alpha, (str, bytes)) or np.ndim(alpha):
-            raise TypeError(f"a mask is found by its alpha, a number, not by {alpha!r}")
-        for mine, mask in zip(self.alpha, self.masks):
-            if mine == alpha or (mine != mine and alpha != alpha):
-                return mask
-        raise KeyError(
-            f"no mask for alpha {alpha}; there are masks for {', '.join(map(str, self.alpha)) or 'no alpha'}"
-        )
+        level = which(self.alpha, alpha, "mask")
+        other = self.packed or self.sparse
+        if other is not None:
+            # As P's axes have it: those of the forms are x, y, t.
+            expanded: NDArray[np.bool_] = other[level].expand().transpose(np.argsort(self._axes))
+            return np.take(expanded, 0, axis=self._axes[1]) if self._track else expanded
+        if not self.masks:
+            raise KeyError(f"no mask for alpha {alpha}: masks=None makes none")
+        return self.masks[level]
 
     @property
     def areas(self) -> NDArray[np.int64]:
@@ -469,6 +486,11 @@ class Analysis:
         array([[2],
                [1]])
         """
+        other = self.packed or self.sparse
+        if self.summary is not None:
+            return self.summary.area
+        if other is not None:
+            return np.stack([mask.areas for mask in other])
         x, y, _ = self._axes
         return np.array([np.count_nonzero(mask, axis=(x, y)) for mask in self._maps], np.int64).reshape(
             len(self.masks), self.shape[2]
@@ -588,7 +610,10 @@ class Analysis:
                 what = "time bins" if name == self._labels.names[2] else "cells"
                 centres = coordinates(name, found, n, what)
                 coords[name] = (name, centres, self._labels.attrs.get(name, {}))
-        masks = [mask.transpose(self._axes) for mask in self._maps]
+        forms = self.masks or self.packed or self.sparse or []
+        maps = [self.mask(alpha) for alpha, _ in zip(self.alpha, forms)]
+        maps = [np.expand_dims(mask, self._axes[1]) for mask in maps] if self._track else maps
+        masks = [mask.transpose(self._axes) for mask in maps]
         shape = self.shape
         if self._track:
             masks, shape, names = [mask[:, 0] for mask in masks], (shape[0], shape[2]), (names[0], names[2])  # type: ignore[assignment]
@@ -672,6 +697,25 @@ class Analysis:
             self, P, file, bins=bins, title=title, x=x, y=y, t=t, units=units, path=path,
             min_height=min_height, min_prominence=min_prominence, top=top,
         )  # fmt: skip
+
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Write everything into one `.npz` file, masks as bits; `peakmask.load` reads it again.
+
+        An existing file is replaced when the new one is complete.
+
+        Examples
+        --------
+        >>> import numpy as np, peakmask, tempfile, os
+        >>> analysis = peakmask.analyze(np.random.default_rng(0).random((8, 9, 30)), alpha=[0.5, 0.9], summary=True)
+        >>> file = os.path.join(tempfile.mkdtemp(), "analysis.npz")
+        >>> analysis.save(file)
+        >>> again = peakmask.load(file)
+        >>> np.array_equal(again.mask(0.9), analysis.mask(0.9)), again.summary
+        (True, <summary of 30 time bins, alpha 0.5, 0.9>)
+        """
+        from ._files import save
+
+        save(self, file)
 
     def _rows(self) -> Iterator[tuple[str, str]]:
         n_x, n_y, n_t = self.shape

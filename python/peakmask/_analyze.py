@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _inputs, _options
 from ._analysis import Analysis, Peaks, Report
-from ._options import Alpha, Backend, Connectivity, OnLimit, Options, Prominence
+from ._forms import PackedMask, SparseMask
+from ._options import Alpha, Backend, Connectivity, Form, OnLimit, Options, Prominence, Wanted
+from ._summary import Summary
 
 log = logging.getLogger("peakmask")
 
@@ -34,6 +36,10 @@ def analyze(
     progress: bool | Callable[[int, int], object] | None = None,
     dims: Sequence[str] | None = None,
     prominence: Prominence | None = "reference",
+    masks: Form | None = "bytes",
+    summary: bool = False,
+    animal: ArrayLike | None = None,
+    radius: float = 1.0,
 ) -> Analysis:
     """Find all peaks of every time bin and, for each alpha, the mask of the region around the dominant peak.
 
@@ -81,11 +87,21 @@ def analyze(
         ``"reference"`` is height minus the highest cell around the peak's plateau, a contrast with the immediate
         surroundings. ``"topographic"`` is height minus the highest saddle on the way to higher ground (`prominence`, the
         function, gives the saddles); the CPU engine computes it. None leaves the column NaN.
+    masks : {"bytes", "packed", "sparse", None}
+        The form of the masks: arrays of bool in ``masks``; in ``packed`` bits, an eighth of the memory; in ``sparse`` the
+        cells of each time bin, the least memory where regions are small; or none.
+    summary : bool
+        Whether to make a `Summary`: areas, centroids, sums, overlaps, and more. It needs no masks.
+    animal : array_like, shape (n_t, 2), optional
+        Where the animal was in each time bin, x and y in cells, whole or not, NaN where nobody knows: the summary then has
+        its distance to the dominant peak, and whether masks are near it.
+    radius : float
+        How near, in cells.
 
     Returns
     -------
     Analysis
-        ``masks``, ``peaks``, ``report``.
+        ``masks``, ``packed`` or ``sparse``; ``peaks``, ``summary``, ``report``.
 
     Raises
     ------
@@ -125,8 +141,11 @@ def analyze(
     p = _inputs.posterior(P, layout, dims)
     alphas = _options.alphas(alpha)
     options = _options.options(connectivity, backend, threads, memory_limit, on_limit, prominence)
-    masks = None if out is None else _inputs.outputs(out, p, len(alphas))
-    return analysed(p, alphas, options, out=masks, progress=progress)
+    wanted = _options.wanted(masks, summary, animal, radius, p.shape[2])
+    if out is not None and wanted != _options.Wanted():
+        raise ValueError("out= are masks of bool, and takes neither another form of masks nor a summary beside them")
+    given = None if out is None else _inputs.outputs(out, p, len(alphas))
+    return analysed(p, alphas, options, out=given, progress=progress, wanted=wanted)
 
 
 def analysed(
@@ -137,11 +156,12 @@ def analysed(
     out: Masks | None,
     progress: bool | Callable[[int, int], object] | None,
     kept: _core.Analyzer | None = None,
+    wanted: Wanted = Wanted(),  # noqa: B008 (frozen)
 ) -> Analysis:
     """Analyse what has been checked, and tell of it."""
     with _teller(progress, p.shape[2]) as tell:
-        fresh, offsets, coords, prominences, heights, report = run(
-            p, alphas, options, check_axis_order=not p.known, out=out, progress=tell, kept=kept
+        fresh, rows, coords, prominences, heights, report, columns = run(
+            p, alphas, options, check_axis_order=not p.known, out=out, progress=tell, kept=kept, wanted=wanted
         )
     told = Report(report)
     if options.backend == "gpu":
@@ -154,16 +174,24 @@ def analysed(
             told["engine"],
             told["seconds"]["total"],
         )
+    masks: Masks = []
+    if out is not None:
+        masks = [mask.view(np.bool_) for mask in out]
+    elif wanted.masks == "bytes":
+        masks = [p.back(mask) for mask in fresh]
     return Analysis(
         alphas,
-        [p.back(mask) for mask in fresh] if out is None else [mask.view(np.bool_) for mask in out],
-        Peaks(offsets, coords, prominences, heights, p.labels, p.shape[:2], track=p.track),
+        masks,
+        Peaks(rows, coords, prominences, heights, p.labels, p.shape[:2], track=p.track),
         told,
         shape=p.shape,
         axes=p.axes,
         connectivity=options.connectivity,
         prominence=options.prominence,
         labels=p.labels,
+        packed=[PackedMask(bits, p.shape[2]) for bits in fresh] if wanted.masks == "packed" else None,
+        sparse=[SparseMask(offsets, cells, p.shape) for offsets, cells in fresh] if wanted.masks == "sparse" else None,
+        summary=None if columns is None else Summary(tuple(alphas), columns, p.labels, p.shape[:2]),
         track=p.track,
     )
 
@@ -191,6 +219,8 @@ def estimate(
     dtype: Any = np.float64,
     *,
     threads: int | None = None,
+    masks: Form | None = "bytes",
+    summary: bool = False,
 ) -> dict[str, int]:
     """Bytes that `analyze` will allocate, before it does.
 
@@ -204,12 +234,14 @@ def estimate(
         Of P.
     threads : int, optional
         As for `analyze`.
+    masks, summary
+        As for `analyze`.
 
     Returns
     -------
     dict
-        ``masks``; ``fixed``, which holds masks, offsets and scratch; ``per_peak``; ``assumed_peaks``, one for every 32
-        cells, since the number is known only afterwards; ``total``.
+        ``masks``; ``summary``; ``fixed``, which holds both, offsets and scratch; ``per_peak``; ``assumed_peaks``; ``total``.
+        One cell of 32 is assumed to be a peak, or listed in a sparse mask, since the number is known only afterwards.
 
     Examples
     --------
@@ -226,7 +258,10 @@ def estimate(
         raise type(error)(f"shape is three whole numbers, (n_x, n_y, n_t), not {found}{advice}") from None
     threads = 0 if threads is None else _options.whole("threads", threads, 1, _options.MOST_THREADS)
     size = _inputs.element_type(np.empty(0, dtype)).itemsize
-    return _core.estimate((n_x, n_y, n_t), size, len(_options.alphas(alpha)), threads=threads)
+    wanted = _options.wanted(masks, summary, None, None, n_t)
+    return _core.estimate(
+        (n_x, n_y, n_t), size, len(_options.alphas(alpha)), threads=threads, masks=wanted.masks, summary=wanted.summary
+    )
 
 
 def run(
@@ -238,7 +273,10 @@ def run(
     out: list[NDArray[Any]] | None = None,
     progress: Callable[[int, int], object] | None = None,
     kept: _core.Analyzer | None = None,
-) -> tuple[Masks, NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any], str]:
+    wanted: Wanted = Wanted(),  # noqa: B008 (frozen)
+) -> tuple[
+    list[Any], NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any], str, dict[str, NDArray[Any]] | None
+]:
     """Analyse what has been checked; make a copy of what cannot be read where it lies, if there is room for it.
 
     With an analyzer that has been kept, for these alphas and options; else with a new one.
@@ -246,7 +284,9 @@ def run(
     memory_limit = options.memory_limit
     if not (as_it_lies := _inputs.readable(p.array)):
         size = _inputs.element_type(p.array).itemsize
-        plan = _core.estimate(p.shape, size, len(alphas), threads=options.threads)
+        plan = _core.estimate(
+            p.shape, size, len(alphas), threads=options.threads, masks=wanted.masks, summary=wanted.summary
+        )
         rest = plan["total"] - (0 if out is None else plan["masks"])
         memory_limit = _room_for_copy(p.array, rest, memory_limit, options.on_limit)
     array = (p.array if as_it_lies and p.array.size else _inputs.values(p.array)).transpose(p.axes)
@@ -267,6 +307,9 @@ def run(
         check_axis_order=check_axis_order,
         out=masks,
         progress=progress,
+        masks=wanted.masks,
+        summary=wanted.summary,
+        animal=wanted.animal,
     )
 
 

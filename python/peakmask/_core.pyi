@@ -15,6 +15,7 @@ __all__ = [
     "filtered_rows",
     "forked",
     "memory_limit",
+    "packed_numbers",
     "regions",
     "summits",
     "try_drivers",
@@ -23,12 +24,13 @@ __all__ = [
 __version__: str
 
 _Results = tuple[
-    list[NDArray[np.bool_]],
+    list[Any],
     NDArray[np.int64],
     NDArray[np.int64],
     NDArray[Any],
     NDArray[Any],
     str,
+    dict[str, NDArray[Any]] | None,
 ]
 
 @final
@@ -70,6 +72,9 @@ def analyze(
     check_axis_order: bool,
     out: Sequence[NDArray[np.uint8]] | None,
     progress: Callable[[int, int], object] | None,
+    masks: str = ...,
+    summary: bool = ...,
+    animal: tuple[Sequence[Sequence[float]], float] | None = ...,
 ) -> _Results: ...
 def analyze_many(
     epochs: Sequence[NDArray[Any]],
@@ -83,7 +88,16 @@ def analyze_many(
     check_axis_order: bool,
     progress: Callable[[int, int], object] | None,
 ) -> _Results: ...
-def estimate(shape: tuple[int, int, int], itemsize: int, n_alpha: int, *, threads: int) -> dict[str, int]: ...
+def estimate(
+    shape: tuple[int, int, int],
+    itemsize: int,
+    n_alpha: int,
+    *,
+    threads: int,
+    masks: str = ...,
+    summary: bool = ...,
+) -> dict[str, int]: ...
+def packed_numbers(bits: NDArray[np.uint8], n_t: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 def at_exit() -> None: ...
 def check_drivers(words: Sequence[str]) -> None: ...
 def try_drivers(backend: str, adapter: str) -> None: ...

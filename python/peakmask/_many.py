@@ -252,9 +252,8 @@ def run(
         copies = {*apart, *(i for i in odd if not arrays[i].size)}
         for i in copies:
             plain[i] = _inputs.values(arrays[i])
-    masks, *columns, report = _core.analyze_many(
+    masks, offsets, coords, prominences, heights, report, _ = _core.analyze_many(
         plain, alphas, connectivity=options.connectivity, backend=options.backend, threads=options.threads,
         memory_limit=limit, on_limit=options.on_limit, check_axis_order=check_axis_order, progress=progress,
     )  # fmt: skip
-    offsets, coords, prominences, heights = columns
     return masks, (offsets, coords, prominences, heights), report

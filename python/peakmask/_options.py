@@ -19,6 +19,8 @@ Backend = Literal["auto", "cpu", "gpu"]
 Connectivity = Literal[4, 8]
 OnLimit = Literal["error", "warn", "ignore"]
 Prominence = Literal["reference", "topographic"]
+Form = Literal["bytes", "packed", "sparse"]
+"""A form of masks; None is none."""
 
 MOST_THREADS = 65_536
 """More are a mistake on every machine."""
@@ -47,6 +49,34 @@ def options(
         one_of("on_limit", on_limit, get_args(OnLimit)),
         "none" if prominence is None else one_of("prominence", prominence, get_args(Prominence)),
     )
+
+
+class Wanted(NamedTuple):
+    """What is made beside peaks: masks in a form, a summary, and for it where the animal was."""
+
+    masks: str = "bytes"
+    summary: bool = False
+    animal: tuple[list[list[float]], float] | None = None
+
+
+def wanted(masks: Any, summary: Any, animal: Any, radius: Any, n_t: int) -> Wanted:
+    """Check what is wanted."""
+    form = "none" if masks is None else one_of("masks", masks, get_args(Form))
+    if not isinstance(summary, (bool, np.bool_)):
+        raise TypeError(f"summary is True or False, not {summary!r}")
+    if animal is None:
+        return Wanted(form, bool(summary))
+    if not summary:
+        raise ValueError("animal= is for a summary; pass summary=True")
+    positions = np.asarray(animal, np.float64)
+    if positions.shape != (n_t, 2):
+        raise ValueError(
+            f"animal has shape {positions.shape}, but is x and y, in cells, for each of {n_t} time bins: ({n_t}, 2)"
+        )
+    try:
+        return Wanted(form, True, (positions.tolist(), float(radius)))
+    except (TypeError, ValueError):
+        raise TypeError(f"radius is a number of cells, not {radius!r}") from None
 
 
 def one_of(name: str, value: Any, values: tuple[Any, ...]) -> Any:

@@ -288,7 +288,7 @@ def _room(epochs: list[NDArray[Any]], n_alpha: int) -> None:
 
 def _run(array: NDArray[Any], alphas: list[float]) -> tuple[Masks, Peaks]:
     p = _inputs.Posterior(array, _inputs.AXES["xyt"], _inputs.Labels())
-    masks, offsets, coords, prominences, heights, _ = _analyze.run(p, alphas)
+    masks, offsets, coords, prominences, heights, *_ = _analyze.run(p, alphas)
     return masks, Peaks(offsets, coords, prominences, heights)
 
 

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::watch::Watch;
-use crate::{Call, Chosen, Out, Results, Watched, arrays, drivers, parts, raised, shrunk};
+use crate::{Call, Chosen, Out, Results, Watched, arrays, drivers, parts, raised};
 
 /// How many forks lie between this process and the one that imported the module. What an analyzer keeps does not survive one:
 /// the child has none of its threads.
@@ -272,5 +272,5 @@ fn run_with<T: Element>(
     let mut peaks = Peaks::new();
     let masks = out.into_iter().map(arrays::booleans);
     let report = analyzer.run(p, Outputs::new().peaks(&mut peaks).masks(masks))?;
-    Ok((Vec::new(), shrunk(peaks), report))
+    Ok(Results::without_masks(peaks, report))
 }

@@ -7,6 +7,7 @@ mod analyzer;
 mod arrays;
 mod drivers;
 mod ending;
+mod forms;
 mod lists;
 mod watch;
 
@@ -14,16 +15,17 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3};
+use ndarray::{Array2, ArrayView3, ArrayViewMut3};
 use numpy::{Element as NumPy, IntoPyArray, PyArray3, PyArrayMethods};
 use peakmask::{
-    Analysis, Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, MemoryGuard,
-    MemoryLimit, Options, Peaks, Prominence, Report,
+    Analysis, Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, MaskForm,
+    MemoryGuard, MemoryLimit, Options, Peaks, Prominence, Report, Summary,
 };
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use forms::Masks;
 use watch::Watch;
 
 #[pymodule]
@@ -37,6 +39,8 @@ mod _core {
     use super::drivers::{check_drivers, try_drivers};
     #[pymodule_export]
     use super::ending::at_exit;
+    #[pymodule_export]
+    use super::forms::packed_numbers;
     #[pymodule_export]
     use super::lists::{filtered_rows, regions, summits};
     #[pymodule_export]
@@ -56,9 +60,13 @@ mod _core {
     }
 }
 
-/// Peaks and masks of `p`, with masks of its own or in `out`: (masks, offsets, coords, prominences, heights, report).
+/// Peaks, masks and summary of `p`, with masks of its own or in `out`: (masks, offsets, coords, prominences, heights, report,
+/// summary); packed masks are arrays of bytes, sparse ones pairs (offsets, cells).
 #[pyfunction]
-#[pyo3(signature = (p, alphas, *, connectivity, prominence = "reference", backend, threads, memory_limit, on_limit, check_axis_order, out, progress))]
+#[pyo3(signature = (
+    p, alphas, *, connectivity, prominence = "reference", backend, threads, memory_limit, on_limit, check_axis_order, out, progress,
+    masks = "bytes", summary = false, animal = None
+))]
 #[expect(
     clippy::too_many_arguments,
     reason = "the keywords of Python's function"
@@ -75,6 +83,9 @@ fn analyze<'py>(
     check_axis_order: bool,
     out: Option<Vec<Bound<'py, PyArray3<u8>>>>,
     progress: Option<Py<PyAny>>,
+    masks: &str,
+    summary: bool,
+    animal: Option<(Vec<[f64; 2]>, f64)>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let options = Chosen {
         alphas,
@@ -86,7 +97,13 @@ fn analyze<'py>(
         memory_limit,
         on_limit,
     }
-    .options()?;
+    .options()?
+    .masks(named("masks", masks, MaskForm::NAMES)?)
+    .summary(summary);
+    let options = match animal {
+        Some((positions, radius)) => options.animal(positions, radius),
+        None => options,
+    };
     let call = Call {
         check_axis_order,
         may_wait: backend == "gpu",
@@ -189,19 +206,23 @@ fn many<'py, T: Element + NumPy>(
     columns(py, results)
 }
 
-/// Bytes that an analysis will allocate: {"masks", "fixed", "per_peak", "assumed_peaks", "total"}.
+/// Bytes that an analysis will allocate: {"masks", "summary", "fixed", "per_peak", "assumed_peaks", "total"}.
 #[pyfunction]
-#[pyo3(signature = (shape, itemsize, n_alpha, *, threads))]
-fn estimate(
-    py: Python<'_>,
+#[pyo3(signature = (shape, itemsize, n_alpha, *, threads, masks = "bytes", summary = false))]
+fn estimate<'py>(
+    py: Python<'py>,
     shape: [usize; 3],
     itemsize: usize,
     n_alpha: usize,
     threads: usize,
-) -> PyResult<Bound<'_, PyDict>> {
+    masks: &str,
+    summary: bool,
+) -> PyResult<Bound<'py, PyDict>> {
     let options = Options::new()
         .alphas(std::iter::repeat_n(0.0, n_alpha))
-        .threads(threads);
+        .threads(threads)
+        .masks(named("masks", masks, MaskForm::NAMES)?)
+        .summary(summary);
     let dtype = if itemsize == Dtype::F32.size() {
         Dtype::F32
     } else {
@@ -210,6 +231,7 @@ fn estimate(
     let estimate = peakmask::estimate(shape, dtype, &options).map_err(raised)?;
     let bytes = PyDict::new(py);
     bytes.set_item("masks", estimate.mask_bytes)?;
+    bytes.set_item("summary", estimate.summary_bytes)?;
     bytes.set_item("fixed", estimate.fixed_bytes)?;
     bytes.set_item("per_peak", estimate.bytes_per_peak)?;
     bytes.set_item("assumed_peaks", estimate.assumed_peaks)?;
@@ -333,8 +355,14 @@ pub(crate) struct Call<'py> {
 /// The caller's masks, which may hold any bytes; none if they are to be made.
 pub(crate) type Out<'a> = Option<Vec<ArrayViewMut3<'a, u8>>>;
 
-/// Masks (none, if they are the caller's), peaks, report.
-pub(crate) type Results<T> = (Vec<Array3<bool>>, Peaks<T>, Report);
+/// What comes back to Python.
+pub(crate) struct Results<T> {
+    /// None, if they are the caller's.
+    pub(crate) masks: Masks,
+    pub(crate) peaks: Peaks<T>,
+    pub(crate) summary: Option<Summary<T>>,
+    pub(crate) report: Report,
+}
 
 impl<'py> Call<'py> {
     /// Does the work without Python's lock, and watches it.
@@ -382,40 +410,76 @@ fn analyze_with<T: Element>(
     let mut masks: Vec<_> = out.into_iter().map(arrays::booleans).collect();
     let mut peaks = Peaks::new();
     let report = peakmask::analyze_into(p, options, &mut masks, &mut peaks)?;
-    Ok((Vec::new(), shrunk(peaks), report))
+    Ok(Results::without_masks(peaks, report))
+}
+
+impl<T> Results<T> {
+    /// Those of a call that has written into the caller's masks.
+    pub(crate) fn without_masks(peaks: Peaks<T>, report: Report) -> Self {
+        Self {
+            masks: Masks::Bytes(Vec::new()),
+            peaks: shrunk(peaks),
+            summary: None,
+            report,
+        }
+    }
 }
 
 pub(crate) fn parts<T>(analysis: Analysis<T>) -> Results<T> {
-    (analysis.masks, analysis.peaks, analysis.report)
+    let Analysis {
+        masks,
+        packed,
+        sparse,
+        peaks,
+        summary,
+        report,
+        ..
+    } = analysis;
+    let masks = match (packed, sparse) {
+        (Some(packed), _) => Masks::Packed(packed),
+        (_, Some(sparse)) => Masks::Sparse(sparse),
+        _ => Masks::Bytes(masks),
+    };
+    Results {
+        masks,
+        peaks,
+        summary,
+        report,
+    }
 }
 
 /// Peaks that take no more memory than they need.
-pub(crate) fn shrunk<T>(mut peaks: Peaks<T>) -> Peaks<T> {
+fn shrunk<T>(mut peaks: Peaks<T>) -> Peaks<T> {
     peaks.coords.shrink_to_fit();
     peaks.prominences.shrink_to_fit();
     peaks.heights.shrink_to_fit();
     peaks
 }
 
-/// (masks, offsets, coords, prominences, heights, report), without a copy.
+/// (masks, offsets, coords, prominences, heights, report, summary), without a copy.
 fn columns<'py, T: Element + NumPy>(
     py: Python<'py>,
-    (masks, peaks, report): Results<T>,
+    results: Results<T>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let masks: Vec<_> = masks
-        .into_iter()
-        .map(|mask| mask.into_pyarray(py))
-        .collect();
+    let Results {
+        masks,
+        peaks,
+        summary,
+        report,
+    } = results;
     let rows = peaks.coords.len();
     let coords = Array2::from_shape_vec((rows, 2), peaks.coords.into_flattened())
         .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
     (
-        masks,
+        masks.into_python(py)?,
         peaks.offsets.into_pyarray(py),
         coords.into_pyarray(py),
         peaks.prominences.into_pyarray(py),
         peaks.heights.into_pyarray(py),
         json(report)?,
+        summary
+            .map(|summary| forms::summary(py, summary))
+            .transpose()?,
     )
         .into_pyobject(py)
 }
@@ -432,7 +496,7 @@ fn json(mut report: Report) -> PyResult<String> {
 pub(crate) fn raised(error: Error) -> PyErr {
     match error {
         Error::OverBudget { .. } => PyMemoryError::new_err(format!(
-            "{error} (memory_limit=, on_limit=\"warn\", or out= to reuse masks)"
+            "{error} (memory_limit=, masks=, on_limit=\"warn\", or out= to reuse masks)"
         )),
         Error::OutOfMemory { .. } => PyMemoryError::new_err(error.to_string()),
         Error::AxisOrder { shape, evidence } => {
@@ -449,6 +513,7 @@ pub(crate) fn raised(error: Error) -> PyErr {
         | Error::OutputCount { .. }
         | Error::OutputShape { .. }
         | Error::ForeignPeaks { .. }
+        | Error::Positions { .. }
         | Error::Environment { .. } => PyValueError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     }

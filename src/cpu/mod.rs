@@ -9,6 +9,7 @@ mod flood;
 mod lanes;
 mod load;
 mod map;
+mod measure;
 mod peaks;
 mod planes;
 mod survey;
@@ -20,9 +21,11 @@ use std::time::Instant;
 
 use bytemuck::Zeroable;
 
+use crate::bits::transpose_64;
 use crate::choices::{NanPolicy, Prominence, Region};
-use crate::engine::{Call, Engine, Halt, Task};
-use crate::findings::{Findings, FoundPeaks};
+use crate::element::number;
+use crate::engine::{Call, Engine, Halt, Measuring, Task};
+use crate::findings::{BinMeasures, Findings, FoundPeaks, Measures};
 use crate::instruction_set::InstructionSet;
 use crate::memory;
 use crate::plan::{CpuPlan, LISTED_BYTES};
@@ -32,6 +35,7 @@ use crate::{Element, Seconds};
 use bases::Lists;
 use load::Soon;
 use map::Map;
+use measure::{Sums, measure_map, measure_mask};
 use planes::Planes;
 use survey::Survey;
 use threshold::threshold_of;
@@ -112,8 +116,48 @@ impl<T: Element> Engine<T> for Cpu<T> {
     }
 }
 
+impl<T: Element> Measuring<T> for Cpu<T> {
+    #[cfg_attr(
+        target_arch = "x86_64",
+        expect(
+            unsafe_code,
+            reason = "calls of functions compiled for instruction sets beyond the baseline"
+        )
+    )]
+    fn measure(
+        &mut self,
+        call: &Call<'_, '_, T>,
+        found: &Findings<T>,
+        at: usize,
+        measures: &mut Measures<T>,
+    ) -> Result<(), Halt> {
+        let scratch = &mut self.scratch;
+        let done = match self.instruction_set {
+            // SAFETY: `Cpu::new` has checked that the processor offers this instruction set.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => unsafe { measure_avx512(scratch, call, found, at, measures) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => unsafe { measure_avx2(scratch, call, found, at, measures) },
+            _ => measure_baseline(scratch, call, found, at, measures),
+        };
+        done.ok_or(Halt::Stopped)
+    }
+}
+
 macro_rules! instruction_sets {
-    ($($(#[$feature:meta])? $name:ident: $set:ty),*) => {$(
+    ($($(#[$feature:meta])? $name:ident, $measure:ident: $set:ty),*) => {$(
+        $(#[$feature])?
+        fn $measure<T: Element>(
+            scratch: &mut Scratch<T>,
+            call: &Call<'_, '_, T>,
+            found: &Findings<T>,
+            at: usize,
+            measures: &mut Measures<T>,
+        ) -> Option<()> {
+            scratch.measure::<$set>(call, found, at, measures)
+        }
+
         $(#[$feature])?
         fn $name<T: Element>(
             scratch: &mut Scratch<T>,
@@ -125,15 +169,15 @@ macro_rules! instruction_sets {
         }
     )*};
 }
-instruction_sets!(baseline: T::Plain);
+instruction_sets!(baseline, measure_baseline: T::Plain);
 #[cfg(target_arch = "x86_64")]
 instruction_sets!(
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    avx2: T::Avx2,
+    avx2, measure_avx2: T::Avx2,
     #[target_feature(
         enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt"
     )]
-    avx512: T::Avx512
+    avx512, measure_avx512: T::Avx512
 );
 
 /// What one worker thread keeps from tile to tile.
@@ -157,6 +201,10 @@ struct Scratch<T> {
     row: peaks::Row,
     lists: Lists<T>,
     map: Option<Map>,
+    /// Lanes with a NaN, and what each level's cells have to reach, group by group.
+    nan: u64,
+    levels: Vec<Line>,
+    sums: Sums,
     terrain: Terrain<T>,
 }
 
@@ -177,6 +225,9 @@ impl<T: Element> Scratch<T> {
             row: peaks::Row::new::<T>(n_y),
             lists: Lists::new(),
             map: None,
+            nan: 0,
+            levels: Vec::new(),
+            sums: Sums::new(),
             terrain: Terrain::new(n_x, n_y),
         }
     }
@@ -198,6 +249,9 @@ impl<T: Element> Scratch<T> {
         } = task;
         let cells = self.n_x * self.n_y;
         findings.start(bins.len().next_multiple_of(8), task.levels.len() * cells);
+        if task.measures {
+            findings.measures.start(bins.len(), task.levels.len());
+        }
         let mut first = bins.start;
         while first < bins.end {
             let tile = first..bins.end.min(first + self.lanes);
@@ -237,6 +291,7 @@ impl<T: Element> Scratch<T> {
         self.clear_filled(planes);
         let mut clock = Clock(Instant::now());
         self.stream::<S>(call, bins, shape)?;
+        self.nan = self.survey.live;
         self.survey.finish::<T, S>(shape, &self.tile, n);
         if task.peaks {
             self.once_more::<S>(shape);
@@ -262,6 +317,15 @@ impl<T: Element> Scratch<T> {
             hand_over(planes, &mut self.filled, reached, n, a, at, findings);
         }
         clock.lap(&mut seconds.flood);
+        if task.measures {
+            for a in 0..task.levels.len() {
+                let rows = findings.rows(a, self.n_x * self.n_y);
+                self.sums.add_mask::<T>(shape, &self.tile, rows, at, n);
+                self.tell_level(a, planes, (at, n), &mut findings.measures);
+            }
+            self.tell_bins((at, n), &mut findings.measures);
+            clock.lap(&mut seconds.emit);
+        }
         if task.peaks {
             let (tile, survey) = (&self.tile, &self.survey);
             let first = findings.peaks.cells.len();
@@ -314,6 +378,7 @@ impl<T: Element> Scratch<T> {
             memory::resize(&mut self.tile, shape.len(), Line::zeroed());
         }
         self.survey.start::<T>(shape);
+        self.sums.start();
         self.floors.clear();
         self.floors.resize(shape.groups, Line::of(T::HIGHEST));
         self.flat.clear();
@@ -343,6 +408,9 @@ impl<T: Element> Scratch<T> {
                     );
                 }
                 self.survey.add::<T, S>(shape, &self.tile, taken);
+                if call.task.measures {
+                    self.sums.add_row::<T>(shape, &self.tile, taken);
+                }
                 taken += 1;
             }
             if call.task.peaks {
@@ -428,6 +496,7 @@ impl<T: Element> Scratch<T> {
     #[inline(always)]
     fn thresholds<S: Set<T>>(&mut self, task: Task<'_>, shape: Shape, planes: Planes) {
         memory::resize(&mut self.above, task.levels.len() * planes.len(), 0);
+        self.levels.clear();
         for (&level, above) in task
             .levels
             .iter()
@@ -454,8 +523,128 @@ impl<T: Element> Scratch<T> {
                     &thresholds,
                     above,
                 );
+                self.levels.push(thresholds);
             }
         }
+    }
+
+    /// Tells of `n` lanes, which are bins `at` and on of the batch, what has been measured at level number `a`.
+    #[inline(always)]
+    fn tell_level(
+        &mut self,
+        a: usize,
+        planes: Planes,
+        (at, n): (usize, usize),
+        measures: &mut Measures<T>,
+    ) {
+        self.sums
+            .count(planes, &self.above[a * planes.len()..][..planes.len()]);
+        let groups = planes.lanes / width::<T>();
+        for lane in 0..n {
+            let levels = &self.levels[a * groups + lane / width::<T>()];
+            let threshold = number(levels.values::<T>()[lane % width::<T>()]);
+            measures.put_level(a, at + lane, self.sums.of_lane(lane, threshold));
+        }
+    }
+
+    /// Tells of the same lanes what has been measured without their masks.
+    #[inline(always)]
+    fn tell_bins(&mut self, (at, n): (usize, usize), measures: &mut Measures<T>) {
+        for lane in 0..n {
+            let floors = &self.survey.floor[lane / width::<T>()];
+            let minimum = match self.nan >> lane & 1 {
+                0 => floors.values::<T>()[lane % width::<T>()].unsigned_zero(),
+                _ => T::NAN,
+            };
+            let total = self.sums.total(lane);
+            measures.bins[at + lane] = BinMeasures { minimum, total };
+        }
+    }
+
+    /// Measures the bins of a call, whose masks are those in `found` from bit `at` on.
+    #[inline(always)]
+    fn measure<S: Set<T>>(
+        &mut self,
+        call: &Call<'_, '_, T>,
+        found: &Findings<T>,
+        at: usize,
+        measures: &mut Measures<T>,
+    ) -> Option<()> {
+        let Call { ref bins, task, .. } = *call;
+        let task = Task {
+            peaks: false,
+            ..task
+        };
+        let call = Call {
+            task,
+            bins: bins.clone(),
+            ..*call
+        };
+        let cells = self.n_x * self.n_y;
+        measures.start(bins.len(), task.levels.len());
+        let mut first = bins.start;
+        while first < bins.end {
+            let tile = first..bins.end.min(first + self.lanes);
+            let (n, to) = (tile.len(), first - bins.start);
+            first = tile.end;
+            if n == 1 {
+                self.measure_alone::<S>(&call, tile.start, (found, at + to), to, measures)?;
+                continue;
+            }
+            let shape = Shape {
+                n_x: self.n_x,
+                n_y: self.n_y,
+                groups: n.div_ceil(width::<T>()),
+            };
+            let planes = Planes::new(self.n_x, self.n_y, shape.groups * width::<T>());
+            self.stream::<S>(&call, tile, shape)?;
+            self.nan = self.survey.live;
+            self.survey.finish::<T, S>(shape, &self.tile, n);
+            self.thresholds::<S>(task, shape, planes);
+            for a in 0..task.levels.len() {
+                let rows = found.rows(a, cells);
+                self.sums.add_mask::<T>(shape, &self.tile, rows, at + to, n);
+                self.tell_level(a, planes, (to, n), measures);
+            }
+            self.tell_bins((to, n), measures);
+        }
+        Some(())
+    }
+
+    /// Measures bin `bin` alone, number `to` of the measures, whose masks are bit `at` of those found.
+    #[inline(always)]
+    fn measure_alone<S: Set<T>>(
+        &mut self,
+        call: &Call<'_, '_, T>,
+        bin: usize,
+        (found, at): (&Findings<T>, usize),
+        to: usize,
+        measures: &mut Measures<T>,
+    ) -> Option<()> {
+        let planes = Planes::new(self.n_x, self.n_y, 1);
+        let map = self
+            .map
+            .get_or_insert_with(|| Map::new::<T>(self.n_x, self.n_y));
+        let segment = call.p.segments(bin..bin + 1).next()?;
+        for x in 0..self.n_x {
+            if call.stop.requested() {
+                return None;
+            }
+            map.load(segment.piece, segment.bins.start, x);
+        }
+        let live = map.survey::<T, S>();
+        memory::resize(&mut self.above, planes.len(), 0);
+        for (a, &level) in call.task.levels.iter().enumerate() {
+            let threshold = live.map(|(_, top, _)| threshold_of(level, top));
+            if let Some(level) = threshold {
+                map.threshold::<T, S>(planes, level, &mut self.above);
+            }
+            let rows = found.rows(a, self.n_x * self.n_y);
+            let level = measure_mask(self.n_y, map.values(), (rows, at), &self.above, threshold);
+            measures.put_level(a, to, level);
+        }
+        measures.bins[to] = measure_map([self.n_x, self.n_y], map.values());
+        Some(())
     }
 
     /// Analyses bin `bin` alone, number `at` of the batch.
@@ -485,12 +674,13 @@ impl<T: Element> Scratch<T> {
         let live = map.survey::<T, S>();
         clock.lap(&mut seconds.survey);
         for (a, &level) in task.levels.iter().enumerate() {
-            let mut reached = 0..0;
+            let (mut reached, mut threshold) = (0..0, None);
             if let Some((_, top, dominant)) = live {
                 let longest = planes.len().max(self.above.len());
                 memory::resize(&mut self.above, longest, 0);
                 let above = &mut self.above[..planes.len()];
-                map.threshold::<T, S>(planes, threshold_of(level, top), above);
+                let value = *threshold.insert(threshold_of(level, top));
+                map.threshold::<T, S>(planes, value, above);
                 let (low, high) = flood::flood(
                     planes,
                     above,
@@ -503,6 +693,16 @@ impl<T: Element> Scratch<T> {
                 reached = low..high + 1;
             }
             hand_over(planes, &mut self.filled, reached, 1, a, at, findings);
+            if task.measures {
+                let rows = findings.rows(a, self.n_x * self.n_y);
+                let above = &self.above[..planes.len().min(self.above.len())];
+                let level = measure_mask(self.n_y, map.values(), (rows, at), above, threshold);
+                findings.measures.put_level(a, at, level);
+            }
+        }
+        if task.measures {
+            let map = map.values();
+            findings.measures.bins[at] = measure_map([self.n_x, self.n_y], map);
         }
         clock.lap(&mut seconds.flood);
         let peaks = &mut findings.peaks;
@@ -575,7 +775,7 @@ fn hand_over<T>(
             if reached.contains(&x) {
                 let mut words = [0; 64];
                 words[..lanes.len()].copy_from_slice(lanes);
-                turned = lanes::transpose_64(&words);
+                turned = transpose_64(&words);
                 lanes.fill(0);
             }
             for (y, row) in cells.enumerate() {

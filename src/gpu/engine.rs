@@ -17,8 +17,8 @@ use super::slot::Slot;
 use super::submission::{Submitter, Work};
 use crate::analysis::GpuTally;
 use crate::choices::{Level, NanPolicy, Prominence, Region};
-use crate::engine::{Call, Engine, Finisher, Halt, Task};
-use crate::findings::Findings;
+use crate::engine::{Call, Engine, Finisher, Halt, Measuring, Task};
+use crate::findings::{Findings, Measures};
 use crate::tuning::GpuTuning;
 use crate::{Adapter, Element, InstructionSet, Seconds};
 
@@ -53,6 +53,8 @@ pub(crate) struct Gpu<'c, T> {
     plan: GpuPlan,
     pub(super) host: Host<'c, T>,
     pub(super) tuning: GpuTuning,
+    /// What measures values, one on each thread.
+    measuring: Vec<(Box<dyn Measuring<T> + Send>, Measures<T>)>,
     /// Most peaks of a bin so far, on the average of a batch.
     rows_per_bin: f64,
     /// Whether the slot is as it should be between batches.
@@ -82,6 +84,8 @@ impl<T: Element> Engine<T> for Gpu<'_, T> {
             prominence,
             connectivity: _,
             peaks,
+            // The host has the values, and adds them.
+            measures: _,
         } = task;
         if peaks && prominence != Prominence::Reference {
             return Err("the GPU engine knows no prominence but the reference's");
@@ -124,6 +128,7 @@ impl<'c, T: Element> Gpu<'c, T> {
             plan,
             host,
             tuning,
+            measuring: Vec::new(),
             rows_per_bin: plan.sizes.cells() as f64 / 32.0,
             sound: true,
             tally: GpuTally::default(),
@@ -241,6 +246,9 @@ impl<'c, T: Element> Gpu<'c, T> {
             self.submitter.slot().readback.unmap();
         }
         self.hand_over(call, &left, findings)?;
+        if task.measures {
+            self.measure(call, findings)?;
+        }
         Ok(bins.len())
     }
 
@@ -318,14 +326,23 @@ impl<'c, T: Element> Gpu<'c, T> {
         }
         let planes = call.task.levels.len() * n_x * n_y;
         let engine = || finisher([n_x, n_y, n_t], call.task.levels.len(), instruction_set);
-        let analyse = |engine: &mut Box<dyn Engine<T> + Send>, mut lanes: Range<usize>| {
+        // The values are measured of the whole batch, afterwards.
+        let task = Task {
+            measures: false,
+            ..call.task
+        };
+        let analyse = |engine: &mut Box<dyn Measuring<T> + Send>, mut lanes: Range<usize>| {
             let mut found = Vec::new();
             // Where there are many peaks it stops early.
             while !lanes.is_empty() {
                 let mut part = Findings::new(0);
                 let bins = call.bins.start + lanes.start..call.bins.start + lanes.end;
-                let done =
-                    engine.run(&Call { bins, ..*call }, &mut part, &mut Seconds::default())?;
+                let call = Call {
+                    bins,
+                    task,
+                    ..*call
+                };
+                let done = engine.run(&call, &mut part, &mut Seconds::default())?;
                 found.push((lanes.start..lanes.start + done, part));
                 lanes.start += done;
             }
@@ -338,6 +355,39 @@ impl<'c, T: Element> Gpu<'c, T> {
         for (lanes, part) in found.into_iter().flatten() {
             self.tally.handed_over_bins += lanes.len();
             findings.replace(lanes, &part, planes);
+        }
+        Ok(())
+    }
+}
+
+impl<T: Element> Gpu<'_, T> {
+    /// Has the host measure the values of a batch, whose masks have been found: the device adds no floating-point numbers.
+    fn measure(&mut self, call: &Call<'_, '_, T>, findings: &mut Findings<T>) -> Result<(), Halt> {
+        let n = call.bins.len();
+        let Host {
+            pool,
+            finisher,
+            instruction_set,
+        } = self.host;
+        findings.measures.start(n, call.task.levels.len());
+        // A piece for each thread, of whole words of lanes.
+        let together = n.div_ceil(pool.current_num_threads()).next_multiple_of(64);
+        let pieces = n.div_ceil(together);
+        while self.measuring.len() < pieces {
+            let engine = finisher(call.p.shape(), call.task.levels.len(), instruction_set);
+            self.measuring.push((engine, Measures::new()));
+        }
+        let found = &*findings;
+        let engines = self.measuring[..pieces].par_iter_mut().enumerate();
+        pool.install(|| {
+            engines.try_for_each(|(i, (engine, measures))| {
+                let from = call.bins.start + i * together;
+                let bins = from..call.bins.end.min(from + together);
+                engine.measure(&Call { bins, ..*call }, found, i * together, measures)
+            })
+        })?;
+        for (i, (_, measures)) in self.measuring[..pieces].iter().enumerate() {
+            findings.measures.put(i * together, measures);
         }
         Ok(())
     }

@@ -149,6 +149,7 @@ fn compare<T: Element>(
             p: &p,
             bins: first..n_t.min(first + gpu.lanes()),
             task: Task {
+                measures: false,
                 levels: &levels,
                 connectivity: variant.connectivity,
                 region: Region::Dominant,

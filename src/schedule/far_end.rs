@@ -13,14 +13,13 @@ use crate::analysis::{GpuReport, GpuTally, Seconds};
 use crate::element::Element;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::findings::Findings;
 use crate::gpu::{Context, Gpu, GpuPlan, Host, Opener};
 use crate::instruction_set::InstructionSet;
 use crate::locks::lock;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::queue::Batch;
-use crate::run::{Ended, Run};
+use crate::run::{Desk, Ended, Run};
 
 /// The most bins of a GPU's first batches beside the CPU, by which its speed becomes known.
 const FIRST_BINS: usize = 2048;
@@ -217,12 +216,12 @@ impl<'r> FarEnd<'r> {
 
     /// The part of one slot's worker.
     fn work<T: Element>(&self, run: &Run<'_, '_, T>, mut engine: Gpu<'_, T>) -> Result<(), Error> {
-        let mut findings = Findings::new(0);
+        let mut desk = Desk::new(0);
         let mut seconds = Seconds::default();
         let mut result = Ok(());
         while let Some(mut batch) = self.draw(run, engine.bins()) {
             let next = batch.next;
-            match run.complete(&mut engine, &mut batch, &mut findings, &mut seconds) {
+            match run.complete(&mut engine, &mut batch, &mut desk, &mut seconds) {
                 Ok(bins) => {
                     self.done.fetch_add(bins, Ordering::Relaxed);
                     run.queue.settle(None);
@@ -248,7 +247,7 @@ impl<'r> FarEnd<'r> {
             break;
         }
         // What the engine has lent is given back before it ends.
-        drop(findings);
+        drop(desk);
         let mut tally = engine.finish();
         tally.seconds.expand = seconds.emit;
         lock(&self.outcome).tally.add(&tally);
@@ -257,7 +256,7 @@ impl<'r> FarEnd<'r> {
 
     /// The next batch: in order if the GPU is alone, else from the far end, and no more than it can do while the CPU does
     /// the rest.
-    fn draw<'a, T: Element>(&self, run: &Run<'a, '_, T>, most: usize) -> Option<Batch<'a>> {
+    fn draw<'a, T: Element>(&self, run: &Run<'a, '_, T>, most: usize) -> Option<Batch<'a, T>> {
         if run.stop.requested() || lock(&self.outcome).why.is_some() {
             return None;
         }

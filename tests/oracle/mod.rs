@@ -4,10 +4,15 @@
 //! shares no code with the crate, works on one map at a time, and follows the definition sentence by sentence; speed is
 //! not its concern.
 
+pub(crate) mod summary;
+
 use ndarray::{Array2, ArrayView2, ArrayView3};
 
 /// The two element types, and the two places where a definition needs arithmetic.
 pub(crate) trait Real: Copy + PartialOrd {
+    /// Positive zero.
+    const ZERO: Self;
+
     /// `alpha * self`: the product in `f64`, for `f32` rounded to `f32` once.
     fn level(self, alpha: f64) -> Self;
     /// `(self - base) + 0.0` in the type itself.
@@ -15,6 +20,8 @@ pub(crate) trait Real: Copy + PartialOrd {
 }
 
 impl Real for f64 {
+    const ZERO: Self = 0.0;
+
     fn level(self, alpha: f64) -> Self {
         alpha * self
     }
@@ -24,6 +31,8 @@ impl Real for f64 {
 }
 
 impl Real for f32 {
+    const ZERO: Self = 0.0;
+
     fn level(self, alpha: f64) -> Self {
         (alpha * f64::from(self)) as Self
     }

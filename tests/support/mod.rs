@@ -7,4 +7,5 @@ pub(crate) mod engine;
 pub(crate) mod float;
 pub(crate) mod generator;
 pub(crate) mod layout;
+pub(crate) mod summaries;
 pub(crate) mod trial;

@@ -1,0 +1,126 @@
+"""Analyses in `.npz` files."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._analysis import Analysis, Peaks, Report
+from ._forms import PackedMask, SparseMask
+from ._inputs import Labels
+from ._summary import BY_BIN, BY_LEVEL, Summary
+
+FORMAT = "peakmask.Analysis 1"
+
+
+def save(analysis: Analysis, file: str | os.PathLike[str]) -> None:
+    """Write an analysis under a temporary name beside the file, and give it its name when it is complete."""
+    columns = _columns(analysis)
+    path = os.fspath(file)
+    handle, temporary = tempfile.mkstemp(prefix=".peakmask-", suffix=".npz", dir=os.path.dirname(path) or ".")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            np.savez(stream, **columns)  # type: ignore[arg-type]
+            stream.flush()
+            os.fsync(stream.fileno())
+        # As `open` would have made it, not for its owner alone.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load(file: str | os.PathLike[str]) -> Analysis:
+    """Read an analysis that `Analysis.save` has written.
+
+    Masks come back in the form that they had. Nothing in the file is executed: it holds arrays of numbers and text.
+
+    Raises
+    ------
+    ValueError
+        When the file holds no analysis.
+    """
+    with np.load(file, allow_pickle=False) as columns:
+        if "format" not in columns or str(columns["format"]) != FORMAT:
+            raise ValueError(f"{os.fspath(file)!r} holds no analysis that this version of peakmask has saved")
+        return _analysis({name: columns[name] for name in columns})
+
+
+def _columns(analysis: Analysis) -> dict[str, NDArray[Any]]:
+    peaks, labels = analysis.peaks, analysis._labels
+    columns: dict[str, Any] = {
+        "format": np.array(FORMAT),
+        "alpha": np.array(analysis.alpha, np.float64),
+        "shape": np.array(analysis.shape, np.int64),
+        "axes": np.array(analysis._axes, np.int64),
+        "connectivity": np.array(analysis.connectivity),
+        "report": np.array(json.dumps(dict(analysis.report))),
+        "names": np.array(labels.names),
+        "offsets": peaks.offsets,
+        "coords": peaks.coords,
+        "prominences": peaks.prominences,
+        "heights": peaks.heights,
+    }
+    for name in ("x", "y", "t"):
+        centres = getattr(labels, name)
+        if centres is not None:
+            columns[f"label_{name}"] = np.asarray(centres)
+    form = "bytes" if analysis.packed is None and analysis.sparse is None else "packed"
+    for i, mask in enumerate(analysis.masks):
+        columns[f"mask_{i}"] = np.packbits(mask.transpose(analysis._axes), axis=-1, bitorder="little")
+    for i, packed in enumerate(analysis.packed or []):
+        columns[f"mask_{i}"] = packed.bits
+    for i, sparse in enumerate(analysis.sparse or []):
+        columns[f"mask_{i}_offsets"], columns[f"mask_{i}_cells"] = sparse.offsets, sparse.cells
+    columns["form"] = np.array("sparse" if analysis.sparse is not None else form)
+    columns["masks"] = np.array(len(analysis.masks or analysis.packed or analysis.sparse or []))
+    if analysis.summary is not None:
+        columns.update({f"summary_{name}": column for name, column in analysis.summary.columns().items()})
+    return columns
+
+
+def _analysis(columns: dict[str, NDArray[Any]]) -> Analysis:
+    alpha = tuple(columns["alpha"].tolist())
+    n_x, n_y, n_t = columns["shape"].tolist()
+    shape = (n_x, n_y, n_t)
+    a, b, c = columns["axes"].tolist()
+    x_name, y_name, t_name = columns["names"].tolist()
+    labels = Labels((x_name, y_name, t_name), columns.get("label_x"), columns.get("label_y"), columns.get("label_t"))
+    form, n_masks = str(columns["form"]), int(columns["masks"])
+    back = np.argsort((a, b, c))
+    masks: list[NDArray[np.bool_]] = []
+    packed = sparse = None
+    if form == "sparse":
+        pairs = [(columns[f"mask_{i}_offsets"], columns[f"mask_{i}_cells"]) for i in range(n_masks)]
+        sparse = [SparseMask(offsets, cells, shape) for offsets, cells in pairs]
+    else:
+        packed = [PackedMask(columns[f"mask_{i}"], n_t) for i in range(n_masks)]
+        if form == "bytes":
+            masks, packed = [np.ascontiguousarray(mask.expand()).transpose(back) for mask in packed], None
+    summary = None
+    if "summary_live" in columns:
+        summary = Summary(
+            alpha, {name: columns[f"summary_{name}"] for name in (*BY_BIN, *BY_LEVEL)}, labels, (n_x, n_y)
+        )
+    peaks = Peaks(columns["offsets"], columns["coords"], columns["prominences"], columns["heights"], labels, (n_x, n_y))
+    return Analysis(
+        alpha,
+        masks,
+        peaks,
+        Report(str(columns["report"])),
+        shape=shape,
+        axes=(a, b, c),
+        connectivity=int(columns["connectivity"]),
+        labels=labels,
+        packed=packed,
+        sparse=sparse,
+        summary=summary,
+    )

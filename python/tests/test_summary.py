@@ -1,0 +1,193 @@
+"""Summaries, and masks in every form, against masks."""
+
+import pickle
+
+import numpy as np
+import pytest
+from conftest import bumps
+from scipy import ndimage
+
+import peakmask
+
+ALPHA = [0.5, 0.9]
+
+
+def posterior(dtype=np.float64):
+    p = bumps(11, 13, 200).astype(dtype)
+    p[3, 4, 7] = np.nan
+    p[:, :, 8] = 1.0
+    p[:, :, 9] *= -1
+    return p
+
+
+def check(summary, p, alpha):
+    """Everything that callers take from masks, from a summary alone."""
+    analysis = peakmask.analyze(p, alpha)
+    peaks, rows = analysis.peaks, analysis.peaks.dominant
+    live = rows >= 0
+    np.testing.assert_array_equal(summary.live, live)
+    np.testing.assert_array_equal(summary.peaks, peaks.counts)
+    np.testing.assert_array_equal(summary.dominant[live], peaks.coords[rows[live]])
+    np.testing.assert_array_equal(summary.height[live], peaks.heights[rows[live]])
+    np.testing.assert_array_equal(summary.prominence[live], peaks.prominences[rows[live]])
+    highest = [prominences.max() for _, prominences, _ in peaks if len(prominences)]
+    np.testing.assert_array_equal(summary.highest_prominence[live], highest)
+    for absent in (summary.height, summary.prominence, summary.highest_prominence):
+        assert np.isnan(absent[~live]).all()
+    x, y = np.arange(p.shape[0])[:, None, None], np.arange(p.shape[1])[None, :, None]
+    for level, (a, mask) in enumerate(zip(alpha, analysis.masks)):
+        area = np.nansum(mask, axis=(0, 1))
+        np.testing.assert_array_equal(summary.area[level], area)
+        np.testing.assert_array_equal(summary.focality(a, cells=77), area / 77)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            reached = np.nansum(p >= summary.threshold[level], axis=(0, 1))
+            np.testing.assert_array_equal(summary.reached[level], reached)
+            np.testing.assert_array_equal(summary.peakiness(a), np.where(live, area / reached, np.nan))
+        np.testing.assert_array_equal(
+            summary.sums[level], np.stack([(mask * x).sum((0, 1)), (mask * y).sum((0, 1))], 1)
+        )
+        values = np.where(mask, p, 0)
+        np.testing.assert_allclose(summary.mass[level], values.sum((0, 1)), rtol=1e-6)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            centroid = np.stack([(values * x).sum((0, 1)), (values * y).sum((0, 1))], 1) / values.sum((0, 1))[:, None]
+        np.testing.assert_allclose(summary.centroid[level][area > 0], centroid[area > 0], rtol=1e-5)
+        sequentiality = []
+        for t in range(p.shape[2] - 1):
+            first = ndimage.binary_dilation(mask[:, :, t], np.ones((3, 3)))
+            second = mask[:, :, t + 1]
+            empty = not first.any() or not second.any()
+            sequentiality.append(0.0 if empty else (first & second).sum() / (first | second).sum())
+        np.testing.assert_array_equal(summary.sequentiality(a), sequentiality)
+        np.testing.assert_array_equal(summary.overlap[level, :-1], (mask[:, :, :-1] & mask[:, :, 1:]).sum((0, 1)))
+        assert summary.overlap[level, -1] == -1
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("masks", ["bytes", "packed", "sparse", None])
+def test_a_summary_is_what_masks_say(dtype, masks):
+    p = posterior(dtype)
+    found = peakmask.analyze(p, ALPHA, masks=masks, summary=True)
+    check(found.summary, p, ALPHA)
+    assert len(found.masks) == (2 if masks == "bytes" else 0)
+    np.testing.assert_array_equal(found.areas, found.summary.area)
+
+
+@pytest.mark.parametrize("layout", ["xyt", "txy"])
+def test_forms_are_the_same_masks(layout):
+    p = posterior()
+    given = p if layout == "xyt" else np.moveaxis(p, 2, 0).copy()
+    expected = peakmask.analyze(given, ALPHA, layout=layout)
+    for form in ("packed", "sparse"):
+        found = peakmask.analyze(given, ALPHA, layout=layout, masks=form)
+        np.testing.assert_array_equal(found.areas, expected.areas)
+        for alpha, level in zip(ALPHA, range(2)):
+            np.testing.assert_array_equal(found.mask(alpha), expected.mask(alpha))
+            other = getattr(found, form)[level]
+            mask = expected.mask(alpha) if layout == "xyt" else np.moveaxis(expected.mask(alpha), 0, 2)
+            np.testing.assert_array_equal(np.asarray(other), mask)
+            for start, stop in [(0, 0), (3, 20), (8, 16), (199, 200), (5, None), (-3, None)]:
+                np.testing.assert_array_equal(other.expand(start, stop), mask[:, :, start:stop])
+    packed = peakmask.analyze(p, 0.5, masks="packed").packed[0]
+    mask = peakmask.analyze(p, 0.5).masks[0]
+    np.testing.assert_array_equal(packed.bits, np.packbits(mask, axis=-1, bitorder="little"))
+    np.testing.assert_array_equal(packed.overlaps[:, 0], (mask[:, :, :-1] & mask[:, :, 1:]).sum((0, 1)))
+    sparse = peakmask.analyze(p, 0.5, masks="sparse").sparse[0]
+    np.testing.assert_array_equal(sparse[5], np.argwhere(mask[:, :, 5]))
+
+
+def test_motion():
+    p = posterior()
+    summary = peakmask.analyze(p, 0.5, masks=None, summary=True).summary
+    x, y = np.linspace(0, 5, 11), np.linspace(9, 3, 13)
+    places = np.where(
+        summary.live[:, None], np.stack([x[summary.dominant[:, 0]], y[summary.dominant[:, 1]]], 1), np.nan
+    )
+    vectors = np.diff(places, axis=0)
+    np.testing.assert_array_equal(summary.change_vectors(x, y), vectors)
+    angles = summary.turn_angles(x, y)
+    for t, angle in enumerate(angles):
+        a, b = vectors[t], vectors[t + 1]
+        if np.linalg.norm(a) >= 1e-9 and np.linalg.norm(b) >= 1e-9:
+            turn = abs(np.arctan2(a[0] * b[1] - a[1] * b[0], a @ b))
+            assert angle == pytest.approx(turn, abs=1e-7)
+        else:
+            assert np.isnan(angle)
+    assert np.isfinite(angles).sum() > 20
+
+
+def test_the_animal():
+    p = posterior()
+    animal = np.random.default_rng(3).uniform(0, 11, (200, 2))
+    animal[5] = np.nan
+    found = peakmask.analyze(p, ALPHA, summary=True, animal=animal, radius=2.5)
+    distance = np.hypot(*(found.summary.dominant - animal).T)
+    live = found.summary.live
+    np.testing.assert_allclose(found.summary.distance[live], distance[live])
+    assert np.isnan(found.summary.distance[~live]).all()
+    assert np.isnan(found.summary.distance[5])
+    x, y = np.mgrid[:11, :13]
+    for level, mask in enumerate(found.masks):
+        for t in range(200):
+            disc = (x - animal[t, 0]) ** 2 + (y - animal[t, 1]) ** 2 <= 2.5**2
+            assert found.summary.near[level, t] == (disc & mask[:, :, t]).any()
+    with pytest.raises(ValueError, match="animal has shape"):
+        peakmask.analyze(p, ALPHA, summary=True, animal=animal[:5])
+    with pytest.raises(ValueError, match="summary=True"):
+        peakmask.analyze(p, ALPHA, animal=animal)
+
+
+def test_tables():
+    pytest.importorskip("pandas")
+    pytest.importorskip("xarray")
+    summary = peakmask.analyze(posterior(), ALPHA, masks=None, summary=True).summary
+    table = summary.to_dataframe(t=np.arange(200) * 0.25)
+    assert (len(table), table.index.name, table["t"][4]) == (200, "bin", 1.0)
+    np.testing.assert_array_equal(table["area_0.9"], summary.area[1])
+    np.testing.assert_array_equal(table["centroid_y_0.5"], summary.centroid[0, :, 1])
+    np.testing.assert_array_equal(table["dominant_x"], summary.dominant[:, 0])
+    dataset = summary.to_xarray()
+    np.testing.assert_array_equal(dataset["area"].sel(alpha=0.9), summary.area[1])
+    assert dataset["centroid"].dims == ("alpha", "t", "axis")
+    twice = peakmask.analyze(posterior(), [0.5, 0.5], masks=None, summary=True).summary.to_dataframe()
+    assert {"area_0.5", "area_0.5_1"} <= set(twice.columns)
+
+
+@pytest.mark.parametrize("masks", ["bytes", "packed", "sparse", None])
+@pytest.mark.parametrize("layout", ["xyt", "txy"])
+def test_saved_and_pickled(tmp_path, masks, layout):
+    p = posterior(np.float32)
+    p = p if layout == "xyt" else np.moveaxis(p, 2, 0)
+    analysis = peakmask.analyze(p, ALPHA, masks=masks, summary=True, layout=layout)
+    file = tmp_path / "analysis.npz"
+    file.write_bytes(b"what was there")
+    analysis.save(file)
+    assert [path.name for path in tmp_path.iterdir()] == ["analysis.npz"]
+    for again in (peakmask.load(file), pickle.loads(pickle.dumps(analysis))):
+        assert (again.alpha, again.shape, again.connectivity) == (analysis.alpha, analysis.shape, analysis.connectivity)
+        assert dict(again.report) == dict(analysis.report)
+        for name in ("offsets", "coords", "prominences", "heights"):
+            np.testing.assert_array_equal(getattr(again.peaks, name), getattr(analysis.peaks, name))
+        for name, column in analysis.summary.columns().items():
+            np.testing.assert_array_equal(again.summary.columns()[name], column)
+            assert again.summary.columns()[name].dtype == column.dtype
+        for alpha in ALPHA if masks else []:
+            np.testing.assert_array_equal(again.mask(alpha), analysis.mask(alpha))
+    np.savez(file, a=np.arange(3))
+    with pytest.raises(ValueError, match="holds no analysis"):
+        peakmask.load(file)
+
+
+def test_what_is_refused():
+    p = posterior()
+    with pytest.raises(ValueError, match="masks is one of"):
+        peakmask.analyze(p, 0.5, masks="bits")
+    with pytest.raises(ValueError, match="out="):
+        peakmask.analyze(p, 0.5, summary=True, out=[np.empty(p.shape, bool)])
+    with pytest.raises(KeyError, match="masks=None"):
+        peakmask.analyze(p, 0.5, masks=None).mask(0.5)
+    plan = peakmask.estimate(p.shape, ALPHA)
+    limit = peakmask.estimate(p.shape, ALPHA, masks="packed")["total"]
+    assert limit < plan["total"]
+    with pytest.raises(MemoryError, match=f"masks in the form packed would need {limit} bytes, and fit"):
+        peakmask.analyze(p, ALPHA, memory_limit=limit)
+    assert peakmask.analyze(p, ALPHA, memory_limit=limit, masks="packed").peaks.n_peaks

@@ -1,0 +1,189 @@
+//! Lists: the cells of masks, in the order of time bins, whatever order batches come in.
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use smallvec::SmallVec;
+
+use super::{FEW, SparseOutput};
+use crate::error::Error;
+use crate::findings::Findings;
+use crate::locks::lock;
+use crate::masks::SparseMask;
+use crate::reduce::Rows;
+
+/// The sparse masks of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Lists<'a> {
+    masks: SmallVec<[Growing<'a>; FEW]>,
+}
+
+/// A sparse mask while a run appends to it.
+#[derive(Debug)]
+struct Growing<'a> {
+    /// Number of the level.
+    level: usize,
+    mask: &'a mut SparseMask,
+    /// Time bins that were there before, and have to stay.
+    before: usize,
+    /// Cells of pieces that came too early.
+    waiting: Vec<Piece>,
+}
+
+/// The cells of some time bins.
+#[derive(Debug, Default)]
+struct Piece {
+    first: usize,
+    counts: Vec<u32>,
+    cells: Vec<u32>,
+}
+
+impl<'a> Lists<'a> {
+    /// Lists of cells behind those that the masks hold, or in their place.
+    pub(crate) fn open(outputs: impl IntoIterator<Item = SparseOutput<'a>>) -> Self {
+        let growing = outputs.into_iter().map(|output| {
+            let SparseOutput {
+                level,
+                mask,
+                append,
+            } = output;
+            if !append {
+                mask.clear();
+            }
+            Growing {
+                level,
+                before: mask.n_bins(),
+                mask,
+                waiting: Vec::new(),
+            }
+        });
+        Self {
+            masks: growing.collect(),
+        }
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.masks.is_empty()
+    }
+
+    /// Ends the run: with all time bins if they are `wanted`, else as it was.
+    pub(crate) fn close(self, wanted: bool) {
+        for growing in self.masks.into_iter().filter(|_| !wanted) {
+            growing.mask.truncate(growing.before);
+        }
+    }
+}
+
+/// Lists the cells of the masks that are wanted so, in the time bins `bins`, from findings about the levels `levels`: the bytes
+/// that they take.
+pub(crate) fn write_lists<T>(
+    findings: &Findings<T>,
+    bins: &Range<usize>,
+    levels: Range<usize>,
+    shape: [usize; 2],
+    lists: &Mutex<Lists<'_>>,
+) -> Result<u64, Error> {
+    let mut bytes = 0;
+    let wanted: SmallVec<[(usize, usize); FEW]> = {
+        let lists = lock(lists);
+        let masks = lists.masks.iter().enumerate();
+        let wanted = masks.filter(|(_, growing)| levels.contains(&growing.level));
+        wanted.map(|(i, growing)| (i, growing.level)).collect()
+    };
+    for (i, level) in wanted {
+        let piece = Piece::new(findings.mask(level - levels.start, shape), bins.clone());
+        bytes += (piece.cells.len() * size_of::<u32>()) as u64;
+        lock(lists).masks[i].add(piece)?;
+    }
+    Ok(bytes)
+}
+
+impl Piece {
+    fn new(rows: Rows<'_>, bins: Range<usize>) -> Self {
+        let mut counts = vec![0; bins.len()];
+        each(rows, bins.len(), |_, lane| counts[lane] += 1);
+        let mut end = 0;
+        let starts = counts.iter().map(|&count: &u32| {
+            end += count as usize;
+            end - count as usize
+        });
+        let mut next: Vec<usize> = starts.collect();
+        let mut cells = vec![0; end];
+        each(rows, bins.len(), |cell, lane| {
+            cells[next[lane]] = cell;
+            next[lane] += 1;
+        });
+        Self {
+            first: bins.start,
+            counts,
+            cells,
+        }
+    }
+}
+
+/// Calls `see` with each cell of the masks of the first `n` time bins, and with its bin.
+fn each(rows: Rows<'_>, n: usize, mut see: impl FnMut(u32, usize)) {
+    for (cell, row) in rows.bits.chunks_exact(rows.bytes).enumerate() {
+        for (i, &byte) in row[..n.div_ceil(8)].iter().enumerate() {
+            let mut left = byte;
+            while left != 0 {
+                let lane = 8 * i + left.trailing_zeros() as usize;
+                left &= left - 1;
+                if lane < n {
+                    see(cell as u32, lane);
+                }
+            }
+        }
+    }
+}
+
+impl Growing<'_> {
+    /// Takes a piece, and appends it, and those that have waited for it, if it is their turn.
+    fn add(&mut self, piece: Piece) -> Result<(), Error> {
+        self.waiting.push(piece);
+        loop {
+            let next = self.mask.n_bins() - self.before;
+            let ready = (self.waiting.iter()).position(|piece| piece.first <= next);
+            let Some(piece) = ready.map(|ready| self.waiting.swap_remove(ready)) else {
+                return Ok(());
+            };
+            self.append(&piece, next - piece.first)?;
+        }
+    }
+
+    /// Appends a piece but for its first bins, which are there already: a piece that was left half done has come again.
+    fn append(&mut self, piece: &Piece, known: usize) -> Result<(), Error> {
+        let known = known.min(piece.counts.len());
+        let skipped = piece.counts[..known]
+            .iter()
+            .map(|&count| count as usize)
+            .sum();
+        let cells = &piece.cells[skipped..];
+        let SparseMask {
+            offsets,
+            cells: all,
+        } = &mut *self.mask;
+        let refused = |len: usize, size: usize| Error::OutOfMemory {
+            bytes: (len * size) as u64,
+        };
+        if all.capacity() - all.len() < cells.len() {
+            let more = cells.len().max(all.len() / 4);
+            let room = all.len() + more;
+            all.try_reserve_exact(more)
+                .map_err(|_| refused(room, size_of::<u32>()))?;
+        }
+        let more = piece.counts.len();
+        let room = offsets.len() + more;
+        offsets
+            .try_reserve(more)
+            .map_err(|_| refused(room, size_of::<i64>()))?;
+        all.extend_from_slice(cells);
+        let mut end = offsets.last().copied().unwrap_or(0);
+        for &count in &piece.counts[known..] {
+            end += i64::from(count);
+            offsets.push(end);
+        }
+        Ok(())
+    }
+}
