@@ -150,6 +150,16 @@ pub enum Error {
         /// Bytes asked for.
         bytes: u64,
     },
+    /// Peaks were not found in this input.
+    #[error(
+        "the peaks are of {bins} time bins, or lie beyond the maps, but the input has the shape {shape:?}; pass the input that they were found in"
+    )]
+    ForeignPeaks {
+        /// Time bins of the peaks.
+        bins: usize,
+        /// Shape `[n_x, n_y, n_t]` of the input.
+        shape: [usize; 3],
+    },
     /// The caller cancelled.
     #[error("cancelled after {done} of {total} time bins")]
     Cancelled {
