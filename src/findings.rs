@@ -242,7 +242,12 @@ impl<T> Findings<T> {
 
     /// Puts the findings of another engine, which begin at its first lane, in place of those of `lanes`; there are
     /// `planes` rows of bits. The peaks are the same; their bases may not have been known.
-    pub(crate) fn replace(&mut self, lanes: std::ops::Range<usize>, found: &Self, planes: usize)
+    pub(crate) fn replace(
+        &mut self,
+        lanes: std::ops::Range<usize>,
+        found: &Self,
+        planes: usize,
+    ) -> Result<(), &'static str>
     where
         T: Copy,
     {
@@ -256,7 +261,12 @@ impl<T> Findings<T> {
             }
         }
         let rows = self.peak_rows(lanes);
-        self.peaks.bases[rows].copy_from_slice(&found.peaks.bases);
+        let bases = &mut self.peaks.bases[rows];
+        if bases.len() != found.peaks.bases.len() {
+            return Err("the device and the CPU find different numbers of peaks");
+        }
+        bases.copy_from_slice(&found.peaks.bases);
+        Ok(())
     }
 
     /// What differs, in these lanes, from another engine's findings, which begin at its first lane and end with the last of

@@ -345,7 +345,8 @@ impl<'c, T: Element> Gpu<'c, T> {
         })?;
         for (lanes, part) in found.into_iter().flatten() {
             self.tally.handed_over_bins += lanes.len();
-            findings.replace(lanes, &part, planes);
+            let replaced = findings.replace(lanes, &part, planes);
+            replaced.map_err(|reason| Halt::Failed(reason.to_owned()))?;
         }
         Ok(())
     }

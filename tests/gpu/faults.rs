@@ -224,8 +224,11 @@ fn a_fault_in_any_rule_is_seen() {
             fault: Some(fault),
             ..Default::default()
         };
-        let (_, difference) = known.analyze(&on(context, tuning));
-        assert!(difference.is_some(), "not seen: {what}");
+        let options = on(context, tuning);
+        // What the CPU finds of bins that the device leaves to it may not fit the rest.
+        let refused = analyze(known.p.view(), &known.options(&options)).is_err();
+        let seen = refused || known.analyze(&options).1.is_some();
+        assert!(seen, "not seen: {what}");
     }
 }
 
