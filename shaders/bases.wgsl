@@ -2,9 +2,10 @@
 //
 // Reads: Values, Peaks. Writes: Bases.
 // Bases: for each peak its cell, its value, and the highest value among the non-peak neighbours of the eight-connected
-// group of peak cells to which it belongs. A group is a set and its rim's maximum a comparison, so no order matters.
+// group of peak cells to which it belongs. A group is a set and its rim's maximum a comparison, so no order matters. Where
+// all neighbours of a group are off the track, its base is the lowest value of the lane.
 //
-// Here a base is the number of the cell that holds it; the order is left to the collection. Every peak finds its highest
+// Here a base is the number of the cell that holds it, and one off the track is the lowest; the order is left to the collection. Every peak finds its highest
 // neighbour that is no peak, and one on its own is done with that. The cells of a group pass the highest cell that they
 // know of on to each other until all hold the same: a least fixpoint of a monotone update, whoever is asked first. That
 // happens a few times in blocks of rows side by side, which settles nearly all groups. In the lanes where it does not, one

@@ -37,7 +37,7 @@ fn remain(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id)
     if (t >= p.lanes) { return; }
     var pending = false;
     if (t < p.bins) {
-        for (var a = 0u; a < p.alphas; a++) {
+        for (var a = 0u; a < p.levels; a++) {
             pending = pending || (floods[a * p.lanes + t].y & DONE) == 0u;
         }
         if (p.list_blocks > 0u) { pending = pending || (plateaus[t].y & DONE) == 0u; }
@@ -94,7 +94,10 @@ fn collect(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id
                 let base = rims[cell * p.lanes + t];
                 row_cells[row] = cell;
                 row_values[row] = values[cell * p.lanes + t];
-                row_values[p.room + row] = values[base * p.lanes + t];
+                var base_value = values[base * p.lanes + t];
+                // Off the track lies what has no neighbour: its base is the lane's lowest value.
+                if (OFF_TRACK && is_nan(base_value)) { base_value = value_of(surveys[t].floor); }
+                row_values[p.room + row] = base_value;
             }
             row += 1u;
         }

@@ -28,8 +28,16 @@ fn reaches(a: Key, b: Key) -> bool {
 }
 
 // The threshold alpha * height: a product in 64 bits, rounded once to 32.
-fn level(alpha: vec2<u32>, height: Value) -> Key {
-    let product = narrow(product64(alpha, widen(height)));
-    if (is_nan(product)) { return UNREACHED; }
-    return key(product);
+fn product(alpha: vec2<u32>, height: Value) -> Value {
+    return narrow(product64(alpha, widen(height)));
+}
+
+// A value that was given as bits, the low word first.
+fn given(bits: vec2<u32>) -> Value {
+    return bits.x;
+}
+
+// The value of a key; of two zeros the positive one.
+fn value_of(k: Key) -> Value {
+    return select(~k, k & 0x7fffffffu, k >= 0x80000000u);
 }

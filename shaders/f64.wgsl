@@ -30,8 +30,16 @@ fn reaches(a: Key, b: Key) -> bool {
 }
 
 // The threshold alpha * height.
-fn level(alpha: vec2<u32>, height: Value) -> Key {
-    let product = product64(alpha, height);
-    if (is_nan64(product)) { return UNREACHED; }
-    return key(product);
+fn product(alpha: vec2<u32>, height: Value) -> Value {
+    return product64(alpha, height);
+}
+
+// A value that was given as bits, the low word first.
+fn given(bits: vec2<u32>) -> Value {
+    return bits;
+}
+
+// The value of a key; of two zeros the positive one.
+fn value_of(k: Key) -> Value {
+    return select(~k, vec2<u32>(k.x, k.y & 0x7fffffffu), k.y >= 0x80000000u);
 }

@@ -4,7 +4,7 @@
 // Filled: in a live lane, the least set that holds the dominant cell and every cell of Above that touches a cell of the
 // set, by four or eight neighbours. The least fixpoint of a monotone update, so no order matters.
 //
-// One invocation for each lane and alpha sweeps over the map's rows, down and up in turn, word by word: a row takes what
+// One invocation for each lane and level sweeps over the map's rows, down and up in turn, word by word: a row takes what
 // lies beside its cells in the row before, and fills its runs to the right by a carry, then to the left by the same carry
 // over reversed words. Two sweeps in turn that change nothing are the fixpoint. Every iteration of the loop is one word,
 // and all that it needs to go on later is kept, so that a sweep may end anywhere.
@@ -33,7 +33,8 @@ fn seed(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) g
     let at = (a * p.n_x * p.words + place) * p.lanes + t;
     let bit = 1u << (column % 32u);
     var flags = DONE;
-    if (found.live == 1u) {
+    // A whole level is not filled: what reaches it is what is asked for.
+    if (found.live == 1u && !WHOLE) {
         filled[at] = bit;
         // Where the dominant cell does not reach its own threshold, it is the whole mask.
         if ((above[at] & bit) != 0u) { flags = 0u; }

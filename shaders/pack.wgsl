@@ -1,4 +1,4 @@
-// Pack: filled cells, from bits by cell to bits by lane. A layout kernel: it moves bits, and decides nothing.
+// Pack: filled cells, or all that reach a whole level, from bits by cell to bits by lane. A layout kernel: it moves bits, and decides nothing.
 
 // Words of as many lanes as the workgroup has invocations.
 var<workgroup> rows: array<u32, GROUP>;
@@ -12,10 +12,12 @@ fn pack(
     let place = task(group);
     let t = lane(group, local);
     var bits = 0u;
-    if (t < p.bins && place < p.alphas * places) { bits = filled[place * p.lanes + t]; }
+    if (t < p.bins && place < p.levels * places) {
+        if (WHOLE) { bits = above[place * p.lanes + t]; } else { bits = filled[place * p.lanes + t]; }
+    }
     rows[local.x] = bits;
     workgroupBarrier();
-    if (place >= p.alphas * places) { return; }
+    if (place >= p.levels * places) { return; }
     // Every 32 invocations write the words of 32 cells, each for their own 32 lanes.
     let cell = local.x % 32u;
     let first = local.x - cell;
@@ -25,7 +27,7 @@ fn pack(
     if (cell >= cells_of_word(word) || lane_word >= lane_words) { return; }
     var by_lane = 0u;
     for (var i = 0u; i < 32u; i++) { by_lane |= ((rows[first + i] >> cell) & 1u) << i; }
-    // Row of all alphas together: alpha * n_x + map row.
+    // Row of all levels together: level * n_x + map row.
     let row = place / p.words;
     masks[(row * p.n_y + word * 32u + cell) * lane_words + lane_word] = by_lane;
 }

@@ -2,7 +2,7 @@
 //
 // Reads: Values, Live, Floor. Writes: Peaks.
 // Peaks: set where a live lane's value exceeds its Floor and is `>=` all of the eight neighbours that exist. A per-cell
-// map, so no order matters.
+// map, so no order matters. NaN off the track is no neighbour, and exceeds nothing.
 
 // The highest of a column of up to three cells, around map row `row`, without the row's own cell if `hollow`.
 fn column(row: u32, y: u32, t: u32, hollow: bool) -> Key {

@@ -8,6 +8,10 @@ override GROUP: u32;
 override ITERATIONS: u32;
 // Whether masks connect by eight neighbours.
 override EIGHT: bool;
+// Whether masks hold all cells that reach their level, connected or not.
+override WHOLE: bool;
+// Whether NaN is off the track: no cell at all.
+override OFF_TRACK: bool;
 
 struct Params {
     n_x: u32,
@@ -18,7 +22,7 @@ struct Params {
     lanes: u32,
     // Lanes that hold a time bin.
     bins: u32,
-    alphas: u32,
+    levels: u32,
     // Cells of a block of the survey, and blocks.
     survey_cells: u32,
     survey_blocks: u32,
@@ -54,21 +58,21 @@ struct Survey {
 @group(0) @binding(0) var<uniform> p: Params;
 // [cell][lane]
 @group(0) @binding(1) var<storage, read> values: array<Value>;
-// [alpha]: bits of a binary64
-@group(0) @binding(2) var<storage, read> alphas: array<vec2<u32>>;
+// [level]: bits of a binary64 that is an alpha, or of a value; then OF_PEAK or ABSOLUTE
+@group(0) @binding(2) var<storage, read> levels: array<vec4<u32>>;
 // [survey block][lane]
 @group(0) @binding(3) var<storage, read_write> partials: array<Partial>;
 // [lane]
 @group(0) @binding(4) var<storage, read_write> surveys: array<Survey>;
-// [alpha][lane]
-@group(0) @binding(5) var<storage, read_write> levels: array<Key>;
-// [alpha][map row][word][lane]: bits by cell of the row
+// [level][lane]
+@group(0) @binding(5) var<storage, read_write> thresholds: array<Key>;
+// [level][map row][word][lane]: bits by cell of the row
 @group(0) @binding(6) var<storage, read_write> above: array<u32>;
-// [alpha][map row][word][lane]: bits by cell of the row
+// [level][map row][word][lane]: bits by cell of the row
 @group(0) @binding(7) var<storage, read_write> filled: array<u32>;
-// [alpha][lane]
+// [level][lane]
 @group(0) @binding(8) var<storage, read_write> floods: array<vec4<u32>>;
-// [alpha][cell][word]: bits by lane
+// [level][cell][word]: bits by lane
 @group(0) @binding(9) var<storage, read_write> masks: array<u32>;
 // [map row][word][lane]: bits by cell of the row
 @group(0) @binding(10) var<storage, read_write> peaks: array<u32>;
@@ -87,6 +91,10 @@ struct Survey {
 
 // [lane]: whether a cell on a plateau has yet to hear of a higher one on the rim
 @group(0) @binding(17) var<storage, read_write> restless: array<atomic<u32>>;
+
+// Kinds of levels.
+const OF_PEAK: u32 = 0u;
+const ABSOLUTE: u32 = 1u;
 
 const NOWHERE: u32 = 0xffffffffu;
 // In the flags of a flood, or of a lane's plateaus: it has come to its end.

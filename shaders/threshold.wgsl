@@ -3,10 +3,10 @@
 // Reads: Values, Levels. Writes: Above.
 // Above: set where `value >= level`; a NaN level is reached nowhere. A per-cell map, so no order matters.
 
-// The level of an alpha, or, beyond the last alpha, what no cell reaches.
+// The threshold of a level, or, beyond the last level, what no cell reaches.
 fn level_of(a: u32, t: u32) -> Key {
-    if (a >= p.alphas) { return UNREACHED; }
-    return levels[a * p.lanes + t];
+    if (a >= p.levels) { return UNREACHED; }
+    return thresholds[a * p.lanes + t];
 }
 
 @compute @workgroup_size(GROUP)
@@ -20,8 +20,8 @@ fn threshold(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_
     let here = place * p.lanes + t;
     let n = cells_of_word(word);
     let first = row * p.n_y + word * 32u;
-    // Four alphas at a time: a value is read once for them, and their words stay in registers.
-    for (var a = 0u; a < p.alphas; a += 4u) {
+    // Four levels at a time: a value is read once for them, and their words stay in registers.
+    for (var a = 0u; a < p.levels; a += 4u) {
         let level0 = level_of(a, t);
         let level1 = level_of(a + 1u, t);
         let level2 = level_of(a + 2u, t);
@@ -33,8 +33,8 @@ fn threshold(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_
             bits |= select(vec4<u32>(0u, 0u, 0u, 0u), vec4<u32>(1u << i), reached);
         }
         above[a * plane + here] = bits.x;
-        if (a + 1u < p.alphas) { above[(a + 1u) * plane + here] = bits.y; }
-        if (a + 2u < p.alphas) { above[(a + 2u) * plane + here] = bits.z; }
-        if (a + 3u < p.alphas) { above[(a + 3u) * plane + here] = bits.w; }
+        if (a + 1u < p.levels) { above[(a + 1u) * plane + here] = bits.y; }
+        if (a + 2u < p.levels) { above[(a + 2u) * plane + here] = bits.z; }
+        if (a + 3u < p.levels) { above[(a + 3u) * plane + here] = bits.w; }
     }
 }

@@ -185,6 +185,9 @@ pub struct Report {
     pub gpu_bins: usize,
     /// Peaks found.
     pub peaks: usize,
+    /// Those of `bins` that have no highest-density region, because a value is negative or the total is zero, infinite or NaN;
+    /// 0 if no [`Level::Coverage`](crate::Level::Coverage) was asked for.
+    pub uncovered_bins: usize,
     /// Time from call to return, and where the CPU engine's went.
     pub seconds: Seconds,
     /// Bytes that the plan foresaw for results and scratch, with its assumed number of peaks; what a GPU took of the host's

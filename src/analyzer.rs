@@ -84,11 +84,11 @@ use crate::summary::Summary;
 ///
 /// # Errors
 /// Before anything is allocated: [`Error::EmptyMap`] when `n_x` or `n_y` is 0, [`Error::MapTooLarge`] when a map has
-/// 2^32 cells or more, [`Error::InstructionSet`] when the processor lacks the one asked for, [`Error::OverBudget`] when
+/// 2^32 cells or more, [`Error::Coverage`] when a coverage is no share of a whole, [`Error::InstructionSet`] when the processor lacks the one asked for, [`Error::OverBudget`] when
 /// the [`estimate`] exceeds the memory limit. With [`Backend::Gpu`](crate::Backend::Gpu), or a GPU that is required: [`Error::NoGpu`] when
 /// there is none, or one that cannot be trusted; [`Error::Environment`] when a variable has a value that means nothing.
 ///
-/// Later: [`Error::GpuTooSmall`] and [`Error::GpuFailed`] with [`Backend::Gpu`](crate::Backend::Gpu); [`Error::OverBudget`] when the peaks found cross the limit, [`Error::OutOfMemory`], [`Error::Threads`],
+/// Later: [`Error::Nan`] with [`NanPolicy::Error`](crate::NanPolicy::Error), [`Error::GpuTooSmall`] and [`Error::GpuFailed`] with [`Backend::Gpu`](crate::Backend::Gpu); [`Error::OverBudget`] when the peaks found cross the limit, [`Error::OutOfMemory`], [`Error::Threads`],
 /// [`Error::Cancelled`], and [`Error::Worker`] for a defect in this crate.
 ///
 /// # Panics
@@ -217,6 +217,11 @@ pub fn estimate(shape: [usize; 3], dtype: Dtype, options: &Options) -> Result<Es
     check_map(shape)?;
     let threads = options.threads.unwrap_or_else(cores);
     let plan = Plan::new(shape, dtype, options.wanted(), threads);
+    let share = |level: &Level| matches!(level, Level::Coverage(_));
+    let plan = match options.levels.iter().any(share) {
+        true => plan.with_shares(shape[0] * shape[1], dtype),
+        false => plan,
+    };
     Ok(plan.estimate)
 }
 
@@ -263,7 +268,7 @@ impl<T: Element> Analyzer<T> {
     /// the first call that needs them.
     ///
     /// # Errors
-    /// [`Error::EmptyMap`], [`Error::MapTooLarge`], [`Error::InstructionSet`], [`Error::Environment`], [`Error::NoGpu`], as
+    /// [`Error::EmptyMap`], [`Error::MapTooLarge`], [`Error::Coverage`], [`Error::InstructionSet`], [`Error::Environment`], [`Error::NoGpu`], as
     /// [`analyze`].
     pub fn new(shape: [usize; 2], options: Options) -> Result<Self, Error> {
         let mut analyzer = Self::closed(shape, 0, options)?;
@@ -274,6 +279,13 @@ impl<T: Element> Analyzer<T> {
     /// The same without a GPU, which then comes with the first call that needs it; `n_t` is for messages.
     fn closed([n_x, n_y]: [usize; 2], n_t: usize, options: Options) -> Result<Self, Error> {
         check_map([n_x, n_y, n_t])?;
+        let share = options.levels.iter().find_map(|level| match *level {
+            Level::Coverage(share) if !(share > 0.0 && share <= 1.0) => Some(share),
+            _ => None,
+        });
+        if let Some(share) = share {
+            return Err(Error::Coverage { share });
+        }
         let best = InstructionSet::detect();
         let instruction_set = options.instruction_set.unwrap_or(best);
         if instruction_set > best {

@@ -31,6 +31,15 @@ pub enum Level {
     /// The same value in every bin, in the unit of the input; for `f32` input rounded once to `f32`. Any float is allowed;
     /// nothing reaches NaN.
     Absolute(f64),
+    /// The edge of the highest-density region (a credible region) that holds this share of the bin's total, above 0 and up to
+    /// 1: the value at which the sum of the bin's values, taken from the highest down, reaches `share * total`; or the lowest
+    /// value, if rounding keeps it below that.
+    ///
+    /// All sums are in `f64`, one addition after the other, the total in row-major order. Values need not add up to 1, but a
+    /// region of them has a share only if none is negative: in a bin with a negative value, or whose total is zero, infinite or
+    /// NaN, the mask is empty, and [`Report::uncovered_bins`](crate::Report::uncovered_bins) counts it. The GPU engine does not
+    /// add floats, and declines this level.
+    Coverage(f64),
 }
 
 /// An alpha as the number that it is; other kinds by name and number.
@@ -39,6 +48,7 @@ impl std::fmt::Display for Level {
         match self {
             Self::OfPeak(alpha) => write!(f, "{alpha}"),
             Self::Absolute(value) => write!(f, "absolute {value}"),
+            Self::Coverage(share) => write!(f, "coverage {share}"),
         }
     }
 }
@@ -50,9 +60,11 @@ pub enum Region {
     /// Those that are connected to the dominant cell through such cells, and in any case that cell itself (the default).
     #[default]
     Dominant,
+    /// All of them, connected or not: none where nothing reaches the level, as with an alpha above 1 and a positive height.
+    Whole,
 }
 
-names!(Region as "the region" { Dominant => "dominant" });
+names!(Region as "the region" { Dominant => "dominant", Whole => "whole" });
 
 /// What a NaN among a bin's cells means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -61,9 +73,20 @@ pub enum NanPolicy {
     /// The whole bin is silent: no peaks, and empty masks (the default).
     #[default]
     Silence,
+    /// The cell is absent, as one that lies off the track: it is no peak and in no mask, nobody's neighbour, and counts in no
+    /// minimum, maximum or total. A bin is live when two cells that are present differ. A group of peaks without a neighbour
+    /// that is present has the lowest value as its base.
+    OffTrack,
+    /// The analysis is refused, and the first NaN named ([`Error::Nan`](crate::Error::Nan)). To look for it takes a pass over
+    /// the input.
+    Error,
 }
 
-names!(NanPolicy as "the NaN policy" { Silence => "silence" });
+names!(NanPolicy as "the NaN policy" {
+    Silence => "silence",
+    OffTrack => "off_track",
+    Error => "error",
+});
 
 /// Which prominence peaks have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

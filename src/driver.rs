@@ -2,11 +2,9 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
-
-use crate::locks::lock;
 
 type Check = Box<dyn Fn() -> Trial + Send + Sync>;
 
@@ -63,6 +61,10 @@ pub fn check_drivers(check: impl Fn() -> Trial + Send + Sync + 'static) -> bool 
 /// Whether drivers may be loaded, or why not. The first call may take long.
 #[cfg(feature = "gpu")]
 pub(crate) fn verdict() -> Result<(), String> {
+    use std::sync::Mutex;
+
+    use crate::locks::lock;
+
     static VERDICT: Mutex<Option<Result<(), String>>> = Mutex::new(None);
     let mut verdict = lock(&VERDICT);
     if let Some(known) = &*verdict {

@@ -44,6 +44,26 @@ pub enum Error {
         /// The input's.
         found: [usize; 2],
     },
+    /// A cell holds a NaN, and the options say that none may ([`NanPolicy::Error`](crate::NanPolicy::Error)).
+    #[error(
+        "P[{x}, {y}, {t}] is NaN, the first of time bin {t}, and none is allowed; if NaN marks cells off the track, declare it so (NanPolicy::OffTrack), or let it silence its time bin (NanPolicy::Silence)"
+    )]
+    Nan {
+        /// The cell's first coordinate.
+        x: usize,
+        /// The cell's second coordinate.
+        y: usize,
+        /// The first time bin that holds one.
+        t: usize,
+    },
+    /// A coverage is no share of a whole.
+    #[error(
+        "a coverage has to be above 0 and at most 1, but {share} was asked for; give a fraction, not a percentage"
+    )]
+    Coverage {
+        /// What was asked for.
+        share: f64,
+    },
     /// The maps of an epoch have another shape than those of the others.
     #[error(
         "epoch {epoch} has maps of shape {found:?}, but the others have maps of shape {expected:?}; analyse epochs of one shape at a time"
@@ -129,6 +149,16 @@ pub enum Error {
     OutOfMemory {
         /// Bytes asked for.
         bytes: u64,
+    },
+    /// Peaks were not found in this input.
+    #[error(
+        "the peaks are of {bins} time bins, or lie beyond the maps, but the input has the shape {shape:?}; pass the input that they were found in"
+    )]
+    ForeignPeaks {
+        /// Time bins of the peaks.
+        bins: usize,
+        /// Shape `[n_x, n_y, n_t]` of the input.
+        shape: [usize; 3],
     },
     /// The caller cancelled.
     #[error("cancelled after {done} of {total} time bins")]

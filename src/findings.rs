@@ -21,6 +21,8 @@ pub(crate) struct Findings<T> {
     /// The same where the engine has left them, in place of what is above.
     lent: Option<Box<dyn Lent>>,
     row_bytes: usize,
+    /// Bins in which no share of the total can be told, if a level asks for one.
+    pub(crate) uncovered: usize,
     /// The peaks of the batch.
     pub(crate) peaks: FoundPeaks<T>,
     /// What a summary needs of the values.
@@ -163,6 +165,7 @@ impl<T> Findings<T> {
             filled: Vec::new(),
             lent: None,
             row_bytes: 0,
+            uncovered: 0,
             peaks: FoundPeaks::new(most),
             measures: Measures::new(),
         }
@@ -172,6 +175,7 @@ impl<T> Findings<T> {
     pub(crate) fn start(&mut self, lanes: usize, planes: usize) {
         self.lent = None;
         self.row_bytes = lanes.div_ceil(8);
+        self.uncovered = 0;
         memory::resize(&mut self.filled, planes * self.row_bytes, 0);
         self.peaks.clear();
     }
@@ -238,7 +242,12 @@ impl<T> Findings<T> {
 
     /// Puts the findings of another engine, which begin at its first lane, in place of those of `lanes`; there are
     /// `planes` rows of bits. The peaks are the same; their bases may not have been known.
-    pub(crate) fn replace(&mut self, lanes: std::ops::Range<usize>, found: &Self, planes: usize)
+    pub(crate) fn replace(
+        &mut self,
+        lanes: std::ops::Range<usize>,
+        found: &Self,
+        planes: usize,
+    ) -> Result<(), &'static str>
     where
         T: Copy,
     {
@@ -252,7 +261,12 @@ impl<T> Findings<T> {
             }
         }
         let rows = self.peak_rows(lanes);
-        self.peaks.bases[rows].copy_from_slice(&found.peaks.bases);
+        let bases = &mut self.peaks.bases[rows];
+        if bases.len() != found.peaks.bases.len() {
+            return Err("the device and the CPU find different numbers of peaks");
+        }
+        bases.copy_from_slice(&found.peaks.bases);
+        Ok(())
     }
 
     /// What differs, in these lanes, from another engine's findings, which begin at its first lane and end with the last of

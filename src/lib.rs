@@ -66,6 +66,17 @@
 //! [`Options::prominence`] chooses topographic prominence instead ([`Prominence::Topographic`]), and [`summits`] yields the
 //! whole tree, with saddles, parents, and the land of every summit.
 //!
+//! # Other rules on demand
+//!
+//! [`Options::levels`] takes levels of other kinds than alphas, mixed as one likes: [`Level::Absolute`] is a threshold of
+//! its own, [`Level::Coverage`] the edge of the highest-density region (credible region) that holds a share of the bin's
+//! total. [`Options::region`] with [`Region::Whole`] keeps all cells at or above a threshold, connected or not; [`components`] counts
+//! their parts.
+//! [`Options::nan_policy`] says what a NaN means: with [`NanPolicy::OffTrack`] its cell is absent, with
+//! [`NanPolicy::Error`] the input is refused. On bins without NaN the three are the same. All but `Coverage` run on a GPU
+//! too; an engine that cannot do what is asked declines before it starts: [`Backend::Gpu`] is then an error,
+//! [`Backend::Auto`] goes on without it, and the report says why.
+//!
 //! # Memory
 //!
 //! Results take `n_alpha * n_x * n_y * n_t` bytes for masks, `8 * (n_t + 1)` for offsets and, for each peak, 32 bytes
@@ -108,6 +119,7 @@ mod analyzer;
 mod bits;
 mod choices;
 mod columns;
+mod components;
 mod context;
 mod coordinates;
 mod cpu;
@@ -117,6 +129,7 @@ mod engine;
 mod epochs;
 mod error;
 mod expand;
+mod filter;
 mod findings;
 mod gather;
 #[cfg_attr(not(feature = "gpu"), path = "gpu_absent.rs")]
@@ -131,10 +144,12 @@ mod memory;
 mod names;
 mod options;
 mod outputs;
+mod parts;
 mod plan;
 mod posterior;
 mod queue;
 mod reduce;
+mod regions;
 mod run;
 mod schedule;
 mod seams;
@@ -152,11 +167,13 @@ pub use choices::{
     Backend, CancelToken, Connectivity, GpuUse, Level, MemoryGuard, NanPolicy, Progress,
     Prominence, Region,
 };
+pub use components::components;
 pub use context::GpuContext;
 pub use driver::{Trial, check_drivers};
 pub use element::{Dtype, Element};
 pub use epochs::{Epoch, Epochs};
 pub use error::{Error, LimitSource};
+pub use filter::PeakFilter;
 pub use gpus::adapters;
 pub use instruction_set::InstructionSet;
 pub use maps::MapReader;
@@ -167,6 +184,7 @@ pub use options::Options;
 pub use outputs::Outputs;
 pub use plan::Estimate;
 pub use posterior::{check_axis_order, track};
+pub use regions::{Regions, regions};
 pub use summary::Summary;
 pub use summits::{Summits, summits};
 pub use trial::try_drivers;

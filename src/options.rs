@@ -157,6 +157,36 @@ impl Options {
         self
     }
 
+    /// Which cells that reach a level belong to its mask.
+    #[must_use]
+    pub fn region(mut self, region: Region) -> Self {
+        self.region = region;
+        self
+    }
+
+    /// What a NaN among a bin's cells means.
+    ///
+    /// ```
+    /// use peakmask::{NanPolicy, Options, analyze};
+    ///
+    /// // A track around a cell that is no part of it.
+    /// let p = ndarray::arr3(&[
+    ///     [[1.0], [5.0], [1.0]],
+    ///     [[1.0], [f64::NAN], [4.0]],
+    ///     [[1.0], [1.0], [4.0]],
+    /// ]);
+    /// let options = Options::new().alphas([0.5]).nan_policy(NanPolicy::OffTrack);
+    /// let analysis = analyze(p.view(), &options)?;
+    /// assert_eq!(analysis.peaks.bin(0).coords, [[0, 1], [2, 2]]);
+    /// assert_eq!(analyze(p.view(), &Options::new())?.peaks.len(), 0);
+    /// # Ok::<(), peakmask::Error>(())
+    /// ```
+    #[must_use]
+    pub fn nan_policy(mut self, nan_policy: NanPolicy) -> Self {
+        self.nan_policy = nan_policy;
+        self
+    }
+
     /// Which engine computes.
     #[must_use]
     pub fn backend(mut self, backend: Backend) -> Self {
@@ -284,9 +314,11 @@ impl Options {
     /// What is asked of a GPU.
     pub(crate) fn demand(&self) -> Demand<'_> {
         Demand {
-            alphas: self.levels.len(),
+            levels: self.levels.len(),
             peaks: !self.no_peaks || self.counted,
             connectivity: self.connectivity,
+            region: self.region,
+            nan_policy: self.nan_policy,
             memory_limit: self.gpu_memory_limit,
             tuning: &self.gpu_tuning,
         }

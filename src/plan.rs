@@ -167,6 +167,15 @@ impl Plan {
         self
     }
 
+    /// With what each worker keeps for shares of a total: the highest values of the bins of a vector, in maps of so many cells.
+    pub(crate) fn with_shares(mut self, cells: usize, dtype: Dtype) -> Self {
+        let bins = self.cpu.lanes.min(VECTOR_BYTES / dtype.size());
+        let highest = (8 * bins * cells) as u64;
+        let highest = highest.saturating_mul(self.threads as u64);
+        self.estimate.fixed_bytes = self.estimate.fixed_bytes.saturating_add(highest);
+        self
+    }
+
     /// About how long the CPU will take, in seconds: a guess from the speed of common processors.
     pub(crate) fn seconds(&self, [n_x, n_y, n_t]: [usize; 3]) -> f64 {
         const SECONDS_PER_CELL: f64 = 2e-9;

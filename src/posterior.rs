@@ -125,6 +125,17 @@ impl<'a, T: Element> Posterior<'a, T> {
         self.orders[fastest as usize]
     }
 
+    /// The first NaN of these bins, as `[x, y, t]`: in the earliest bin that holds one the first cell in row-major order.
+    pub(crate) fn first_nan(&self, bins: Range<usize>) -> Option<[usize; 3]> {
+        let mut start = bins.start;
+        self.segments(bins).find_map(|Segment { piece, bins }| {
+            let first = start;
+            start += bins.len();
+            let [x, y, t] = piece.first_nan(bins.clone())?;
+            Some([x, y, first + t - bins.start])
+        })
+    }
+
     /// The time bins `bins`, piece by piece.
     #[inline(always)]
     pub(crate) fn segments(&self, bins: Range<usize>) -> Segments<'_, 'a, T> {
@@ -212,12 +223,56 @@ impl<'a, T> Piece<'a, T> {
         (self.view.as_ptr().wrapping_offset(offset), strides)
     }
 
+    /// The first NaN of these bins, as `[x, y, t]`: in the earliest bin that holds one the first cell in row-major order.
+    fn first_nan(&self, mut bins: Range<usize>) -> Option<[usize; 3]>
+    where
+        T: Element,
+    {
+        let (n_x, n_y, _) = self.view.dim();
+        let mut first = None;
+        if self.fastest == Fastest::T {
+            for (x, y) in (0..n_x).flat_map(|x| (0..n_y).map(move |y| (x, y))) {
+                if bins.is_empty() {
+                    break;
+                }
+                if let Some(values) = self.line([x, y, bins.start], 2, bins.len())
+                    && !any_nan(values)
+                {
+                    continue;
+                }
+                // A later cell comes first only with an earlier bin.
+                if let Some(t) = bins.clone().find(|&t| self.at([x, y, t]).is_nan()) {
+                    first = Some([x, y, t]);
+                    bins.end = t;
+                }
+            }
+            return first;
+        }
+        let rows = bins.flat_map(|t| (0..n_x).map(move |x| (x, t)));
+        for (x, t) in rows {
+            if let Some(values) = self.line([x, 0, t], 1, n_y)
+                && !any_nan(values)
+            {
+                continue;
+            }
+            if let Some(y) = (0..n_y).find(|&y| self.at([x, y, t]).is_nan()) {
+                return Some([x, y, t]);
+            }
+        }
+        None
+    }
+
     /// The time bins `bins` alone.
     #[cfg(feature = "gpu")]
     pub(crate) fn bins(&self, bins: Range<usize>) -> ArrayView3<'_, T> {
         self.view
             .slice_axis(ndarray::Axis(2), ndarray::Slice::from(bins))
     }
+}
+
+/// Whether there is a NaN among these values: no early end, so that the loop is one of vectors.
+fn any_nan<T: Element>(values: &[T]) -> bool {
+    values.iter().fold(false, |any, value| any | value.is_nan())
 }
 
 /// Refuses maps without cells, and maps with more cells than a `u32` can name.

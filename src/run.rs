@@ -10,7 +10,7 @@ use std::time::Instant;
 use rayon::ThreadPool;
 
 use crate::analysis::Seconds;
-use crate::choices::{Progress, ProgressFn};
+use crate::choices::{NanPolicy, Progress, ProgressFn};
 use crate::element::Element;
 use crate::engine::{Call, Engine, Halt, Stop, Task};
 use crate::error::Error;
@@ -77,6 +77,8 @@ pub(crate) struct Run<'a, 'p, T> {
     lists: Mutex<Lists<'a>>,
     progress: Option<&'a ProgressFn>,
     done: AtomicUsize,
+    /// Those of them in which no share of the total could be told.
+    uncovered: AtomicUsize,
     outcome: Mutex<Outcome>,
     /// Signalled when a worker has ended.
     ended: Condvar,
@@ -135,6 +137,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             lists: Mutex::new(lists),
             progress,
             done: AtomicUsize::new(0),
+            uncovered: AtomicUsize::new(0),
             outcome: Mutex::default(),
             ended: Condvar::new(),
         }
@@ -185,6 +188,11 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         self.done.load(Ordering::Relaxed)
     }
 
+    /// Bins completed in which no share of the total could be told, though a level asked for one.
+    pub(crate) fn uncovered(&self) -> usize {
+        self.uncovered.load(Ordering::Relaxed)
+    }
+
     /// Gives back what was shared: the columns of peaks, the seams of masks, and, if all workers ended well, their seconds.
     pub(crate) fn end(self) -> (Gathering<'a, T>, Seams, Lists<'a>, Result<Seconds, Error>) {
         let [_, _, total] = self.p.shape();
@@ -194,6 +202,11 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
         let result = match outcome.error {
+            // Workers meet bins in any order; the first of all is the same in every run.
+            Some(Error::Nan { t, .. }) => Err(self
+                .p
+                .first_nan(0..t + 1)
+                .map_or_else(|| unreachable!("a NaN has been found in bin {t}"), nan)),
             Some(error) => Err(error),
             None if done < total => Err(Error::Cancelled { done, total }),
             None => Ok(outcome.seconds),
@@ -323,9 +336,15 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         let mut levels = 0..most.min(self.task.levels.len());
         let left = batch.left();
         let all = left.start..left.end.min(left.start.saturating_add(engine.bins()));
+        if self.task.nan_policy == NanPolicy::Error
+            && let Some(at) = self.p.first_nan(all.clone())
+        {
+            return Err(Ended::Error(nan(at)));
+        }
         let call = self.call(all, levels.clone(), self.task.peaks);
         let done = engine.run(&call, findings, seconds)?;
         let bins = batch.next..batch.next + done;
+        let mut uncovered = findings.uncovered;
         let mut kept = None;
         loop {
             let start = Instant::now();
@@ -362,6 +381,8 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             }
             let call = self.call(bins.clone(), levels.clone(), false);
             engine.run(&call, findings, seconds)?;
+            // Every group of levels that asks for a coverage counts the same bins.
+            uncovered = uncovered.max(findings.uncovered);
         }
         if self.listed {
             let start = Instant::now();
@@ -383,6 +404,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             }
             seconds.emit += start.elapsed().as_secs_f64();
         }
+        self.uncovered.fetch_add(uncovered, Ordering::Relaxed);
         Ok(done)
     }
 
@@ -419,6 +441,10 @@ impl From<Halt> for Ended {
     }
 }
 
+fn nan([x, y, t]: [usize; 3]) -> Error {
+    Error::Nan { x, y, t }
+}
+
 fn message(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
@@ -436,7 +462,7 @@ mod tests {
 
     use super::*;
     use crate::analysis::Peaks;
-    use crate::choices::{Connectivity, Level, MemoryGuard, NanPolicy, Prominence, Region};
+    use crate::choices::{Connectivity, Level, MemoryGuard, Prominence, Region};
     use crate::element::Dtype;
     use crate::findings::LevelMeasures;
     use crate::masks::SparseMask;

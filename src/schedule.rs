@@ -148,6 +148,7 @@ impl<T: Element> Crew<T> {
                 self.gpu.keep(far_end)
             }
         };
+        let uncovered_bins = run.uncovered();
         let (gathering, met, lists, result) = run.end();
         *seams = met;
         let result = result.and_then(|seconds| gathering.add_later(pool).map(|()| seconds));
@@ -158,6 +159,7 @@ impl<T: Element> Crew<T> {
             plan,
             n_t,
             peaks.len() - before,
+            uncovered_bins,
             seconds,
             far_end_bins,
             alone,
@@ -192,6 +194,7 @@ impl<T: Element> Crew<T> {
         plan: &Plan,
         bins: usize,
         peaks: usize,
+        uncovered_bins: usize,
         seconds: Seconds,
         gpu_bins: usize,
         alone: bool,
@@ -211,6 +214,7 @@ impl<T: Element> Crew<T> {
             cpu_bins: bins - gpu_bins,
             gpu_bins,
             peaks,
+            uncovered_bins,
             seconds,
             bytes_planned: plan.estimate.total() + by_gpu,
             bytes_used: plan.estimate.total_with(peaks as u64) + by_gpu,

@@ -25,7 +25,7 @@ macro_rules! columns {
         /// [`Outputs::summary`](crate::Outputs::summary), and makes no masks for it.
         ///
         /// ```
-        /// use ndarray::arr3;
+        /// use ndarray::{arr2, arr3};
         /// use peakmask::{Analyzer, Options, Outputs, Summary};
         ///
         /// // A row of five cells in two time bins.
@@ -38,10 +38,10 @@ macro_rules! columns {
         /// assert_eq!(summary.peaks, [2, 1]);
         /// assert_eq!(summary.total, [18.0, 14.0]);
         /// assert_eq!(summary.threshold[[0, 0]], 4.0);
-        /// assert_eq!(summary.area, [[2, 2]]); // cells 1 and 2, then 2 and 3
-        /// assert_eq!(summary.reached, [[3, 2]]); // cell 4 is high enough, too
-        /// assert_eq!(summary.mass, [[12.0, 13.0]]);
-        /// assert_eq!(summary.overlap, [[1, -1]]);
+        /// assert_eq!(summary.area, arr2(&[[2, 2]])); // cells 1 and 2, then 2 and 3
+        /// assert_eq!(summary.reached, arr2(&[[3, 2]])); // cell 4 is high enough, too
+        /// assert_eq!(summary.mass, arr2(&[[12.0, 13.0]]));
+        /// assert_eq!(summary.overlap, arr2(&[[1, -1]]));
         /// assert_eq!(summary.sequentiality(0), [2.0 / 4.0]); // cells 0 to 3, of which the next bin has 2 and 3
         /// # Ok::<(), peakmask::Error>(())
         /// ```

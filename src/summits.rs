@@ -1,28 +1,19 @@
 //! Summits: every map's tree of peaks, with saddles, parents, and the land that each rules.
 
-use std::ops::Range;
 use std::sync::Mutex;
 
 use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis};
-use rayon::prelude::*;
 
 use crate::analyzer::cores;
-use crate::choices::CancelToken;
 use crate::element::Element;
 use crate::error::Error;
 use crate::locks::lock;
 use crate::memory::{self, Budget, KeptLimit};
 use crate::options::Options;
+use crate::parts::{self, BINS, Part};
 use crate::plan::Estimate;
-use crate::posterior::{Posterior, Segment};
-use crate::schedule::pool;
+use crate::posterior::Posterior;
 use crate::terrain::Terrain;
-
-/// Time bins that a thread takes at a time.
-const BINS: usize = 64;
-
-/// Time bins that are copied at a time.
-const TURNED: usize = 8;
 
 /// The summits of all time bins, as flat columns: a tree for each bin.
 ///
@@ -172,33 +163,24 @@ pub fn summits<T: Element>(
     let p = Posterior::new(p)?;
     let [n_x, n_y, n_t] = p.shape();
     let threads = options.threads.unwrap_or_else(cores);
-    let workers = threads.min(n_t.div_ceil(BINS)).max(1);
+    let workers = parts::workers(threads, n_t);
     let estimate = estimate::<T>([n_x, n_y, n_t], workers, labels);
     let (guard, given) = (options.memory_guard, options.memory_limit);
     let limit = KeptLimit::recent().for_need(estimate.total(), given, guard);
     let budget = Mutex::new(Budget::new(estimate, limit, guard)?);
-    let token = options.cancel.as_ref();
     let work = || -> Result<Summits<T>, Error> {
         let mut labels = labels.then(|| -> Array3<i32> {
             Array3::from_shape_vec((n_t, n_x, n_y), memory::zeros(n_t * n_x * n_y))
                 .unwrap_or_default()
         });
-        let starts: Vec<usize> = (0..n_t).step_by(BINS).collect();
-        let mut parts: Vec<_> = starts.iter().map(|_| None).collect();
-        match &mut labels {
-            None => {}
-            Some(labels) => {
-                let chunks = labels.axis_chunks_iter_mut(Axis(0), BINS);
-                parts = chunks.map(Some).collect();
-            }
-        }
-        let tasks: Vec<_> = starts.into_iter().zip(parts).collect();
-        let explore = |(start, labels)| some_bins(&p, start, labels, &budget, token);
-        let found: Vec<_> = match workers {
-            1 => tasks.into_iter().map(explore).collect::<Result<_, _>>()?,
-            _ => pool("peakmask", workers)?
-                .install(|| tasks.into_par_iter().map(explore).collect::<Result<_, _>>())?,
-        };
+        let given = labels
+            .as_mut()
+            .map(|labels| labels.axis_chunks_iter_mut(Axis(0), BINS).collect());
+        let found = parts::each(&p, options, workers, given, |part, labels| {
+            let found = some_bins(&part, [n_x, n_y], labels)?;
+            lock(&budget).take_peaks(found.len())?;
+            Ok(found)
+        })?;
         let mut all = Summits::default();
         found.into_iter().for_each(|part| all.append(part));
         all.labels = labels.map(|labels| labels.permuted_axes([1, 2, 0]));
@@ -207,67 +189,34 @@ pub fn summits<T: Element>(
     memory::taking(work)?
 }
 
-/// The summits of the bins from `start` on.
+/// The summits of some bins.
 fn some_bins<T: Element>(
-    p: &Posterior<'_, T>,
-    start: usize,
+    part: &Part<'_, '_, T>,
+    [n_x, n_y]: [usize; 2],
     mut labels: Option<ArrayViewMut3<'_, i32>>,
-    budget: &Mutex<Budget>,
-    token: Option<&CancelToken>,
 ) -> Result<Summits<T>, Error> {
-    let [n_x, n_y, n_t] = p.shape();
-    let cells = n_x * n_y;
-    let bins = start..n_t.min(start + BINS);
     if let Some(labels) = &mut labels {
         labels.fill(-1);
     }
     let mut terrain = Terrain::new(n_x, n_y);
-    let mut numbers: Vec<i32> = memory::zeros(cells);
-    // Turned a few bins at a time: where time is the fastest axis, they share cache lines.
-    let mut maps: Vec<T> = memory::zeros(TURNED.min(bins.len()) * cells);
+    let mut numbers: Vec<i32> = memory::zeros(n_x * n_y);
     let mut found = Summits::default();
-    for (i, bin) in bins.clone().enumerate() {
-        if i % TURNED == 0 {
-            turn(p, bin..bins.end.min(bin + TURNED), &mut maps);
-        }
-        let map = &maps[i % TURNED * cells..][..cells];
-        if token.is_some_and(CancelToken::is_cancelled) {
-            return Err(Error::Cancelled {
-                done: start + i,
-                total: n_t,
-            });
-        }
-        let mut labels = labels
-            .as_mut()
-            .map(|labels| labels.index_axis_mut(Axis(0), i));
-        let labels = labels.as_mut().and_then(|labels| labels.as_slice_mut());
+    part.maps(|bin, map| {
         let lower = |low: T, &value: &T| if value < low { value } else { low };
         let floor = map.iter().fold(T::HIGHEST, lower);
         if map.iter().any(|value| value.is_nan()) || !map.iter().any(|&value| value > floor) {
             found.close_bin();
-            continue;
+            return;
         }
         terrain.explore::<T::Plain>(floor, |x, y| map[x * n_y + y]);
+        let at = bin - part.bins.start;
+        let mut labels = labels
+            .as_mut()
+            .map(|labels| labels.index_axis_mut(Axis(0), at));
+        let labels = labels.as_mut().and_then(|labels| labels.as_slice_mut());
         found.add(&mut terrain, &mut numbers, labels);
-    }
-    lock(budget).take_peaks(found.len())?;
+    })?;
     Ok(found)
-}
-
-/// Copies bins, one map after the other.
-fn turn<T: Element>(p: &Posterior<'_, T>, bins: Range<usize>, maps: &mut [T]) {
-    let [n_x, n_y, _] = p.shape();
-    let mut maps = maps.chunks_exact_mut(n_x * n_y);
-    for Segment { piece, bins } in p.segments(bins) {
-        let mut maps: Vec<_> = maps.by_ref().take(bins.len()).collect();
-        for x in 0..n_x {
-            for y in 0..n_y {
-                for (bin, map) in bins.clone().zip(&mut maps) {
-                    map[x * n_y + y] = piece.at([x, y, bin]);
-                }
-            }
-        }
-    }
 }
 
 /// What will be allocated. Columns are there twice when they are put together.
@@ -275,14 +224,15 @@ fn estimate<T: Element>([n_x, n_y, n_t]: [usize; 3], workers: usize, labels: boo
     let cells = (n_x * n_y) as u64;
     let size = T::DTYPE.size() as u64;
     let all = cells.saturating_mul(n_t as u64);
-    let scratch = cells * ((1 + TURNED as u64) * size + 4 + 1 + 4 * 4 + 4) * workers as u64;
+    let scratch = cells * (size + 1 + 4 * 4 + 4 + 24 + 8 + size + 4 + 4) * workers as u64;
+    let copies = parts::scratch_bytes::<T>(n_x * n_y, workers);
     let labels = if labels { all.saturating_mul(4) } else { 0 };
     Estimate {
         summary_bytes: 0,
         list_bytes: 0,
         mask_bytes: 0,
         fixed_bytes: labels
-            .saturating_add(scratch)
+            .saturating_add(scratch + copies)
             .saturating_add(16 * (n_t as u64 + 1)),
         bytes_per_peak: 2 * (16 + 16 + 8 + 3 * size),
         assumed_peaks: all / 32,

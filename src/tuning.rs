@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::choices::Connectivity;
+use crate::choices::{Connectivity, NanPolicy, Region};
 
 /// What an analysis asks of a GPU.
 #[cfg_attr(
@@ -12,12 +12,16 @@ use crate::choices::Connectivity;
 )]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Demand<'a> {
-    /// Number of alphas.
-    pub(crate) alphas: usize,
+    /// Number of levels.
+    pub(crate) levels: usize,
     /// Whether peaks are listed.
     pub(crate) peaks: bool,
     /// Which neighbours connect cells of a mask.
     pub(crate) connectivity: Connectivity,
+    /// Which cells belong to a mask.
+    pub(crate) region: Region,
+    /// What a NaN means.
+    pub(crate) nan_policy: NanPolicy,
     /// The most bytes of the device's memory to take.
     pub(crate) memory_limit: Option<u64>,
     pub(crate) tuning: &'a GpuTuning,

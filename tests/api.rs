@@ -749,8 +749,8 @@ fn unusual<T: Float>(shape: [usize; 3]) {
     let trial = Trial {
         origin: format!("seed 11 in one shape, {}", T::NAME),
         p: case.p.view(),
-        alphas: &[0.5],
-        eight: false,
+        levels: &[oracle::Level::OfPeak(0.5)],
+        rules: oracle::Rules::default(),
         expected: &expected,
         zeros: Zeros::Signed,
     };
@@ -786,7 +786,7 @@ fn many_more_time_bins_than_cells() {
 #[test]
 fn what_the_gpu_cannot_do_is_left_to_the_cpu_and_said() {
     let p = Array3::from_shape_fn((5, 6, 70), |(x, y, t)| ((x * 7 + y * 3 + t) % 11) as f64);
-    let options = Options::new().levels([Level::Absolute(5.0)]);
+    let options = Options::new().levels([Level::Coverage(0.5)]);
     let report = analyze(p.view(), &options).unwrap().report;
     assert_eq!((report.cpu_bins, report.gpu_bins), (70, 0));
     let why = report.no_gpu.unwrap();

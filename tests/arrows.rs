@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the roof to the ground; those of one line do not see each other.
-const ROOMS: [&[&str]; 23] = [
-    &["summits", "trial"],
-    &["analyzer"],
+const ROOMS: [&[&str]; 25] = [
+    &["regions", "summits", "trial"],
+    &["parts"],
+    &["analyzer", "components"],
     &["schedule"],
     &["gpus"],
     &["options"],
@@ -29,6 +30,7 @@ const ROOMS: [&[&str]; 23] = [
         "terrain",
     ],
     &["memory"],
+    &["filter"],
     &["plan", "analysis"],
     &["masks", "summary"],
     &["seams"],

@@ -9,7 +9,8 @@ mod support;
 use ndarray::Array3;
 use peakmask::{Error, Peaks, analyze, analyze_into};
 
-use support::drawing::drawn;
+use oracle::Level::{Absolute, Coverage, OfPeak};
+use support::drawing::{drawn, drawn_at};
 use support::engine::Engine;
 use support::float::Float;
 
@@ -281,6 +282,238 @@ on_every_engine! {
         drawn([INF], "
             fc-ae  .^.^.  #####
         ").letter('f', -8.0).prominences([5.0, 4.0]).on(engine);
+    }
+}
+
+// Levels of other kinds than alphas, and whole levels.
+on_every_engine! {
+    fn an_absolute_level_is_the_same_in_every_bin(engine) {
+        drawn_at([Absolute(4.0), Absolute(6.0)], "
+            00000000  ........  ........  ........
+            05950070  ..^...^.  .###....  ..#.....
+            00600070  ......^.  ..#.....  ..#.....
+            00000000  ........  ........  ........
+        ").on(engine);
+    }
+
+    fn an_absolute_level_above_all_takes_the_dominant_cell_alone(engine) {
+        drawn_at([Absolute(9.5), Absolute(INF), Absolute(NAN)], "
+            09908  .^^.^  .#...  .#...  .#...
+        ").on(engine);
+    }
+
+    fn an_absolute_level_of_minus_infinity_takes_all(engine) {
+        drawn_at([Absolute(-INF), Absolute(-1.5)], "
+            b-a2-  ^..^.  #####  ..##.
+        ").on(engine);
+    }
+
+    fn an_absolute_level_of_zero_takes_zeros_of_both_signs(engine) {
+        drawn_at([Absolute(0.0), Absolute(-0.0)], "
+            0z1z0  ..^..  #####  #####
+        ").on(engine);
+    }
+
+    fn an_absolute_level_is_rounded_to_float32_once(engine) {
+        // Not rounded, it is above the cell that it has to take.
+        let third = 1.0_f32 / 3.0;
+        drawn_at([Absolute(f64::from(third) + 1e-9)], "
+            qhp  .^.  .##
+        ")
+        .letter('h', 0.5)
+        .letter('p', f64::from(third))
+        .letter('q', f64::from(third.down()))
+        .on_as::<f32>(engine);
+    }
+
+    fn a_coverage_is_the_least_region_that_holds_its_share(engine) {
+        // 20 in all.
+        drawn_at([Coverage(0.45), Coverage(0.46), Coverage(0.75), Coverage(1.0), Coverage(1e-9)], "
+            19630  .^...  .#...  .##..  .##..  ####.  .#...
+            00100  .....  .....  .....  .....  ..#..  .....
+        ").on(engine);
+    }
+
+    fn equal_cells_are_in_a_coverage_together(engine) {
+        // 14 in all: three quarters are reached at the second 2, and the third belongs.
+        drawn_at([Coverage(0.75)], "
+            02822  ..^.^  .####
+        ").on(engine);
+    }
+
+    fn a_coverage_counts_what_is_not_connected(engine) {
+        let case = drawn_at([Coverage(0.9)], "
+            50071  ^..^.  ...#.
+            00000  .....  .....
+        ");
+        case.letter('1', 0.5).on(engine);
+        let case = drawn_at([Coverage(0.9)], "
+            50071  ^..^.  #..#.
+            00000  .....  .....
+        ");
+        case.letter('1', 0.5).whole().on(engine);
+    }
+
+    fn a_negative_cell_leaves_no_coverage(engine) {
+        drawn_at([Coverage(0.5), OfPeak(0.5)], "
+            1a91  ^.^.  ....  ..#.
+        ").on(engine);
+        // Minus zero is not negative.
+        drawn_at([Coverage(0.5), Coverage(1.0)], "
+            1z91  ^.^.  ..#.  ..##
+        ").on(engine);
+    }
+
+    fn an_infinite_total_leaves_no_coverage(engine) {
+        drawn_at([Coverage(0.5), Absolute(9.0)], "
+            1+91  .^..  ....  .##.
+        ").on(engine);
+        drawn_at([Coverage(0.5)], "
+            1MMM1  .^^^.  .....
+        ").letter('M', f64::MAX).on_as::<f64>(engine);
+        // Values of float32 are added in float64.
+        drawn_at([Coverage(0.5)], "
+            1MMM1  .^^^.  .###.
+        ").letter('M', f64::from(f32::MAX)).on_as::<f32>(engine);
+    }
+
+    fn kinds_of_levels_are_mixed_in_the_order_given(engine) {
+        drawn_at([Absolute(3.0), Coverage(0.5), OfPeak(0.1), Absolute(3.0)], "
+            13963  ..^..  .####  ..##.  #####  .####
+        ").on(engine);
+    }
+
+    fn a_whole_level_takes_what_is_not_connected(engine) {
+        drawn([0.5, 0.75], "
+            00000000  ........  ........  ........
+            05950070  ..^...^.  .###..#.  ..#...#.
+            00600070  ......^.  ..#...#.  ......#.
+            00000000  ........  ........  ........
+        ").whole().on(engine);
+    }
+
+    fn a_whole_level_that_nothing_reaches_is_empty(engine) {
+        drawn([1.5, NAN], "
+            09908  .^^.^  .....  .....
+        ").whole().on(engine);
+        drawn_at([Absolute(10.0)], "
+            09908  .^^.^  .....
+        ").whole().on(engine);
+    }
+
+    fn a_silent_bin_has_no_whole_level(engine) {
+        drawn_at([Absolute(0.0)], "
+            09?  ...  ...
+        ").whole().on(engine);
+        drawn_at([Absolute(0.0)], "
+            333  ...  ...
+        ").whole().on(engine);
+    }
+}
+
+// Cells off the track.
+on_every_engine! {
+    fn what_is_off_the_track_is_in_no_mask_and_no_peak(engine) {
+        drawn([0.5, -INF], "
+            ??0??  .....  .....  ..#..
+            0595?  ..^..  .###.  ####.
+            ??6??  .....  ..#..  ..#..
+        ").prominences([3.0]).off_track().on(engine);
+    }
+
+    fn a_flood_does_not_cross_what_is_off_the_track(engine) {
+        drawn([0.5], "
+            9?8  ^.^  #..
+            9?8  ^.^  #..
+            900  ^..  #..
+        ").prominences([9.0, 8.0, 9.0, 8.0, 9.0]).off_track().on(engine);
+    }
+
+    fn what_is_off_the_track_does_not_hide_a_neighbour(engine) {
+        for art in [
+            "???  ...  ...
+             ?7?  ...  ...
+             ?8?  .^.  .#.",
+            "?8?  .^.  .#.
+             ?7?  ...  ...
+             ???  ...  ...",
+            "???  ...  ...
+             ?7?  ...  ...
+             8??  ^..  #..",
+            "???  ...  ...
+             ?7?  ...  ...
+             ??8  ..^  ..#",
+            "???  ...  ...
+             ?78  ..^  ..#
+             ???  ...  ...",
+            "8??  ^..  #..
+             ?7?  ...  ...
+             ???  ...  ...",
+        ] {
+            drawn([0.9], art).prominences([1.0]).off_track().on(engine);
+        }
+    }
+
+    fn an_island_stands_above_the_lowest_value(engine) {
+        drawn([0.5], "
+            2?9  ..^  ..#
+            ???  ...  ...
+            57?  .^.  ...
+        ").prominences([7.0, 2.0]).off_track().on(engine);
+        drawn([0.5], "
+            2?99  ^.^^  ..##
+            ????  ....  ....
+            c?c?  ....  ....
+        ").prominences([5.0, 12.0, 12.0]).off_track().on(engine);
+    }
+
+    fn an_island_at_the_lowest_value_is_no_peak(engine) {
+        drawn([0.5], "
+            0?90  ..^.  ..#.
+            ??00  ....  ....
+        ").prominences([9.0]).off_track().on(engine);
+    }
+
+    fn minus_infinity_is_on_the_track(engine) {
+        drawn([0.5, -INF, INF], "
+            -?b-  ..^.  ..#.  ..#.  ..##
+        ").prominences([INF]).off_track().on(engine);
+        drawn([INF], "
+            -?b-  ..^.  #.##
+        ").prominences([INF]).off_track().whole().on(engine);
+        drawn([0.5], "
+            ?--?  ....  ....
+        ").off_track().on(engine);
+    }
+
+    fn a_bin_with_one_value_on_the_track_is_silent(engine) {
+        drawn([0.5], "
+            ??5??  .....  .....
+            ??5??  .....  .....
+        ").off_track().on(engine);
+        drawn([0.5], "?  .  .").off_track().on(engine);
+        drawn_at([Absolute(0.0)], "??  ..  ..").whole().off_track().on(engine);
+    }
+
+    fn two_cells_on_the_track_are_enough(engine) {
+        drawn([0.5], "
+            ?????  .....  .....
+            ?1??2  ....^  ....#
+        ").prominences([1.0]).off_track().on(engine);
+    }
+
+    fn a_coverage_is_a_share_of_what_is_on_the_track(engine) {
+        drawn_at([Coverage(0.5), Coverage(1.0)], "
+            ?19?3  ..^.^  ..#..  .##..
+        ").off_track().on(engine);
+    }
+
+    fn plateaus_and_shoulders_lie_around_what_is_off_the_track(engine) {
+        drawn([0.5, 1.0], "
+            22222  ^^^..  #####  .....
+            2?2?3  ^.^.^  #.#.#  ....#
+            22200  ^^^..  ###..  .....
+        ").prominences([0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]).off_track().on(engine);
     }
 }
 

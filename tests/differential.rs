@@ -24,6 +24,13 @@ use support::generator::Case;
 use support::layout::Layout;
 use support::trial::Trial;
 
+fn rules(eight: bool) -> oracle::Rules {
+    oracle::Rules {
+        eight,
+        ..oracle::Rules::default()
+    }
+}
+
 /// Random bins by default, both element types together.
 const BINS: usize = 100_000;
 
@@ -85,8 +92,8 @@ fn check_case<T: Float>(seed: u64) -> Census {
             T::NAME
         ),
         p: case.p.view(),
-        alphas: &case.alphas,
-        eight: case.eight,
+        levels: &oracle::of_peak(&case.alphas),
+        rules: rules(case.eight),
         expected: &expected,
         zeros: Zeros::Signed,
     };
@@ -128,8 +135,8 @@ fn every_layout<T: Float>() {
         let trial = Trial {
             origin: format!("seed {} in one shape", case.seed),
             p: case.p.view(),
-            alphas: &case.alphas,
-            eight,
+            levels: &oracle::of_peak(&case.alphas),
+            rules: rules(eight),
             expected: &expected,
             zeros: Zeros::Signed,
         };
@@ -173,8 +180,8 @@ fn broadcast_views() {
         let trial = Trial {
             origin: format!("seed {} in one shape", base.seed),
             p: view,
-            alphas: &base.alphas,
-            eight: false,
+            levels: &oracle::of_peak(&base.alphas),
+            rules: rules(false),
             expected: &expected,
             zeros: Zeros::Signed,
         };
@@ -238,8 +245,8 @@ fn small_maps<T: Float>(p: &Array3<f64>, alphas: &[f64], eight: bool) {
     let trial = Trial {
         origin: "the minimal input above".to_owned(),
         p: p.view(),
-        alphas,
-        eight,
+        levels: &oracle::of_peak(alphas),
+        rules: rules(eight),
         expected: &expected,
         zeros: Zeros::Signed,
     };

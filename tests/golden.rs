@@ -16,6 +16,7 @@ use ndarray::{Array1, Array2, Array3, Array4, Axis, Dimension, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadableElement};
 use peakmask::Peaks;
 
+use oracle::{Level, Rules, of_peak};
 use support::compare::{Answer, Zeros};
 use support::engine::Engine;
 use support::float::Float;
@@ -26,7 +27,7 @@ use support::trial::Trial;
 struct Golden<T> {
     name: &'static str,
     p: Array3<T>,
-    alphas: Vec<f64>,
+    levels: Vec<Level>,
     expected: Answer<T>,
 }
 
@@ -55,7 +56,7 @@ impl<T: Float + ReadableElement> Golden<T> {
         Self {
             name,
             p: array(&mut input, "p_x_given_n"),
-            alphas: alphas.to_vec(),
+            levels: of_peak(&alphas.to_vec()),
             expected: Answer {
                 masks: masks
                     .axis_iter(Axis(0))
@@ -70,8 +71,8 @@ impl<T: Float + ReadableElement> Golden<T> {
         Trial {
             origin: format!("tests/data/{}.npz", self.name),
             p: self.p.view(),
-            alphas: &self.alphas,
-            eight: false,
+            levels: &self.levels,
+            rules: Rules::default(),
             expected: &self.expected,
             zeros: Zeros::Unsigned,
         }

@@ -85,9 +85,15 @@ fn every_file_is_known() {
 fn every_target_takes_every_entry_point() {
     for shader in Shader::all() {
         for entry in &shader.module.entry_points {
-            // 64 is no multiple of every width there is, but of all that matter; both connectivities.
-            for eight in [0.0, 1.0] {
-                let constants = [("GROUP", 64.0), ("ITERATIONS", 32_768.0), ("EIGHT", eight)];
+            // 64 is no multiple of every width there is, but of all that matter; every switch off, and on.
+            for switch in [0.0, 1.0] {
+                let constants = [
+                    ("GROUP", 64.0),
+                    ("ITERATIONS", 32_768.0),
+                    ("EIGHT", switch),
+                    ("WHOLE", switch),
+                    ("OFF_TRACK", switch),
+                ];
                 let constants = constants.map(|(name, value)| (name.to_owned(), value));
                 let name = format!("{}, {}", shader.name, entry.name);
                 write(&shader, &name, &entry.name, &constants.into());
@@ -347,7 +353,10 @@ fn numbers_come_from_the_program() {
             .iter()
             .filter_map(|(_, number)| number.name.as_deref())
             .collect();
-        assert_eq!(names, BTreeSet::from(["EIGHT", "GROUP", "ITERATIONS"]));
+        assert_eq!(
+            names,
+            BTreeSet::from(["EIGHT", "GROUP", "ITERATIONS", "OFF_TRACK", "WHOLE"])
+        );
         for (_, number) in overrides.iter() {
             assert!(number.init.is_none(), "{}: {number:?}", shader.name);
         }

@@ -9,7 +9,7 @@ use clap::builder::{
     NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use peakmask::{Backend, Connectivity, GpuUse, MemoryGuard, Options};
+use peakmask::{Backend, Connectivity, GpuUse, MemoryGuard, Options, Prominence};
 
 use crate::marks::Marks;
 use crate::sheet::Colours;
@@ -161,6 +161,10 @@ pub(crate) struct RunArgs {
     /// Which neighbours connect the cells of a mask: the 4 that share an edge, or all 8
     #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
     pub(crate) connectivity: Connectivity,
+
+    /// Which prominence peaks have
+    #[arg(long, value_parser = named::<Prominence>(&PROMINENCES), default_value_t)]
+    pub(crate) prominence: Prominence,
 
     /// Which engine computes; the results are the same
     #[arg(long, value_parser = named::<Backend>(&BACKENDS), default_value_t)]
@@ -422,6 +426,18 @@ const NEIGHBOURS: [(&str, &str); 2] = [
     ("8", "cells that share an edge or a corner"),
 ];
 
+const PROMINENCES: [(&str, &str); 3] = [
+    (
+        "reference",
+        "height minus the highest cell around the peak's plateau",
+    ),
+    (
+        "topographic",
+        "height minus the highest saddle on the way to higher ground; the CPU engine alone computes it",
+    ),
+    ("none", "none: the column is NaN"),
+];
+
 const BACKENDS: [(&str, &str); 3] = [
     (
         "auto",
@@ -613,6 +629,7 @@ mod tests {
             list.map(|(name, _)| name)
         }
         assert_eq!(names(NEIGHBOURS), Connectivity::NAMES);
+        assert_eq!(names(PROMINENCES), Prominence::NAMES);
         assert_eq!(names(BACKENDS), Backend::NAMES);
         assert_eq!(names(GPU_USES), GpuUse::NAMES);
         assert_eq!(names(ON_LIMIT), MemoryGuard::NAMES);

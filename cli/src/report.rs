@@ -180,6 +180,7 @@ pub(crate) fn json(
         "options": {
             "alphas": args.alphas.iter().map(|&alpha| number(alpha)).collect::<Vec<_>>(),
             "connectivity": match args.connectivity { Connectivity::Four => 4, Connectivity::Eight => 8 },
+            "prominence": args.prominence.to_string(),
             "backend": args.backend.to_string(),
             "adapter": args.gpu.adapter,
             "gpu": args.gpu.gpu.map(|gpu_use| gpu_use.to_string()),

@@ -366,6 +366,7 @@ pub(crate) fn of_results(args: &RunArgs) -> Options {
     Options::new()
         .alphas(args.alphas.iter().copied())
         .connectivity(args.connectivity)
+        .prominence(args.prominence)
 }
 
 fn options(args: &RunArgs, cancel: &CancelToken) -> Options {

@@ -7,6 +7,8 @@ each alpha the mask of the connected region around the highest peak in which ``P
 - `peakmask.analyze_many`: several epochs at once, however short each is.
 - `peakmask.stream`: posteriors and results larger than memory, piece by piece.
 - `peakmask.Analyzer`: the same again and again, down to one time bin in a closed loop.
+- `peakmask.prominence`: summits of maps, with saddles, parents, and the land that each rules.
+- `peakmask.regions`: the region of every peak at fractions of its own height.
 - `peakmask.compat`: stands in for ``PeakPromenence`` of pyPhoPlaceCellAnalysis; one changed import line.
 - `peakmask.plot`: pictures, with matplotlib.
 - `peakmask.dask`: arrays in chunks of time, on one machine or many.
@@ -40,11 +42,31 @@ from ._forms import PackedMask, SparseMask
 from ._many import Epochs, analyze_many
 from ._stream import Stream, stream
 from ._summary import Summary
+from ._trees import MapSummits, Regions, Summits, prominence, regions
 
 __all__ = [
-    "Analysis", "Analyzer", "BinPeaks", "Epochs", "PackedMask", "Peaks", "Report", "SparseMask", "Stream", "Summary",
-    "__version__", "analyze", "analyze_many", "estimate", "load", "stream",
-]  # fmt: skip
+    "Analysis",
+    "Analyzer",
+    "BinPeaks",
+    "Epochs",
+    "MapSummits",
+    "PackedMask",
+    "Peaks",
+    "Regions",
+    "Report",
+    "SparseMask",
+    "Stream",
+    "Summary",
+    "Summits",
+    "__version__",
+    "analyze",
+    "analyze_many",
+    "estimate",
+    "load",
+    "prominence",
+    "regions",
+    "stream",
+]
 
 _MODULES = ("compat", "dask", "napari", "plot")
 

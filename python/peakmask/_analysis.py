@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._core import __version__
+from ._core import __version__, filtered_rows
 from ._forms import PackedMask, SparseMask
 from ._inputs import Labels, coordinates
 from ._levels import which
+from ._options import whole
 from ._summary import Summary
 
 if TYPE_CHECKING:
@@ -172,6 +173,75 @@ class Peaks(Sequence[BinPeaks]):
         rows = slice(self.offsets[bin_], self.offsets[bin_ + 1])
         return BinPeaks(self.coords[rows], self.prominences[rows], self.heights[rows])
 
+    def filter(
+        self,
+        *,
+        min_height: float | None = None,
+        min_relative_height: float | None = None,
+        min_prominence: float | None = None,
+        min_distance: float | None = None,
+        highest: int | None = None,
+        most_prominent: int | None = None,
+    ) -> Peaks:
+        """Leave fewer peaks in every time bin. Lists change, masks do not.
+
+        Peaks that are too low or not prominent enough go first; then those too close to a better one; of what is left, the
+        best stay. The better of two is the higher one, with `most_prominent` the more prominent; then the first.
+
+        Parameters
+        ----------
+        min_height : float, optional
+            In the unit of P.
+        min_relative_height : float, optional
+            A fraction of the height of the bin's highest peak.
+        min_prominence : float, optional
+            Of whichever kind the peaks have.
+        min_distance : float, optional
+            Euclidean, in cells, from every better peak that stays.
+        highest, most_prominent : int, optional
+            How many stay in each bin; one of the two.
+
+        Raises
+        ------
+        ValueError
+            When both numbers are given, or one is negative.
+
+        Examples
+        --------
+        >>> import numpy as np, peakmask
+        >>> P = np.array([[[0.0], [5.0], [2.0], [3.0], [1.0], [9.0], [0.0]]])
+        >>> peaks = peakmask.analyze(P, [], prominence="topographic").peaks
+        >>> peaks.filter(min_prominence=2).heights, peaks.filter(highest=1).heights
+        (array([5., 9.]), array([9.]))
+        """
+        if highest is not None and most_prominent is not None:
+            raise ValueError("give highest or most_prominent, not both: filter twice, if you want one after the other")
+        counts = [
+            None if k is None else whole(name, k, 0, 2**63 - 1)
+            for name, k in (("highest", highest), ("most_prominent", most_prominent))
+        ]
+        rows = filtered_rows(
+            np.ascontiguousarray(self.offsets),
+            np.ascontiguousarray(self.coords),
+            np.ascontiguousarray(self.prominences),
+            np.ascontiguousarray(self.heights),
+            min_height=min_height,
+            min_relative_height=min_relative_height,
+            min_prominence=min_prominence,
+            min_distance=min_distance,
+            highest=counts[0],
+            most_prominent=counts[1],
+        )
+        return Peaks(
+            np.searchsorted(rows, self.offsets).astype(np.int64),
+            self.coords[rows],
+            self.prominences[rows],
+            self.heights[rows],
+            self._labels,
+            self._shape,
+            self.first_bin,
+        )
+
     def to_dataframe(
         self, *, x: ArrayLike | None = None, y: ArrayLike | None = None, t: ArrayLike | None = None
     ) -> pd.DataFrame:
@@ -308,6 +378,13 @@ def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+_PROMINENCES = {
+    "reference": "height minus the highest cell around the peak's plateau (reference prominence)",
+    "topographic": "height minus the highest saddle on the way to higher ground (topographic prominence)",
+    "none": "not computed",
+}
+
+
 class Analysis:
     """Masks and peaks of all time bins: what `analyze` returns.
 
@@ -331,6 +408,8 @@ class Analysis:
         (n_x, n_y, n_t); of a linear track n_y is 1.
     connectivity : int
         4 or 8.
+    prominence : str
+        "reference", "topographic" or "none".
     """
 
     def __init__(
@@ -344,6 +423,7 @@ class Analysis:
         axes: tuple[int, int, int],
         connectivity: int,
         labels: Labels,
+        prominence: str = "reference",
         packed: list[PackedMask] | None = None,
         sparse: list[SparseMask] | None = None,
         summary: Summary | None = None,
@@ -359,6 +439,7 @@ class Analysis:
         self.report = report
         self.shape = shape
         self.connectivity = connectivity
+        self.prominence = prominence
         self._axes = axes
         self._labels = labels
 
@@ -414,6 +495,83 @@ class Analysis:
         return np.array([np.count_nonzero(mask, axis=(x, y)) for mask in self._maps], np.int64).reshape(
             len(self.masks), self.shape[2]
         )
+
+    def contours(
+        self,
+        bin: int,
+        level: float,
+        *,
+        P: ArrayLike | None = None,
+        x: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+    ) -> list[NDArray[np.float64]]:
+        """Outline a mask in one time bin: closed polygons in your coordinates.
+
+        Parameters
+        ----------
+        bin : int
+            The time bin.
+        level : float
+            An alpha, as for `mask`.
+        P : array_like, optional
+            What was analysed, with the same axes. With it, outlines are lines between the centres of cells along which
+            the interpolated map is at the threshold (marching squares); without it, the sides of the mask's cells,
+            exactly.
+        x, y : array_like, optional
+            Coordinates of cells: centres, or edges, one more. Without them those that P had, else the numbers of cells.
+
+        Returns
+        -------
+        list of ndarray, shape (k, 2)
+            Columns x and y; the first corner is repeated at the end. Outlines of holes run the other way around. None for an
+            empty mask; of lines, those around the region of the dominant cell alone.
+
+        Raises
+        ------
+        KeyError, TypeError
+            As from `mask`.
+        IndexError
+            When there is no such bin.
+        ImportError
+            With P, without contourpy: ``pip install "peakmask[contours]"`` (matplotlib brings it).
+        ValueError
+            When coordinates do not fit, or P is not what was analysed.
+
+        Examples
+        --------
+        >>> import numpy as np, peakmask
+        >>> P = np.array([[1.0, 2.0, 1.0], [2.0, 8.0, 5.0], [1.0, 2.0, 1.0]])[:, :, np.newaxis]
+        >>> analysis = peakmask.analyze(P, alpha=0.5)
+        >>> analysis.contours(0, 0.5)[0].tolist()
+        [[0.5, 0.5], [1.5, 0.5], [1.5, 2.5], [0.5, 2.5], [0.5, 0.5]]
+        """
+        from . import _contours
+        from .plot._scene import _centres_and_edges
+
+        mask = self.mask(level).transpose(self._axes)
+        try:
+            t = range(self.shape[2])[bin]
+        except IndexError:
+            raise IndexError(f"there are {self.shape[2]} time bins, so there is no bin {bin}") from None
+        centres, edges = [], []
+        for name, given, label, n in (("x", x, self._labels.x, self.shape[0]), ("y", y, self._labels.y, self.shape[1])):
+            found = label if given is None else given
+            both = _centres_and_edges(name, np.asarray(np.arange(n, dtype=np.float64) if found is None else found), n)
+            centres.append(np.asarray(both[0], np.float64))
+            edges.append(np.asarray(both[1], np.float64))
+        mask = mask[:, :, t]
+        if P is None or not mask.any():
+            return _contours.borders(mask, edges[0], edges[1], self.connectivity == 8)
+        z = np.asarray(P)
+        if z.shape != tuple(self.shape[self._axes.index(axis)] for axis in range(3)):
+            raise ValueError(
+                f"P has shape {z.shape}, but what was analysed had another: (n_x, n_y, n_t) = {self.shape}"
+            )
+        z = z.transpose(self._axes)[:, :, t]
+        row = self.peaks.dominant[t]
+        threshold = self.peaks.heights.dtype.type(float(level) * float(self.peaks.heights[row]))
+        cell = self.peaks.coords[row].tolist()
+        return _contours.lines(z, float(threshold), (cell[0], cell[1]), centres[0], centres[1])
 
     def to_xarray(
         self, *, x: ArrayLike | None = None, y: ArrayLike | None = None, t: ArrayLike | None = None
@@ -475,7 +633,7 @@ class Analysis:
                 "made_by": f"peakmask {__version__}",
                 "mask": "cells with P >= alpha * height of the dominant peak, connected to it",
                 "connectivity": self.connectivity,
-                "prominence": "height minus the highest cell around the peak's plateau (reference prominence)",
+                "prominence": _PROMINENCES[self.prominence],
                 "engine": self.report["engine"],
             },
         )

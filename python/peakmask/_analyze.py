@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core, _inputs, _options
 from ._analysis import Analysis, Peaks, Report
 from ._forms import PackedMask, SparseMask
-from ._options import Alpha, Backend, Connectivity, Form, OnLimit, Options, Wanted
+from ._options import Alpha, Backend, Connectivity, Form, OnLimit, Options, Prominence, Wanted
 from ._summary import Summary
 
 log = logging.getLogger("peakmask")
@@ -35,6 +35,7 @@ def analyze(
     out: NDArray[Any] | Sequence[NDArray[Any]] | None = None,
     progress: bool | Callable[[int, int], object] | None = None,
     dims: Sequence[str] | None = None,
+    prominence: Prominence | None = "reference",
     masks: Form | None = "bytes",
     summary: bool = False,
     animal: ArrayLike | None = None,
@@ -82,6 +83,10 @@ def analyze(
         propagates.
     dims : sequence of str, optional
         The dimensions x, y and t of a DataArray, when they cannot be told by name.
+    prominence : {"reference", "topographic"} or None
+        ``"reference"`` is height minus the highest cell around the peak's plateau, a contrast with the immediate
+        surroundings. ``"topographic"`` is height minus the highest saddle on the way to higher ground (`prominence`, the
+        function, gives the saddles); the CPU engine computes it. None leaves the column NaN.
     masks : {"bytes", "packed", "sparse", None}
         The form of the masks: arrays of bool in ``masks``; in ``packed`` bits, an eighth of the memory; in ``sparse`` the
         cells of each time bin, the least memory where regions are small; or none.
@@ -135,7 +140,7 @@ def analyze(
     """
     p = _inputs.posterior(P, layout, dims)
     alphas = _options.alphas(alpha)
-    options = _options.options(connectivity, backend, threads, memory_limit, on_limit)
+    options = _options.options(connectivity, backend, threads, memory_limit, on_limit, prominence)
     wanted = _options.wanted(masks, summary, animal, radius, p.shape[2])
     if out is not None and wanted != _options.Wanted():
         raise ValueError("out= are masks of bool, and takes neither another form of masks nor a summary beside them")
@@ -182,6 +187,7 @@ def analysed(
         shape=p.shape,
         axes=p.axes,
         connectivity=options.connectivity,
+        prominence=options.prominence,
         labels=p.labels,
         packed=[PackedMask(bits, p.shape[2]) for bits in fresh] if wanted.masks == "packed" else None,
         sparse=[SparseMask(offsets, cells, p.shape) for offsets, cells in fresh] if wanted.masks == "sparse" else None,
@@ -293,6 +299,7 @@ def run(
         array,
         alphas,
         connectivity=options.connectivity,
+        prominence=options.prominence,
         backend=options.backend,
         threads=options.threads,
         memory_limit=memory_limit,

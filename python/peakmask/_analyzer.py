@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _analyze, _core, _inputs, _options
 from ._analysis import Analysis
-from ._options import Alpha, Backend, Connectivity, OnLimit
+from ._options import Alpha, Backend, Connectivity, OnLimit, Prominence
 
 
 class Analyzer:
@@ -28,7 +28,7 @@ class Analyzer:
         Of the arrays to come. Types that `analyze` converts are converted here, too: for integers this is float64.
     alpha : float or iterable of float
         As for `analyze`; ``[]``, the default, finds peaks only.
-    connectivity, threads, backend, memory_limit, on_limit
+    connectivity, threads, backend, memory_limit, on_limit, prominence
         As for `analyze`. ``threads=1`` answers fastest when there is one bin at a time. With ``backend="gpu"`` the GPU is
         opened here. ``memory_limit`` counts for each call; without it, what the machine has to spare is read again when a
         call needs more than a sixteenth of what was found last.
@@ -83,6 +83,7 @@ class Analyzer:
         on_limit: OnLimit = "error",
         threads: int | None = None,
         adapter: str | int | None = None,
+        prominence: Prominence | None = "reference",
     ) -> None:
         self.shape = _shape(shape)
         self.dtype = _inputs.element_type(np.empty(0, dtype))
@@ -92,13 +93,14 @@ class Analyzer:
             raise TypeError(
                 f"adapter is a GPU's number, its place on the PCI bus, or a part of its name, not {adapter!r}"
             )
-        options = _options.options(connectivity, backend, threads, memory_limit, on_limit)
+        options = _options.options(connectivity, backend, threads, memory_limit, on_limit, prominence)
         self._options = options
         self._kept = _core.Analyzer(
             self.shape,
             self.dtype.itemsize,
             self._alphas,
             connectivity=options.connectivity,
+            prominence=options.prominence,
             backend=options.backend,
             adapter=None if adapter is None else str(adapter),
             threads=options.threads,

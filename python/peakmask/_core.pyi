@@ -12,9 +12,12 @@ __all__ = [
     "at_exit",
     "check_drivers",
     "estimate",
+    "filtered_rows",
     "forked",
     "memory_limit",
     "packed_numbers",
+    "regions",
+    "summits",
     "try_drivers",
 ]
 
@@ -39,6 +42,7 @@ class Analyzer:
         alphas: Sequence[float],
         *,
         connectivity: int,
+        prominence: str,
         backend: str,
         adapter: str | None,
         threads: int,
@@ -60,6 +64,7 @@ def analyze(
     alphas: Sequence[float],
     *,
     connectivity: int,
+    prominence: str = "reference",
     backend: str,
     threads: int,
     memory_limit: int | None,
@@ -98,3 +103,41 @@ def check_drivers(words: Sequence[str]) -> None: ...
 def try_drivers(backend: str, adapter: str) -> None: ...
 def forked() -> None: ...
 def memory_limit() -> tuple[int, str]: ...
+def summits(
+    p: NDArray[Any], *, labels: bool, threads: int, memory_limit: int | None, on_limit: str
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[Any],
+    NDArray[Any],
+    NDArray[np.int64],
+    NDArray[Any],
+    NDArray[np.int64],
+    NDArray[np.int32] | None,
+]: ...
+def filtered_rows(
+    offsets: NDArray[np.int64],
+    coords: NDArray[np.int64],
+    prominences: NDArray[Any],
+    heights: NDArray[Any],
+    *,
+    min_height: float | None,
+    min_relative_height: float | None,
+    min_prominence: float | None,
+    min_distance: float | None,
+    highest: int | None,
+    most_prominent: int | None,
+) -> NDArray[np.int64]: ...
+def regions(
+    p: NDArray[Any],
+    offsets: NDArray[np.int64],
+    coords: NDArray[np.int64],
+    heights: NDArray[Any],
+    alphas: Sequence[float],
+    *,
+    connectivity: int,
+    cells: bool,
+    threads: int,
+    memory_limit: int | None,
+    on_limit: str,
+) -> list[tuple[NDArray[Any], ...]]: ...

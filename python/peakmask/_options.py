@@ -18,6 +18,7 @@ Alpha = Union[SupportsFloat, Iterable[SupportsFloat]]
 Backend = Literal["auto", "cpu", "gpu"]
 Connectivity = Literal[4, 8]
 OnLimit = Literal["error", "warn", "ignore"]
+Prominence = Literal["reference", "topographic"]
 Form = Literal["bytes", "packed", "sparse"]
 """A form of masks; None is none."""
 
@@ -33,9 +34,12 @@ class Options(NamedTuple):
     threads: int = 0
     memory_limit: int | None = None
     on_limit: str = "error"
+    prominence: str = "reference"
 
 
-def options(connectivity: Any, backend: Any, threads: Any, memory_limit: Any, on_limit: Any) -> Options:
+def options(
+    connectivity: Any, backend: Any, threads: Any, memory_limit: Any, on_limit: Any, prominence: Any = "reference"
+) -> Options:
     """Check every option."""
     return Options(
         one_of("connectivity", connectivity, get_args(Connectivity)),
@@ -43,6 +47,7 @@ def options(connectivity: Any, backend: Any, threads: Any, memory_limit: Any, on
         0 if threads is None else whole("threads", threads, 1, MOST_THREADS),
         None if memory_limit is None else size_in_bytes("memory_limit", memory_limit),
         one_of("on_limit", on_limit, get_args(OnLimit)),
+        "none" if prominence is None else one_of("prominence", prominence, get_args(Prominence)),
     )
 
 

@@ -31,6 +31,7 @@ pub(crate) struct Analyzer {
     dtype: Dtype,
     alphas: Vec<f64>,
     connectivity: i64,
+    prominence: String,
     backend: String,
     adapter: Option<String>,
     threads: usize,
@@ -62,7 +63,7 @@ enum OfType {
 #[pymethods]
 impl Analyzer {
     #[new]
-    #[pyo3(signature = (shape, itemsize, alphas, *, connectivity, backend, adapter, threads, memory_limit, on_limit))]
+    #[pyo3(signature = (shape, itemsize, alphas, *, connectivity, prominence, backend, adapter, threads, memory_limit, on_limit))]
     #[expect(
         clippy::too_many_arguments,
         reason = "the keywords of Python's function"
@@ -73,6 +74,7 @@ impl Analyzer {
         itemsize: usize,
         alphas: Vec<f64>,
         connectivity: i64,
+        prominence: String,
         backend: String,
         adapter: Option<String>,
         threads: usize,
@@ -88,6 +90,7 @@ impl Analyzer {
             },
             alphas,
             connectivity,
+            prominence,
             backend,
             adapter,
             threads,
@@ -139,6 +142,7 @@ impl Analyzer {
         let options = Chosen {
             alphas: self.alphas.clone(),
             connectivity: self.connectivity,
+            prominence: &self.prominence,
             backend: &self.backend,
             adapter: self.adapter.as_deref(),
             threads: self.threads,

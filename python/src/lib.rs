@@ -8,6 +8,7 @@ mod arrays;
 mod drivers;
 mod ending;
 mod forms;
+mod lists;
 mod watch;
 
 use std::str::FromStr;
@@ -18,7 +19,7 @@ use ndarray::{Array2, ArrayView3, ArrayViewMut3};
 use numpy::{Element as NumPy, IntoPyArray, PyArray3, PyArrayMethods};
 use peakmask::{
     Analysis, Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, MaskForm,
-    MemoryGuard, MemoryLimit, Options, Peaks, Report, Summary,
+    MemoryGuard, MemoryLimit, Options, Peaks, Prominence, Report, Summary,
 };
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -41,6 +42,8 @@ mod _core {
     #[pymodule_export]
     use super::forms::packed_numbers;
     #[pymodule_export]
+    use super::lists::{filtered_rows, regions, summits};
+    #[pymodule_export]
     use super::{analyze, analyze_many, estimate, forked, memory_limit};
 
     #[pymodule_init]
@@ -61,7 +64,7 @@ mod _core {
 /// summary); packed masks are arrays of bytes, sparse ones pairs (offsets, cells).
 #[pyfunction]
 #[pyo3(signature = (
-    p, alphas, *, connectivity, backend, threads, memory_limit, on_limit, check_axis_order, out, progress,
+    p, alphas, *, connectivity, prominence = "reference", backend, threads, memory_limit, on_limit, check_axis_order, out, progress,
     masks = "bytes", summary = false, animal = None
 ))]
 #[expect(
@@ -72,6 +75,7 @@ fn analyze<'py>(
     p: &Bound<'py, PyAny>,
     alphas: Vec<f64>,
     connectivity: i64,
+    prominence: &str,
     backend: &str,
     threads: usize,
     memory_limit: Option<u64>,
@@ -86,6 +90,7 @@ fn analyze<'py>(
     let options = Chosen {
         alphas,
         connectivity,
+        prominence,
         backend,
         adapter: None,
         threads,
@@ -141,6 +146,7 @@ fn analyze_many<'py>(
     let options = Chosen {
         alphas,
         connectivity,
+        prominence: "reference",
         backend,
         adapter: None,
         threads,
@@ -282,6 +288,7 @@ fn named<T: FromStr>(option: &str, name: &str, names: &[&str]) -> PyResult<T> {
 pub(crate) struct Chosen<'a> {
     pub(crate) alphas: Vec<f64>,
     pub(crate) connectivity: i64,
+    pub(crate) prominence: &'a str,
     pub(crate) backend: &'a str,
     pub(crate) adapter: Option<&'a str>,
     pub(crate) threads: usize,
@@ -299,6 +306,7 @@ impl Chosen<'_> {
                 &self.connectivity.to_string(),
                 Connectivity::NAMES,
             )?)
+            .prominence(named("prominence", self.prominence, Prominence::NAMES)?)
             .backend(named("backend", self.backend, Backend::NAMES)?)
             .threads(self.threads)
             .memory_guard(named("on_limit", self.on_limit, MemoryGuard::NAMES)?);
@@ -504,6 +512,7 @@ pub(crate) fn raised(error: Error) -> PyErr {
         | Error::EpochShape { .. }
         | Error::OutputCount { .. }
         | Error::OutputShape { .. }
+        | Error::ForeignPeaks { .. }
         | Error::Positions { .. }
         | Error::Environment { .. } => PyValueError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),

@@ -15,11 +15,18 @@ NEEDS = {
     "chunks": ("distributed", "xarray"),
     "labels": ("xarray",),
     "metrics": ("pandas",),
+    "modality": ("contourpy", "matplotlib"),
     "pictures": ("matplotlib",),
+    "place_field_trees": ("matplotlib", "pandas"),
     "place_fields": ("matplotlib",),
     "slurm": ("dask_jobqueue",),
 }
-PICTURES = {"pictures": ["posterior.png", "sheet.png", "timeline.png"], "place_fields": ["place_fields.png"]}
+PICTURES = {
+    "modality": ["modality.png"],
+    "pictures": ["posterior.png", "sheet.png", "timeline.png"],
+    "place_field_trees": ["place_field_trees.png"],
+    "place_fields": ["place_fields.png"],
+}
 
 
 def run(script, folder):

@@ -2,7 +2,8 @@
 //!
 //! Reads: Values, Peaks. Writes: Bases.
 //! Bases: for each peak its cell, its value, and the highest value among the non-peak neighbours of the eight-connected
-//! group of peak cells to which it belongs. A group is a set and its rim's maximum a comparison, so no order matters.
+//! group of peak cells to which it belongs. A group is a set and its rim's maximum a comparison, so no order matters. Where
+//! all neighbours of a group are off the track, its base is the lowest value of the lane.
 
 use super::lanes::set_lanes;
 use super::tile::Lane;
@@ -91,14 +92,14 @@ impl<T: Element> Lists<T> {
     }
 
     /// Appends the lists of the live lanes among the first `bins` to `findings`. Bases are those of the reference, none, or
-    /// to be replaced.
+    /// to be replaced. `bin` gives the values of a lane, and the lowest of them.
     #[inline(always)]
     pub(super) fn close<'t>(
         &mut self,
         n_y: usize,
         live: u64,
         bins: usize,
-        values: impl Fn(usize) -> Lane<'t, T>,
+        bin: impl Fn(usize) -> (Lane<'t, T>, T),
         prominence: Prominence,
         findings: &mut FoundPeaks<T>,
     ) {
@@ -110,6 +111,7 @@ impl<T: Element> Lists<T> {
                 findings.counts.push(0);
                 continue;
             }
+            let (values, floor) = bin(lane);
             let list = lane * self.room..lane * self.room + self.counts[lane];
             let start = findings.cells.len();
             findings.cells.extend_from_slice(&self.cells[list.clone()]);
@@ -123,7 +125,11 @@ impl<T: Element> Lists<T> {
             findings.counts.push(self.counts[lane] as u32);
             if prominence == Prominence::Reference && self.tied >> lane & 1 != 0 {
                 let (cells, bases) = (&findings.cells[start..], &mut findings.bases[start..]);
-                self.plateaus(n_y, lane, values(lane), cells, bases);
+                self.plateaus(n_y, lane, values, cells, bases);
+            }
+            // Only a group whose neighbours are all absent has found nothing as high as the lowest cell.
+            for base in &mut findings.bases[start..] {
+                *base = if floor > *base { floor } else { *base };
             }
         }
     }
@@ -160,6 +166,8 @@ impl<T: Element> Lists<T> {
                         let value = values.at(near_x, near_y);
                         if value < height {
                             base = if value > base { value } else { base };
+                        } else if value.is_nan() {
+                            // Absent.
                         } else if self.ties[near] >> lane & 1 == 0 {
                             // As high as the peak, but no peak itself: a shoulder.
                             base = height;

@@ -1,5 +1,8 @@
 //! Lanes: one time bin each, side by side, so that one instruction serves many bins.
 
+use crate::Element;
+use crate::vector::Set;
+
 /// The lanes that are set, lowest first.
 #[inline(always)]
 pub(super) fn set_lanes(mut bits: u64) -> impl Iterator<Item = usize> {
@@ -9,6 +12,16 @@ pub(super) fn set_lanes(mut bits: u64) -> impl Iterator<Item = usize> {
         bits &= bits.wrapping_sub(1);
         found.then_some(lane)
     })
+}
+
+/// A vector with the lowest value in place of NaN, where that stands for nothing: the first operand of a comparison that goes on
+/// with the others.
+#[inline(always)]
+pub(super) fn present<T: Element, S: Set<T>, const OFF_TRACK: bool>(v: S::V) -> S::V {
+    match OFF_TRACK {
+        true => S::higher(S::splat(T::LOWEST), v),
+        false => v,
+    }
 }
 
 /// Asks for `values` values from `start` on to be brought into the first-level cache, shortly before they are needed: the

@@ -4,6 +4,7 @@
 //! map too large for tiles of several bins takes no more memory than itself.
 
 use super::bases::Lists;
+use super::lanes::present;
 use super::planes::Planes;
 use super::tile::Lane;
 use crate::posterior::Piece;
@@ -71,9 +72,12 @@ impl Map {
         }
     }
 
-    /// The lowest and the highest value, and the first cell that holds the highest; none when the bin is not live.
+    /// The lowest value, and, when the bin is live, the highest one with the first cell that holds it.
     #[inline(always)]
-    pub(super) fn survey<T: Element, S: Set<T>>(&mut self) -> Option<(T, T, usize)> {
+    pub(super) fn survey<T: Element, S: Set<T>>(
+        &mut self,
+        off_track: bool,
+    ) -> (T, Option<(T, usize)>) {
         let width = width::<T>();
         let values: &[T] = bytemuck::must_cast_slice(&self.lines);
         let (mut low, mut high) = (S::splat(T::HIGHEST), S::splat(T::LOWEST));
@@ -102,8 +106,8 @@ impl Map {
         for &value in self.top.values::<T>() {
             top = if value > top { value } else { top };
         }
-        if nan != 0 || top <= floor {
-            return None;
+        if (nan != 0 && !off_track) || top <= floor {
+            return (floor, None);
         }
         self.floor = Line::of(floor);
         self.top = Line::of(top);
@@ -113,15 +117,12 @@ impl Map {
             for y in (0..self.n_y).step_by(width) {
                 let found = S::equals(S::load_from(&row[y..]), wanted);
                 if found != 0 {
-                    return Some((
-                        floor,
-                        top,
-                        x * self.n_y + y + found.trailing_zeros() as usize,
-                    ));
+                    let cell = x * self.n_y + y + found.trailing_zeros() as usize;
+                    return (floor, Some((top, cell)));
                 }
             }
         }
-        None
+        (floor, None)
     }
 
     /// The cells that reach a level, as the only lane of a plane.
@@ -152,9 +153,14 @@ impl Map {
         }
     }
 
-    /// Lists the peaks of map row `x`.
+    /// Lists the peaks of map row `x`. Absent cells are nobody's neighbours, if there may be any.
     #[inline(always)]
-    pub(super) fn find<T: Element, S: Set<T>>(&mut self, x: usize, floor: T, lists: &mut Lists<T>) {
+    pub(super) fn find<T: Element, S: Set<T>, const OFF_TRACK: bool>(
+        &mut self,
+        x: usize,
+        floor: T,
+        lists: &mut Lists<T>,
+    ) {
         let (width, row) = (width::<T>(), self.row::<T>());
         let start = self.start::<T>(x);
         let values: &[T] = bytemuck::must_cast_slice(&self.lines);
@@ -165,16 +171,15 @@ impl Map {
         let floor = S::splat(floor);
         for (v, y) in (0..self.n_y).step_by(width).enumerate() {
             let value = S::load_from(&here[y + 1..]);
-            let left = S::higher(
-                S::higher(S::load_from(&up[y..]), S::load_from(&down[y..])),
-                S::load_from(&here[y..]),
-            );
-            let beside = S::higher(S::load_from(&up[y + 1..]), S::load_from(&down[y + 1..]));
-            let right = S::higher(
-                S::higher(S::load_from(&up[y + 2..]), S::load_from(&down[y + 2..])),
-                S::load_from(&here[y + 2..]),
-            );
-            let around = S::higher(S::higher(left, right), beside);
+            // No closure: it would be compiled on its own, for the baseline.
+            let mut beside = [S::splat(T::LOWEST); 3];
+            for (k, beside) in beside.iter_mut().enumerate() {
+                let up = present::<T, S, OFF_TRACK>(S::load_from(&up[y + k..]));
+                *beside = S::higher(up, S::load_from(&down[y + k..]));
+            }
+            let left = S::higher(beside[0], S::load_from(&here[y..]));
+            let right = S::higher(beside[2], S::load_from(&here[y + 2..]));
+            let around = S::higher(S::higher(left, right), beside[1]);
             let mut peaks = S::reaches(value, around) & S::exceeds(value, floor);
             if peaks != 0 {
                 S::store(around, &mut self.around[v]);

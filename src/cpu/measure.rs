@@ -5,6 +5,7 @@
 //! only order that counts is that of the cells, and each lane keeps it, however many lanes are added side by side. To add
 //! +0.0 where a lane's cell is outside its mask changes no sum that began with +0.0.
 
+use super::coverage::summand;
 use super::planes::Planes;
 use super::tile::{Lane, Shape};
 use crate::element::{Element, number};
@@ -42,17 +43,23 @@ impl Sums {
 
     /// Adds map row `x` to the totals.
     #[inline(always)]
-    pub(super) fn add_row<T: Element>(&mut self, shape: Shape, tile: &[Line], x: usize) {
+    pub(super) fn add_row<T: Element>(
+        &mut self,
+        shape: Shape,
+        tile: &[Line],
+        x: usize,
+        off_track: bool,
+    ) {
         const SEVERAL: usize = 4;
         let eights = shape.groups * width::<T>() / EIGHT;
         let mut first = 0;
         // Several at a time, since an addition waits for the one before it.
         while first + SEVERAL <= eights {
-            add::<T, SEVERAL>(shape, tile, x, first, &mut self.total);
+            add::<T, SEVERAL>(shape, tile, x, first, off_track, &mut self.total);
             first += SEVERAL;
         }
         for first in first..eights {
-            add::<T, 1>(shape, tile, x, first, &mut self.total);
+            add::<T, 1>(shape, tile, x, first, off_track, &mut self.total);
         }
     }
 
@@ -139,14 +146,18 @@ impl Sums {
 
 /// The same for the only lane of a map: all of its cells.
 #[inline(always)]
-pub(super) fn measure_map<T: Element>([n_x, n_y]: [usize; 2], map: Lane<'_, T>) -> BinMeasures<T> {
+pub(super) fn measure_map<T: Element>(
+    [n_x, n_y]: [usize; 2],
+    map: Lane<'_, T>,
+    off_track: bool,
+) -> BinMeasures<T> {
     let (mut total, mut minimum, mut nan) = (0.0, T::HIGHEST, false);
     for x in 0..n_x {
         for y in 0..n_y {
             let value = map.at(x, y);
-            total += value.into();
+            total += summand(value, off_track);
             minimum = if value < minimum { value } else { minimum };
-            nan |= value.is_nan();
+            nan |= !off_track && value.is_nan();
         }
     }
     let minimum = if nan { T::NAN } else { minimum.unsigned_zero() };
@@ -188,6 +199,7 @@ fn add<T: Element, const N: usize>(
     tile: &[Line],
     x: usize,
     first: usize,
+    off_track: bool,
     total: &mut [Eight; 8],
 ) {
     let mut sums = [[0.0; EIGHT]; N];
@@ -196,7 +208,7 @@ fn add<T: Element, const N: usize>(
         for k in 0..N {
             let values: &[T] = eight(shape, tile, [x, y], first + k);
             for i in 0..EIGHT {
-                sums[k][i] += values[i].into();
+                sums[k][i] += summand(values[i], off_track);
             }
         }
     }

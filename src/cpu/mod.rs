@@ -5,6 +5,7 @@
 //! alone is analysed along its map.
 
 mod bases;
+mod coverage;
 mod flood;
 mod lanes;
 mod load;
@@ -22,7 +23,7 @@ use std::time::Instant;
 use bytemuck::Zeroable;
 
 use crate::bits::transpose_64;
-use crate::choices::{NanPolicy, Prominence, Region};
+use crate::choices::{Level, NanPolicy, Prominence, Region};
 use crate::element::number;
 use crate::engine::{Call, Engine, Halt, Measuring, Task};
 use crate::findings::{BinMeasures, Findings, FoundPeaks, Measures};
@@ -33,6 +34,7 @@ use crate::terrain::Terrain;
 use crate::vector::{Line, Set, width};
 use crate::{Element, Seconds};
 use bases::Lists;
+use coverage::Coverage;
 use load::Soon;
 use map::Map;
 use measure::{Sums, measure_map, measure_mask};
@@ -193,6 +195,7 @@ struct Scratch<T> {
     floors: Vec<Line>,
     flat: Vec<u64>,
     sunk: Vec<u64>,
+    coverage: Coverage,
     /// A plane for each level.
     above: Vec<u64>,
     filled: Vec<u64>,
@@ -219,6 +222,7 @@ impl<T: Element> Scratch<T> {
             floors: Vec::new(),
             flat: Vec::new(),
             sunk: Vec::new(),
+            coverage: Coverage::new(),
             above: Vec::new(),
             filled: Vec::new(),
             stopped: false,
@@ -241,12 +245,6 @@ impl<T: Element> Scratch<T> {
         seconds: &mut Seconds,
     ) -> Option<usize> {
         let Call { ref bins, task, .. } = *call;
-        // There are no others yet.
-        let Task {
-            region: Region::Dominant,
-            nan_policy: NanPolicy::Silence,
-            ..
-        } = task;
         let cells = self.n_x * self.n_y;
         findings.start(bins.len().next_multiple_of(8), task.levels.len() * cells);
         if task.measures {
@@ -294,14 +292,24 @@ impl<T: Element> Scratch<T> {
         self.nan = self.survey.live;
         self.survey.finish::<T, S>(shape, &self.tile, n);
         if task.peaks {
-            self.once_more::<S>(shape);
+            self.once_more::<S>(shape, task.nan_policy);
         }
         clock.lap(&mut seconds.survey);
-        self.thresholds::<S>(task, shape, planes);
+        let uncovered = self.thresholds::<S>(task, shape, planes) & (u64::MAX >> (64 - n));
+        findings.uncovered += uncovered.count_ones() as usize;
         clock.lap(&mut seconds.compare);
         for (a, above) in self.above.chunks_exact(planes.len()).enumerate() {
+            if task.region == Region::Whole {
+                self.filled[..planes.len()].copy_from_slice(above);
+                hand_over(planes, &mut self.filled, 0..self.n_x, n, a, at, findings);
+                continue;
+            }
             let mut reached = self.n_x..0;
-            for lane in lanes::set_lanes(self.survey.live) {
+            let masked = match task.levels[a] {
+                Level::Coverage(_) => self.survey.live & !uncovered,
+                _ => self.survey.live,
+            };
+            for lane in lanes::set_lanes(masked) {
                 let dominant = self.survey.dominant[lane] as usize;
                 let (low, high) = flood::flood(
                     planes,
@@ -333,7 +341,10 @@ impl<T: Element> Scratch<T> {
                 self.n_y,
                 survey.live,
                 n,
-                |lane| shape.lane(tile, lane),
+                |lane| {
+                    let floors = &survey.floor[lane / width::<T>()];
+                    (shape.lane(tile, lane), floors.values()[lane % width::<T>()])
+                },
                 task.prominence,
                 &mut findings.peaks,
             );
@@ -389,6 +400,7 @@ impl<T: Element> Scratch<T> {
             self.lists
                 .start(self.n_x * self.n_y, shape.groups * width::<T>());
         }
+        let off_track = call.task.nan_policy == NanPolicy::OffTrack;
         let rows = load::rows(call.p, bins.clone());
         let (mut loaded, mut taken) = (0, 0);
         for from in (0..self.n_x).step_by(BAND) {
@@ -407,9 +419,12 @@ impl<T: Element> Scratch<T> {
                         rows.is_some() && call.task.peaks && taken > BAND,
                     );
                 }
-                self.survey.add::<T, S>(shape, &self.tile, taken);
+                match off_track {
+                    false => self.survey.add::<T, S, false>(shape, &self.tile, taken),
+                    true => self.survey.add::<T, S, true>(shape, &self.tile, taken),
+                }
                 if call.task.measures {
-                    self.sums.add_row::<T>(shape, &self.tile, taken);
+                    self.sums.add_row::<T>(shape, &self.tile, taken, off_track);
                 }
                 taken += 1;
             }
@@ -424,7 +439,7 @@ impl<T: Element> Scratch<T> {
                         let (x_soon, lane) = (x + BAND + 1, g * width::<T>());
                         let last = g + 1 == shape.groups;
                         let soon = Soon::new(rows.as_ref(), shape, x_soon, lane, last);
-                        self.flat[g] |= self.find::<S>(shape, g, x, soon);
+                        self.flat[g] |= self.find::<S>(shape, g, x, off_track, soon);
                     }
                 }
             }
@@ -435,13 +450,24 @@ impl<T: Element> Scratch<T> {
     /// Lists the peaks of a map row in one group of lanes, above the floor of the group; the lanes that have cells on it
     /// which are as high as all around.
     #[inline(always)]
-    fn find<S: Set<T>>(&mut self, shape: Shape, g: usize, x: usize, soon: Soon<T>) -> u64 {
+    fn find<S: Set<T>>(
+        &mut self,
+        shape: Shape,
+        g: usize,
+        x: usize,
+        off_track: bool,
+        soon: Soon<T>,
+    ) -> u64 {
         let width = width::<T>();
         let row = |x: usize| &self.tile[shape.start(x, g)..][..shape.n_y];
         let up = x.checked_sub(1).map(row);
         let down = (x + 1 < shape.n_x).then(|| row(x + 1));
         let here = row(x);
-        self.row.find::<T, S>(up, here, down, &self.floors[g], soon);
+        let floor = &self.floors[g];
+        match off_track {
+            false => self.row.find::<T, S, false>(up, here, down, floor, soon),
+            true => self.row.find::<T, S, true>(up, here, down, floor, soon),
+        }
         let values: &[T] = bytemuck::must_cast_slice(here);
         let around: &[T] = bytemuck::must_cast_slice(&self.row.around);
         for (w, &peaks) in self.row.peaks.iter().enumerate() {
@@ -465,7 +491,7 @@ impl<T: Element> Scratch<T> {
 
     /// Lists the peaks of the lanes anew in which a cell was taken to lie on the floor, and the floor was lower.
     #[inline(always)]
-    fn once_more<S: Set<T>>(&mut self, shape: Shape) {
+    fn once_more<S: Set<T>>(&mut self, shape: Shape, nan_policy: NanPolicy) {
         let width = width::<T>();
         for g in 0..shape.groups {
             let live = self.survey.live >> (g * width) & (u64::MAX >> (64 - width));
@@ -475,7 +501,8 @@ impl<T: Element> Scratch<T> {
             self.lists.clear((u64::MAX >> (64 - width)) << (g * width));
             self.floors[g] = self.survey.floor[g];
             for x in 0..shape.n_x {
-                self.find::<S>(shape, g, x, Soon::nothing());
+                let off_track = nan_policy == NanPolicy::OffTrack;
+                self.find::<S>(shape, g, x, off_track, Soon::nothing());
             }
         }
     }
@@ -492,40 +519,53 @@ impl<T: Element> Scratch<T> {
         }
     }
 
-    /// The cells that reach each level.
+    /// The cells that reach each level; the lanes that have no regions of a share, if a level asks for them.
     #[inline(always)]
-    fn thresholds<S: Set<T>>(&mut self, task: Task<'_>, shape: Shape, planes: Planes) {
-        memory::resize(&mut self.above, task.levels.len() * planes.len(), 0);
-        self.levels.clear();
-        for (&level, above) in task
-            .levels
-            .iter()
-            .zip(self.above.chunks_exact_mut(planes.len()))
-        {
-            for g in 0..shape.groups {
-                let mut thresholds = Line::zeroed();
-                let tops = self.survey.top[g].values::<T>();
-                for (i, (threshold, &top)) in
-                    thresholds.values_mut().iter_mut().zip(tops).enumerate()
-                {
-                    let live = self.survey.live >> (g * width::<T>() + i) & 1 != 0;
-                    *threshold = if live {
-                        threshold_of(level, top)
-                    } else {
-                        T::NAN
-                    };
-                }
-                threshold::threshold::<T, S>(
-                    shape,
-                    planes,
-                    (&self.tile, self.survey.blocks(shape, g)),
-                    g,
-                    &thresholds,
-                    above,
-                );
-                self.levels.push(thresholds);
+    fn thresholds<S: Set<T>>(&mut self, task: Task<'_>, shape: Shape, planes: Planes) -> u64 {
+        memory::resize(
+            &mut self.levels,
+            task.levels.len() * shape.groups,
+            Line::ZERO,
+        );
+        for (i, thresholds) in self.levels.iter_mut().enumerate() {
+            let (level, g) = (task.levels[i / shape.groups], i % shape.groups);
+            let tops = self.survey.top[g].values::<T>();
+            for (i, (threshold, &top)) in thresholds.values_mut().iter_mut().zip(tops).enumerate() {
+                let live = self.survey.live >> (g * width::<T>() + i) & 1 != 0;
+                *threshold = if live {
+                    threshold_of(level, top)
+                } else {
+                    T::NAN
+                };
             }
         }
+        let shares = coverage::shares(task.levels);
+        let mut uncovered = 0;
+        for g in 0..if shares.is_empty() { 0 } else { shape.groups } {
+            let of_group = g * width::<T>();
+            let live = self.survey.live >> of_group & (u64::MAX >> (64 - width::<T>()));
+            uncovered |= self.coverage.of_group::<T, S>(
+                shape,
+                (&self.tile, self.survey.blocks(shape, g)),
+                g,
+                (live, &self.survey.floor[g]),
+                (&shares, task.nan_policy == NanPolicy::OffTrack),
+                &mut self.levels,
+            ) << of_group;
+        }
+        memory::resize(&mut self.above, task.levels.len() * planes.len(), 0);
+        for (i, thresholds) in self.levels.iter().enumerate() {
+            let (a, g) = (i / shape.groups, i % shape.groups);
+            threshold::threshold::<T, S>(
+                shape,
+                planes,
+                (&self.tile, self.survey.blocks(shape, g)),
+                g,
+                thresholds,
+                &mut self.above[a * planes.len()..][..planes.len()],
+            );
+        }
+        uncovered
     }
 
     /// Tells of `n` lanes, which are bins `at` and on of the batch, what has been measured at level number `a`.
@@ -632,10 +672,11 @@ impl<T: Element> Scratch<T> {
             }
             map.load(segment.piece, segment.bins.start, x);
         }
-        let live = map.survey::<T, S>();
+        let off_track = call.task.nan_policy == NanPolicy::OffTrack;
+        let (_, live) = map.survey::<T, S>(off_track);
         memory::resize(&mut self.above, planes.len(), 0);
         for (a, &level) in call.task.levels.iter().enumerate() {
-            let threshold = live.map(|(_, top, _)| threshold_of(level, top));
+            let threshold = live.map(|(top, _)| threshold_of(level, top));
             if let Some(level) = threshold {
                 map.threshold::<T, S>(planes, level, &mut self.above);
             }
@@ -643,7 +684,7 @@ impl<T: Element> Scratch<T> {
             let level = measure_mask(self.n_y, map.values(), (rows, at), &self.above, threshold);
             measures.put_level(a, to, level);
         }
-        measures.bins[to] = measure_map([self.n_x, self.n_y], map.values());
+        measures.bins[to] = measure_map([self.n_x, self.n_y], map.values(), off_track);
         Some(())
     }
 
@@ -671,26 +712,53 @@ impl<T: Element> Scratch<T> {
             }
             map.load(segment.piece, segment.bins.start, x);
         }
-        let live = map.survey::<T, S>();
+        let off_track = task.nan_policy == NanPolicy::OffTrack;
+        let (floor, live) = map.survey::<T, S>(off_track);
         clock.lap(&mut seconds.survey);
+        memory::resize(&mut self.levels, task.levels.len(), Line::ZERO);
+        for (line, &level) in self.levels.iter_mut().zip(task.levels) {
+            *line = Line::of(live.map_or(T::NAN, |(top, _)| threshold_of(level, top)));
+        }
+        let shares = coverage::shares(task.levels);
+        let mut covered = true;
+        if !shares.is_empty() {
+            let values = (map.values(), [self.n_x, self.n_y]);
+            covered = self
+                .coverage
+                .of_map(values, floor, (&shares, off_track), |a, edge: T| {
+                    if live.is_some() {
+                        self.levels[a] = Line::of(edge);
+                    }
+                });
+            findings.uncovered += usize::from(!covered);
+        }
         for (a, &level) in task.levels.iter().enumerate() {
             let (mut reached, mut threshold) = (0..0, None);
-            if let Some((_, top, dominant)) = live {
+            let masked = covered || !matches!(level, Level::Coverage(_));
+            if let Some((_, dominant)) = live.filter(|_| masked) {
                 let longest = planes.len().max(self.above.len());
                 memory::resize(&mut self.above, longest, 0);
                 let above = &mut self.above[..planes.len()];
-                let value = *threshold.insert(threshold_of(level, top));
+                let value = *threshold.insert(self.levels[a].values::<T>()[0]);
                 map.threshold::<T, S>(planes, value, above);
-                let (low, high) = flood::flood(
-                    planes,
-                    above,
-                    &mut self.filled,
-                    0,
-                    dominant,
-                    task.connectivity,
-                    stop,
-                )?;
-                reached = low..high + 1;
+                reached = match task.region {
+                    Region::Whole => {
+                        self.filled[..planes.len()].copy_from_slice(above);
+                        0..self.n_x
+                    }
+                    Region::Dominant => {
+                        let (low, high) = flood::flood(
+                            planes,
+                            above,
+                            &mut self.filled,
+                            0,
+                            dominant,
+                            task.connectivity,
+                            stop,
+                        )?;
+                        low..high + 1
+                    }
+                };
             }
             hand_over(planes, &mut self.filled, reached, 1, a, at, findings);
             if task.measures {
@@ -702,19 +770,23 @@ impl<T: Element> Scratch<T> {
         }
         if task.measures {
             let map = map.values();
-            findings.measures.bins[at] = measure_map([self.n_x, self.n_y], map);
+            findings.measures.bins[at] = measure_map([self.n_x, self.n_y], map, off_track);
         }
         clock.lap(&mut seconds.flood);
         let peaks = &mut findings.peaks;
         match live {
-            Some((floor, ..)) if task.peaks => {
+            Some(_) if task.peaks => {
                 self.lists.start(self.n_x * self.n_y, 1);
                 for x in 0..self.n_x {
-                    map.find::<T, S>(x, floor, &mut self.lists);
+                    match off_track {
+                        false => map.find::<T, S, false>(x, floor, &mut self.lists),
+                        true => map.find::<T, S, true>(x, floor, &mut self.lists),
+                    }
                 }
                 let first = peaks.cells.len();
+                let bin = |_| (map.values(), floor);
                 self.lists
-                    .close(self.n_y, 1, 1, |_| map.values(), task.prominence, peaks);
+                    .close(self.n_y, 1, 1, bin, task.prominence, peaks);
                 if task.prominence == Prominence::Topographic {
                     let rows = first..peaks.cells.len();
                     topography::<T, S>(&mut self.terrain, floor, map.values(), peaks, rows);

@@ -2,8 +2,9 @@
 //!
 //! Reads: Values, Live, Floor. Writes: Peaks.
 //! Peaks: set where a live lane's value exceeds its Floor and is `>=` all of the eight neighbours that exist. A per-cell
-//! map, so no order matters.
+//! map, so no order matters. NaN off the track is no neighbour, and exceeds nothing.
 
+use super::lanes::present;
 use super::load::Soon;
 use crate::vector::{Line, Set, width};
 use crate::{Element, memory};
@@ -32,9 +33,9 @@ impl Row {
     }
 
     /// Finds the peaks of the map row `here` between two others, where there are any, and asks for the values at `soon`
-    /// meanwhile, a cache line for each cell.
+    /// meanwhile, a cache line for each cell. Absent cells are nobody's neighbours, if there may be any.
     #[inline(always)]
-    pub(super) fn find<T: Element, S: Set<T>>(
+    pub(super) fn find<T: Element, S: Set<T>, const OFF_TRACK: bool>(
         &mut self,
         up: Option<&[Line]>,
         here: &[Line],
@@ -51,7 +52,8 @@ impl Row {
         // left out, so that a tie with a neighbour is known at once.
         let mut before = S::splat(T::LOWEST);
         let mut value = S::load(&here[0]);
-        let mut beside = S::higher(S::load(&up[0]), S::load(&down[0]));
+        let first = present::<T, S, OFF_TRACK>(S::load(&up[0]));
+        let mut beside = S::higher(first, S::load(&down[0]));
         let mut column = S::higher(beside, value);
         let cells = 64 / width::<T>();
         let (mut y, mut flat) = (0, 0);
@@ -59,8 +61,9 @@ impl Row {
             let (mut above_floor, mut highest) = (0, 0);
             for k in 0..cells.min(n_y - y) {
                 let (next, next_beside) = if y + 1 < n_y {
-                    let next = S::load(&here[y + 1]);
-                    (next, S::higher(S::load(&up[y + 1]), S::load(&down[y + 1])))
+                    let next_up = present::<T, S, OFF_TRACK>(S::load(&up[y + 1]));
+                    let beside = S::higher(next_up, S::load(&down[y + 1]));
+                    (S::load(&here[y + 1]), beside)
                 } else {
                     (S::splat(T::LOWEST), S::splat(T::LOWEST))
                 };

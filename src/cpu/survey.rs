@@ -3,6 +3,7 @@
 //! Reads: Values. Writes: Live, Floor, Dominant.
 //! Live: no NaN among the lane's cells, and its maximum exceeds its minimum. Floor: its minimum. Dominant: the first
 //! cell, in row-major order, that holds its maximum. Per lane and by comparison alone, so no order of lanes matters.
+//! Where NaN is off the track, it is no cell.
 
 use super::lanes::set_lanes;
 use super::tile::Shape;
@@ -53,7 +54,12 @@ impl Survey {
 
     /// Takes in map row `x`, which has just been loaded.
     #[inline(always)]
-    pub(super) fn add<T: Element, S: Set<T>>(&mut self, shape: Shape, tile: &[Line], x: usize) {
+    pub(super) fn add<T: Element, S: Set<T>, const OFF_TRACK: bool>(
+        &mut self,
+        shape: Shape,
+        tile: &[Line],
+        x: usize,
+    ) {
         let blocks = shape.blocks();
         for g in 0..shape.groups {
             let cells = &tile[shape.start(x, g)..][..shape.n_y];
@@ -65,6 +71,12 @@ impl Survey {
                 let mut pairs = cells.chunks_exact(2);
                 for pair in &mut pairs {
                     let (a, b) = (S::load(&pair[0]), S::load(&pair[1]));
+                    if OFF_TRACK {
+                        // One after the other: what is absent must not hide its neighbour.
+                        floor = S::lower(S::lower(floor, a), b);
+                        highest = S::higher(S::higher(highest, a), b);
+                        continue;
+                    }
                     floor = S::lower(floor, S::lower(a, b));
                     highest = S::higher(highest, S::higher(a, b));
                     nan |= S::unordered(a, b);
@@ -73,7 +85,9 @@ impl Survey {
                     let last = S::load(last);
                     floor = S::lower(floor, last);
                     highest = S::higher(highest, last);
-                    nan |= S::unordered(last, last);
+                    if !OFF_TRACK {
+                        nan |= S::unordered(last, last);
+                    }
                 }
                 S::store(highest, top);
             }

@@ -9,12 +9,14 @@ use crate::plan::BLOCK;
 use crate::vector::{Line, Set, transpose_8, width};
 use crate::{Element, Level};
 
-/// The value that cells of a live bin reach a level with; `top` is the bin's highest.
+/// The value that cells of a live bin reach a level with; `top` is the bin's highest. Where all of the bin's values count, it
+/// is left to [`coverage`](super::coverage).
 #[inline(always)]
 pub(super) fn threshold_of<T: Element>(level: Level, top: T) -> T {
     match level {
         Level::OfPeak(alpha) => T::threshold(alpha, top),
         Level::Absolute(value) => T::rounded(value),
+        Level::Coverage(_) => T::NAN,
     }
 }
 

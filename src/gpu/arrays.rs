@@ -33,22 +33,22 @@ macro_rules! arrays {
 arrays! {
     /// Values by cell and lane.
     Values = 1: |b| b.cells() * b.lanes * b.value();
-    /// Bits of each alpha.
-    Alphas = 2: |b| b.alphas * 8;
+    /// What each level is: bits, and their kind.
+    Levels = 2: |b| b.levels * 16;
     /// What each block of the survey has found.
     Partials = 3: |b| b.survey_blocks() * b.lanes * (2 * b.value() + 8);
     /// Live, floor and dominant cell of each lane.
     Surveys = 4: |b| b.lanes * (b.value() + 8);
     /// Thresholds.
-    Levels = 5: |b| b.alphas * b.lanes * b.value();
+    Thresholds = 5: |b| b.levels * b.lanes * b.value();
     /// Bits by cell: what reaches its threshold.
-    Above = 6: |b| b.alphas * b.map_words() * b.lanes * 4;
+    Above = 6: |b| b.levels * b.map_words() * b.lanes * 4;
     /// Bits by cell: the masks.
-    Filled = 7: |b| b.alphas * b.map_words() * b.lanes * 4;
+    Filled = 7: |b| b.levels * b.map_words() * b.lanes * 4;
     /// Where each flood stands.
-    Floods = 8: |b| b.alphas * b.lanes * 16;
+    Floods = 8: |b| b.levels * b.lanes * 16;
     /// Bits by lane: the masks.
-    Masks = 9: |b| b.alphas * b.cells() * b.lane_words() * 4;
+    Masks = 9: |b| b.levels * b.cells() * b.lane_words() * 4;
     /// Bits by cell: the peaks.
     Peaks = 10: |b| b.if_peaks(b.map_words() * b.lanes * 4);
     /// The highest cell known of the rim of each peak's plateau.
@@ -73,8 +73,8 @@ pub(crate) struct Sizes {
     pub(crate) n_x: u64,
     pub(crate) n_y: u64,
     pub(crate) dtype: Dtype,
-    /// Alphas of one pass.
-    pub(crate) alphas: u64,
+    /// Levels of one pass.
+    pub(crate) levels: u64,
     /// Whether kernels read values where the host has written them, and need no copy.
     pub(crate) mapped: bool,
     /// Whether peaks are listed.
@@ -165,9 +165,9 @@ impl Sizes {
         self.upload_bytes() + self.readback_bytes()
     }
 
-    /// Bytes of the staging buffer of what goes to the device: values, alphas, parameters.
+    /// Bytes of the staging buffer of what goes to the device: values, levels, parameters.
     pub(crate) fn upload_bytes(&self) -> u64 {
-        Array::Values.bytes(self).next_multiple_of(8) + Array::Alphas.bytes(self) + PARAMS_BYTES
+        Array::Values.bytes(self).next_multiple_of(8) + Array::Levels.bytes(self) + PARAMS_BYTES
     }
 
     /// Bytes of the staging buffer of what comes back: tallies, mask bits by lane, listed peaks, timestamps.

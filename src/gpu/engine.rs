@@ -16,7 +16,7 @@ use super::plan::{GpuPlan, lanes_for};
 use super::slot::Slot;
 use super::submission::{Submitter, Work};
 use crate::analysis::GpuTally;
-use crate::choices::{Level, NanPolicy, Prominence, Region};
+use crate::choices::{Level, Prominence};
 use crate::engine::{Call, Engine, Finisher, Halt, Measuring, Task};
 use crate::findings::{Findings, Measures};
 use crate::tuning::GpuTuning;
@@ -77,27 +77,18 @@ impl<T: Element> Engine<T> for Gpu<'_, T> {
     }
 
     fn supports(task: Task<'_>) -> Result<(), &'static str> {
-        let Task {
-            levels,
-            region: Region::Dominant,
-            nan_policy: NanPolicy::Silence,
-            prominence,
-            connectivity: _,
-            peaks,
-            // The host has the values, and adds them.
-            measures: _,
-        } = task;
-        if peaks && prominence != Prominence::Reference {
+        if task.peaks && task.prominence != Prominence::Reference {
             return Err("the GPU engine knows no prominence but the reference's");
         }
-        match levels.iter().all(|level| matches!(level, Level::OfPeak(_))) {
-            true => Ok(()),
-            false => Err("the GPU engine knows no levels but alphas"),
+        let adds = |level: &Level| matches!(level, Level::Coverage(_));
+        match task.levels.iter().any(adds) {
+            true => Err("the GPU engine adds no values, as a level of coverage has to"),
+            false => Ok(()),
         }
     }
 
     fn levels(&self) -> usize {
-        (self.plan.sizes.alphas as usize).max(1)
+        (self.plan.sizes.levels as usize).max(1)
     }
 
     fn bins(&self) -> usize {
@@ -167,7 +158,7 @@ impl<'c, T: Element> Gpu<'c, T> {
             self.context.device().device.destroy();
         }
         let mut sizes = Sizes {
-            alphas: task.levels.len() as u64,
+            levels: task.levels.len() as u64,
             peaks: task.peaks,
             lanes: lanes_for(bins.len() as u64),
             ..self.plan.sizes
@@ -354,7 +345,8 @@ impl<'c, T: Element> Gpu<'c, T> {
         })?;
         for (lanes, part) in found.into_iter().flatten() {
             self.tally.handed_over_bins += lanes.len();
-            findings.replace(lanes, &part, planes);
+            let replaced = findings.replace(lanes, &part, planes);
+            replaced.map_err(|reason| Halt::Failed(reason.to_owned()))?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::pace::Pace;
 use super::plan::{GpuPlan, ITERATIONS};
 use crate::tuning::Demand;
 use crate::tuning::GpuFault;
-use crate::{Connectivity, Dtype};
+use crate::{Connectivity, Dtype, NanPolicy, Region};
 
 /// A part of a submission whose time is taken: an index into [`GpuSeconds::STAGES`](crate::GpuSeconds::STAGES).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,7 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// How often it is dispatched in this part of a batch of this size.
     pub(super) fn dispatches(&self, part: Part, sizes: &Sizes, resumed: u32) -> u32 {
-        if !self.parts.contains(&part) || !self.needed_for.is_wanted(sizes.alphas > 0, sizes.peaks)
+        if !self.parts.contains(&part) || !self.needed_for.is_wanted(sizes.levels > 0, sizes.peaks)
         {
             return 0;
         }
@@ -148,24 +148,24 @@ const ROUNDS: Times = Times::Rounds(3);
 
 kernels! {
     Survey: "survey" "survey", Both, ONCE, Times::One, [Values, Partials], Sizes::survey_blocks;
-    Survey: "survey" "join", Both, ONCE, Times::One, [Values, Alphas, Partials, Surveys, Levels], |_| 1;
-    Threshold: "threshold" "threshold", Masks, ONCE, Times::One, [Values, Levels, Above], Sizes::map_words;
-    Flood: "flood" "seed", Masks, ONCE, Times::One, [Surveys, Above, Filled, Floods], |sizes| sizes.alphas;
-    Flood: "flood" "flood", Masks, AGAIN, Times::Resumed, [Above, Filled, Floods], |sizes| sizes.alphas;
+    Survey: "survey" "join", Both, ONCE, Times::One, [Values, Levels, Partials, Surveys, Thresholds], |_| 1;
+    Threshold: "threshold" "threshold", Masks, ONCE, Times::One, [Values, Thresholds, Above], Sizes::map_words;
+    Flood: "flood" "seed", Masks, ONCE, Times::One, [Surveys, Above, Filled, Floods], |sizes| sizes.levels;
+    Flood: "flood" "flood", Masks, AGAIN, Times::Resumed, [Above, Filled, Floods], |sizes| sizes.levels;
     Peaks: "peaks" "find", Peaks, ONCE, Times::One, [Values, Surveys, Peaks], Sizes::map_words;
     Bases: "bases" "rim", Peaks, ONCE, Times::One, [Values, Peaks, Rims], Sizes::map_words;
     Bases: "bases" "share_even", Peaks, ONCE, ROUNDS, [Values, Peaks, Rims], Sizes::share_pairs;
     Bases: "bases" "share_odd", Peaks, ONCE, ROUNDS, [Values, Peaks, Rims], Sizes::share_pairs;
     Bases: "bases" "settle", Peaks, ONCE, Times::One, [Values, Peaks, Rims, Restless], Sizes::map_words;
     Bases: "bases" "spread", Peaks, AGAIN, Times::Resumed, [Values, Peaks, Rims, Plateaus, Restless], |_| 1;
-    Pack: "pack" "pack", Masks, RESULTS, Times::One, [Filled, Masks], |sizes| sizes.alphas * sizes.map_words();
+    Pack: "pack" "pack", Masks, RESULTS, Times::One, [Above, Filled, Masks], |sizes| sizes.levels * sizes.map_words();
     // Counts become sums in place: whoever adds up again counts again.
     Collect: "collect" "count", Peaks, RESULTS, Times::One, [Peaks, Before], Sizes::list_blocks;
     Collect: "collect" "sum", Both, RESULTS, Times::One, [Before, Tally], |_| 1;
     Collect: "collect" "remain", Both, AGAIN, Times::One, [Floods, Plateaus, Tally], |_| 1;
     Collect: "collect" "order", Peaks, RESULTS, Times::One, [Tally], |_| 0;
     Collect: "collect" "collect", Peaks, ROWS, Times::One,
-        [Values, Peaks, Rims, Before, Tally, RowCells, RowValues], Sizes::list_blocks;
+        [Values, Surveys, Peaks, Rims, Before, Tally, RowCells, RowValues], Sizes::list_blocks;
 }
 
 /// Shader sources by stem.
@@ -207,7 +207,7 @@ pub(crate) struct Params {
     pub(crate) words: u32,
     pub(crate) lanes: u32,
     pub(crate) bins: u32,
-    pub(crate) alphas: u32,
+    pub(crate) levels: u32,
     pub(crate) survey_cells: u32,
     pub(crate) survey_blocks: u32,
     pub(crate) list_words: u32,
@@ -229,7 +229,7 @@ impl Params {
             words: sizes.words() as u32,
             lanes: sizes.lanes as u32,
             bins: bins as u32,
-            alphas: sizes.alphas as u32,
+            levels: sizes.levels as u32,
             survey_cells: sizes.survey_cells() as u32,
             survey_blocks: sizes.survey_blocks() as u32,
             list_words: sizes.list_words() as u32,
@@ -249,6 +249,8 @@ impl Params {
 pub(crate) struct Variant {
     pub(super) dtype: Dtype,
     pub(super) connectivity: Connectivity,
+    pub(super) region: Region,
+    pub(super) off_track: bool,
     pub(super) masks: bool,
     pub(super) peaks: bool,
     pub(super) group: u32,
@@ -265,7 +267,9 @@ impl Variant {
         Self {
             dtype,
             connectivity: demand.connectivity,
-            masks: demand.alphas > 0,
+            region: demand.region,
+            off_track: demand.nan_policy == NanPolicy::OffTrack,
+            masks: demand.levels > 0,
             peaks: demand.peaks,
             group: GpuPlan::group(tuning),
             unbounded_loops: tuning.unbounded_loops,
@@ -287,13 +291,13 @@ pub(super) struct Pipelines {
 
 impl Pipelines {
     pub(super) fn compile(device: &Device, variant: Variant) -> Result<Self, Failure> {
+        let switch = |on: bool| f64::from(u8::from(on));
         let constants = [
             ("GROUP", f64::from(variant.group)),
             ("ITERATIONS", f64::from(ITERATIONS)),
-            (
-                "EIGHT",
-                f64::from(u8::from(variant.connectivity == Connectivity::Eight)),
-            ),
+            ("EIGHT", switch(variant.connectivity == Connectivity::Eight)),
+            ("WHOLE", switch(variant.region == Region::Whole)),
+            ("OFF_TRACK", switch(variant.off_track)),
         ];
         let list = KERNELS
             .iter()
@@ -435,7 +439,7 @@ mod tests {
             ($($field:ident)*) => { [$((stringify!($field), offset_of!(Params, $field))),*] };
         }
         let here = offsets! {
-            n_x n_y words lanes bins alphas survey_cells survey_blocks list_words list_blocks first_row rows room fold iterations share_rows
+            n_x n_y words lanes bins levels survey_cells survey_blocks list_words list_blocks first_row rows room fold iterations share_rows
         };
         for (file, _) in FILES {
             let (module, _) = parsed(file, Dtype::F64);
@@ -494,7 +498,7 @@ mod tests {
                 n_x: 1,
                 n_y: 1,
                 dtype,
-                alphas: 1,
+                levels: 1,
                 mapped: false,
                 peaks: true,
                 lanes: 1,

@@ -29,8 +29,8 @@ const MOST_CELLS: u64 = 1 << 24;
 const MOST_LANES: u64 = 1 << 13;
 /// The most bytes of an array, whatever the device: compilers of shaders may count them in 32 bits.
 const MOST_BYTES: u64 = u32::MAX as u64;
-/// The most alphas of a pass, for the same reason as the most cells.
-const MOST_ALPHAS: usize = 256;
+/// The most levels of a pass, for the same reason as the most cells.
+const MOST_LEVELS: usize = 256;
 /// Peaks of a bin for which there is room, one for so many cells; further ones are collected in further rounds.
 const CELLS_PER_ROW: usize = 8;
 /// Continuations of what a batch left pending, before the CPU takes over.
@@ -117,7 +117,7 @@ impl GpuPlan {
             n_x: n_x as u64,
             n_y: n_y as u64,
             dtype,
-            alphas: 0,
+            levels: 0,
             // A copy within one memory gains nothing; where a card has memory of its own, kernels may read through its link.
             mapped: limits.mapped && tuning.mapped.unwrap_or(limits.shared),
             peaks: demand.peaks,
@@ -131,10 +131,10 @@ impl GpuPlan {
                 what: "cells of a map",
             });
         }
-        // So many alphas that their bits take a few times the room of the values, and no more.
+        // So many levels that their bits take a few times the room of the values, and no more.
         let bits = sizes.map_words() * 8 + sizes.cells() / 8;
-        let alphas = (4 * sizes.cells() * sizes.value() / bits).clamp(1, MOST_ALPHAS as u64);
-        sizes.alphas = alphas.min(demand.alphas as u64);
+        let levels = (4 * sizes.cells() * sizes.value() / bits).clamp(1, MOST_LEVELS as u64);
+        sizes.levels = levels.min(demand.levels as u64);
         let with_lanes = |lanes: u64| Sizes {
             lanes,
             rows: match tuning.rows {
@@ -386,7 +386,7 @@ mod tests {
     ) {
         let limits = limits();
         for [n_x, n_y] in SHAPES {
-            for (n_alpha, n_t) in ALPHAS
+            for (n_levels, n_t) in ALPHAS
                 .into_iter()
                 .zip([100_000_000, 0, 1, 65, 5_000].into_iter().cycle())
             {
@@ -394,7 +394,7 @@ mod tests {
                     for peaks in [true, false] {
                         for tuning in tunings {
                             let options = Options::new()
-                                .alphas((0..n_alpha).map(|k| k as f64))
+                                .alphas((0..n_levels).map(|k| k as f64))
                                 .peaks(peaks)
                                 .gpu_tuning(tuning.clone());
                             for limits in &limits {
@@ -404,7 +404,7 @@ mod tests {
                                     n_x: n_x as u64,
                                     n_y: n_y as u64,
                                     dtype,
-                                    alphas: n_alpha as u64,
+                                    levels: n_levels as u64,
                                     mapped: false,
                                     peaks,
                                     lanes: n_t as u64,
@@ -486,12 +486,12 @@ mod tests {
                     );
                 }
                 assert!(plan.sizes.lanes >= 1 && plan.sizes.rows >= 1);
-                let groups = if asked.alphas > 0 {
-                    1..=asked.alphas
+                let groups = if asked.levels > 0 {
+                    1..=asked.levels
                 } else {
                     0..=0
                 };
-                assert!(groups.contains(&plan.sizes.alphas), "{plan:?}");
+                assert!(groups.contains(&plan.sizes.levels), "{plan:?}");
                 assert_eq!(plan.sizes.peaks, asked.peaks);
                 // No more than was asked for, padding apart.
                 let wanted = tuning.batch.map_or(asked.lanes, |batch| batch as u64);
@@ -666,13 +666,13 @@ mod tests {
     /// The loops of every entry point, and how often an invocation runs through them in one dispatch, at most.
     fn loops(plan: &GpuPlan) -> Vec<(&'static str, usize, u64)> {
         let sizes = &plan.sizes;
-        let Sizes { alphas, .. } = *sizes;
+        let Sizes { levels, .. } = *sizes;
         let cells_of_word = sizes.n_y.min(32);
         let tuned = u64::from(plan.iterations);
         vec![
             ("survey", 1, sizes.survey_cells()),
-            ("join", 2, sizes.survey_blocks() + alphas),
-            ("threshold", 2, alphas.div_ceil(4) * (1 + cells_of_word)),
+            ("join", 2, sizes.survey_blocks() + levels),
+            ("threshold", 2, levels.div_ceil(4) * (1 + cells_of_word)),
             ("seed", 0, 0),
             ("flood", 1, tuned),
             ("find", 1, cells_of_word),
@@ -684,7 +684,7 @@ mod tests {
             ("pack", 1, 32),
             ("count", 1, sizes.list_words()),
             ("sum", 1, sizes.list_blocks()),
-            ("remain", 1, alphas),
+            ("remain", 1, levels),
             ("order", 2, sizes.lanes.div_ceil(256) * (1 + 8)),
             ("collect", 2, sizes.list_words() * (1 + cells_of_word)),
         ]

@@ -111,8 +111,15 @@ fn compare<T: Element>(
     known: Known<T>,
 ) -> Result<(), Failure> {
     let variant = pipelines.variant;
+    let nan_policy = match variant.off_track {
+        true => NanPolicy::OffTrack,
+        false => NanPolicy::Silence,
+    };
     let factors = if variant.masks { known.factors } else { &[] };
-    let levels: Vec<_> = factors.iter().copied().map(Level::OfPeak).collect();
+    let levels: Vec<_> = factors
+        .iter()
+        .flat_map(|&factor| [Level::OfPeak(factor), Level::Absolute(1.0 + factor)])
+        .collect();
     let tuning = GpuTuning {
         slots: Some(1),
         group: Some(variant.group),
@@ -121,9 +128,11 @@ fn compare<T: Element>(
         ..known.tuning
     };
     let demand = Demand {
-        alphas: levels.len(),
+        levels: levels.len(),
         peaks: variant.peaks,
         connectivity: variant.connectivity,
+        region: variant.region,
+        nan_policy,
         memory_limit: None,
         tuning: &tuning,
     };
@@ -152,8 +161,8 @@ fn compare<T: Element>(
                 measures: false,
                 levels: &levels,
                 connectivity: variant.connectivity,
-                region: Region::Dominant,
-                nan_policy: NanPolicy::Silence,
+                region: variant.region,
+                nan_policy,
                 peaks: variant.peaks,
                 prominence: Prominence::Reference,
             },
@@ -183,7 +192,8 @@ fn compare<T: Element>(
             first += done;
         }
     }
-    if known.long && variant.masks && gpu.tally.continued_bins == 0 {
+    let floods = variant.masks && variant.region == Region::Dominant;
+    if known.long && floods && gpu.tally.continued_bins == 0 {
         let iterations = DISPATCHES * ITERATIONS;
         return Err(failure(format!(
             "a maze that takes more than {iterations} iterations was done in fewer; the device or its driver computes wrong, and is not used"

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytemuck::{cast_slice, pod_collect_to_vec};
+use bytemuck::{bytes_of, cast_slice, pod_collect_to_vec};
 use rayon::prelude::*;
 
 use super::arrays::{Array, Sizes, TIMES_BYTES};
@@ -69,17 +69,13 @@ impl<T: Element> Gpu<'_, T> {
         .map_err(rejected(STAGE))?;
         if !task.levels.is_empty() {
             let at = Array::Values.bytes(sizes).next_multiple_of(8);
-            let bits = task.levels.iter().map(|&level| match level {
-                Level::OfPeak(alpha) => alpha.to_bits(),
-                Level::Absolute(_) => unreachable!("the engine does not support them"),
-            });
-            let bits: Vec<u64> = bits.collect();
+            let words: Vec<[u32; 4]> = task.levels.iter().map(words::<T>).collect();
             self.submitter
                 .slot()
                 .upload
-                .get_mapped_range_mut(at..at + Array::Alphas.bytes(sizes))
+                .get_mapped_range_mut(at..at + Array::Levels.bytes(sizes))
                 .map_err(rejected(STAGE))?
-                .copy_from_slice(cast_slice(&bits));
+                .copy_from_slice(cast_slice(&words));
         }
         Ok(())
     }
@@ -151,6 +147,22 @@ impl<T: Element> Gpu<'_, T> {
             append(&mut peaks.bases, bytes, pool);
         })
     }
+}
+
+/// A level as `shaders/shared.wgsl` has it: bits, the low word first, and their kind.
+fn words<T: Element>(level: &Level) -> [u32; 4] {
+    const OF_PEAK: u32 = 0;
+    const ABSOLUTE: u32 = 1;
+    let (bits, kind) = match *level {
+        Level::OfPeak(alpha) => (alpha.to_bits(), OF_PEAK),
+        Level::Absolute(value) => {
+            let mut bits = [0; 8];
+            bits[..size_of::<T>()].copy_from_slice(bytes_of(&T::rounded(value)));
+            (u64::from_le_bytes(bits), ABSOLUTE)
+        }
+        Level::Coverage(_) => unreachable!("the engine supports no coverage"),
+    };
+    [bits as u32, (bits >> 32) as u32, kind, 0]
 }
 
 /// Masks in the readback buffer, which is unmapped when they are no longer needed.

@@ -151,12 +151,12 @@ impl Submitter {
                 let to = slot.array(Array::Values);
                 encoder.copy_buffer_to_buffer(&slot.upload, 0, to, 0, values);
             }
-            if sizes.alphas > 0 {
-                let bytes = Array::Alphas.bytes(sizes);
+            if sizes.levels > 0 {
+                let bytes = Array::Levels.bytes(sizes);
                 encoder.copy_buffer_to_buffer(
                     &slot.upload,
                     values.next_multiple_of(8),
-                    slot.array(Array::Alphas),
+                    slot.array(Array::Levels),
                     0,
                     bytes,
                 );

@@ -119,12 +119,7 @@ fn the_cpu_finishes_less_than_one_bin_in_a_hundred_of_any_fixture() {
 fn rarely_handed_over<T: Float>(name: &str, p: &Array3<T>, alphas: &[f64]) {
     let context = gpu_or_return!();
     for eight in [false, true] {
-        let known = Known {
-            p: p.clone(),
-            alphas: alphas.to_vec(),
-            eight,
-            answer: Answer::of_oracle(p.view(), alphas, eight),
-        };
+        let known = Known::new(p.clone(), alphas, eight);
         let tuning = GpuTuning {
             few: Some(0),
             ..Default::default()

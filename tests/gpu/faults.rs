@@ -3,6 +3,7 @@
 use ndarray::{Array3, Axis, concatenate};
 use peakmask::{Error, GpuFault, GpuTuning, analyze};
 
+use crate::oracle::{Level, Rules};
 use crate::support::float::Float;
 use crate::{Known, gpu_or_return, on};
 
@@ -123,6 +124,111 @@ fn a_fault_in_any_stage_is_seen() {
         };
         let (_, difference) = known.analyze(&on(context, tuning));
         assert!(difference.is_some(), "not seen: {what}");
+    }
+}
+
+/// Rules that have kernels do otherwise, and what is planted where they do.
+const BEYOND: [(&str, Rules, GpuFault); 9] = [
+    (
+        "cells off the track count as the lowest",
+        OFF_TRACK,
+        fault(
+            "survey",
+            "if (OFF_TRACK) { continue; }",
+            "if (OFF_TRACK) { found.low = LOWEST; continue; }",
+        ),
+    ),
+    (
+        "cells off the track silence their bin",
+        OFF_TRACK,
+        fault("survey", "if (OFF_TRACK) { continue; }", ""),
+    ),
+    (
+        "cells off the track reach their level",
+        OFF_TRACK,
+        fault("threshold", LOWEST, UNREACHED),
+    ),
+    (
+        "cells off the track are neighbours",
+        OFF_TRACK,
+        fault("peaks", LOWEST, UNREACHED),
+    ),
+    (
+        "an island has no base",
+        OFF_TRACK,
+        fault("collect", "OFF_TRACK && is_nan(base_value)", "false"),
+    ),
+    (
+        "the lowest value is read with its sign turned",
+        OFF_TRACK,
+        fault("collect", "k.y >= 0x80000000u", "k.y < 0x80000000u"),
+    ),
+    (
+        "a value that was given is a factor",
+        OFF_TRACK,
+        fault("survey", "level.z == OF_PEAK", "level.z <= ABSOLUTE"),
+    ),
+    (
+        "a whole level is filled like others",
+        WHOLE,
+        fault("pack", "bits = above[", "bits = filled["),
+    ),
+    (
+        "a silent bin has levels",
+        WHOLE,
+        fault("survey", "if (live) { threshold", "if (true) { threshold"),
+    ),
+];
+
+const LOWEST: &str = "if (is_nan64(v)) { return LOWEST; }";
+const UNREACHED: &str = "if (is_nan64(v)) { return UNREACHED; }";
+
+const OFF_TRACK: Rules = Rules {
+    eight: false,
+    whole: false,
+    off_track: true,
+};
+
+const WHOLE: Rules = Rules {
+    whole: true,
+    ..OFF_TRACK
+};
+
+/// Maps of all kinds on a track: cells beside it are NaN in all bins, some more in each, and some cells are islands.
+fn tracks() -> Array3<f64> {
+    let mut p = Known::<f64>::drawn(5, [17, 40, 130]).p;
+    let mut rng = fastrand::Rng::with_seed(9);
+    for mut z in p.axis_iter_mut(Axis(2)) {
+        for ((x, y), v) in z.indexed_iter_mut() {
+            if (x % 5 == 2 && y > 3) || rng.u8(..9) == 0 || (x > 13 && y > 35 && (x, y) != (15, 38))
+            {
+                *v = f64::NAN;
+            }
+        }
+    }
+    p
+}
+
+#[test]
+fn a_fault_in_any_rule_is_seen() {
+    let context = gpu_or_return!();
+    let levels = [
+        Level::OfPeak(0.5),
+        Level::Absolute(0.3),
+        Level::Absolute(f64::NEG_INFINITY),
+    ];
+    for (what, rules, fault) in BEYOND {
+        let known = Known::by_rules(tracks(), levels.to_vec(), rules);
+        known.exact(&on(context, GpuTuning::default()));
+        let tuning = GpuTuning {
+            fault: Some(fault),
+            ..Default::default()
+        };
+        let options = on(context, tuning);
+        // What the CPU finds of bins that the device leaves to it may not fit the rest.
+        let refused = analyze(known.p.view(), &known.options(&options)).is_err();
+        let seen = refused || known.analyze(&options).1.is_some();
+        assert!(seen, "not seen: {what}");
     }
 }
 

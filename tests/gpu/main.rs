@@ -22,12 +22,14 @@ mod stops;
 mod times;
 
 use ndarray::{Array3, ArrayView3};
-use peakmask::{Analysis, Backend, Connectivity, GpuContext, GpuTuning, Options, Report, analyze};
+use peakmask::{Analysis, Backend, GpuContext, GpuTuning, Options, Report, analyze};
 
+use oracle::{Level, Rules, of_peak};
 use support::compare::{Answer, Difference, Zeros, first_difference};
 use support::engine::gpu;
 use support::float::Float;
 use support::generator::{Case, corridor};
+use support::trial;
 
 /// Skips a test where there is no GPU.
 macro_rules! gpu_or_return {
@@ -55,19 +57,26 @@ fn on(context: &GpuContext, tuning: GpuTuning) -> Options {
 /// A posterior, how to analyse it, and what the oracle says.
 struct Known<T> {
     p: Array3<T>,
-    alphas: Vec<f64>,
-    eight: bool,
+    levels: Vec<Level>,
+    rules: Rules,
     answer: Answer<T>,
 }
 
 impl<T: Float> Known<T> {
     fn new(p: Array3<T>, alphas: impl Into<Vec<f64>>, eight: bool) -> Self {
-        let alphas = alphas.into();
-        let answer = Answer::of_oracle(p.view(), &alphas, eight);
+        let rules = Rules {
+            eight,
+            ..Rules::default()
+        };
+        Self::by_rules(p, of_peak(&alphas.into()), rules)
+    }
+
+    fn by_rules(p: Array3<T>, levels: Vec<Level>, rules: Rules) -> Self {
+        let answer = Answer::by_oracle(p.view(), &levels, rules);
         Self {
             p,
-            alphas,
-            eight,
+            levels,
+            rules,
             answer,
         }
     }
@@ -81,8 +90,8 @@ impl<T: Float> Known<T> {
         let Analysis { masks, peaks, .. } = analyze(p.view(), &options).expect("the CPU works");
         Self {
             p,
-            alphas,
-            eight: false,
+            levels: of_peak(&alphas),
+            rules: Rules::default(),
             answer: Answer { masks, peaks },
         }
     }
@@ -130,14 +139,7 @@ impl<T: Float> Known<T> {
     }
 
     fn options(&self, options: &Options) -> Options {
-        let connectivity = match self.eight {
-            true => Connectivity::Eight,
-            false => Connectivity::Four,
-        };
-        options
-            .clone()
-            .alphas(self.alphas.iter().copied())
-            .connectivity(connectivity)
+        trial::options(options.clone(), &self.levels, self.rules)
     }
 }
 

@@ -62,7 +62,7 @@ fn bin_summary<T: Real + Into<f64>>(
     levels: Vec<LevelSummary<T>>,
 ) -> BinSummary<T> {
     let live = !answer.peaks.is_empty();
-    let top = dominant(z);
+    let top = if live { dominant(z) } else { (0, 0) };
     let place = answer.peaks.iter().position(|&peak| peak == top);
     let highest = |a: T, b: T| if b > a { b } else { a };
     let lowest = |a: T, b: T| if b < a { b } else { a };

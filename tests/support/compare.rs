@@ -7,7 +7,7 @@ use ndarray::{Array3, ArrayBase, ArrayView2, ArrayView3, Axis};
 use peakmask::Peaks;
 
 use super::float::Float;
-use crate::oracle::{self, BinAnswer};
+use crate::oracle::{self, BinAnswer, Level, Rules};
 
 /// Masks and peaks of a whole posterior.
 #[derive(Debug, Clone)]
@@ -20,6 +20,11 @@ impl<T: Float> Answer<T> {
     /// What the oracle says.
     pub(crate) fn of_oracle(p: ArrayView3<'_, T>, alphas: &[f64], eight: bool) -> Self {
         Self::of_bins(p.dim(), alphas.len(), &oracle::answer(p, alphas, eight))
+    }
+
+    /// What the oracle says of levels of any kind.
+    pub(crate) fn by_oracle(p: ArrayView3<'_, T>, levels: &[Level], rules: Rules) -> Self {
+        Self::of_bins(p.dim(), levels.len(), &oracle::answer_by(p, levels, rules))
     }
 
     /// Collects the answers of single bins.

@@ -8,24 +8,30 @@ use super::engine::Engine;
 use super::float::Float;
 use super::layout::Layout;
 use super::trial::Trial;
+use crate::oracle::{Level, Rules};
 
 /// A map as characters, and what it yields.
 ///
 /// The first column draws the map, one line for each x and one character for each y: `0` to `9` for themselves, `a` to
 /// `i` for -1 to -9, `z` for -0.0, `+` and `-` for the infinities, `?` for a NaN, and letters of one's own. The second
-/// column marks peaks with `^`; one more column for each alpha marks the cells of its mask with `#`. Elsewhere stands
+/// column marks peaks with `^`; one more column for each level marks the cells of its mask with `#`. Elsewhere stands
 /// `.`.
 #[derive(Clone)]
 pub(crate) struct Drawing {
     columns: Vec<Array2<char>>,
     letters: Vec<(char, f64)>,
-    alphas: Vec<f64>,
-    eight: bool,
+    levels: Vec<Level>,
+    rules: Rules,
     prominences: Option<Vec<f64>>,
 }
 
 /// Reads a drawing, with the alphas of its masks.
 pub(crate) fn drawn<const N: usize>(alphas: [f64; N], art: &str) -> Drawing {
+    drawn_at(alphas.map(Level::OfPeak), art)
+}
+
+/// Reads a drawing, with the levels of its masks.
+pub(crate) fn drawn_at<const N: usize>(levels: [Level; N], art: &str) -> Drawing {
     let lines = art.lines().map(str::trim).filter(|line| !line.is_empty());
     let rows: Vec<Vec<&str>> = lines
         .map(|line| line.split_whitespace().collect())
@@ -39,13 +45,13 @@ pub(crate) fn drawn<const N: usize>(alphas: [f64; N], art: &str) -> Drawing {
         .collect();
     assert!(
         rows.iter().all(|row| row.len() == 2 + N),
-        "a drawing has a map, its peaks, and one mask for each alpha"
+        "a drawing has a map, its peaks, and one mask for each level"
     );
     Drawing {
         columns,
         letters: Vec::new(),
-        alphas: alphas.to_vec(),
-        eight: false,
+        levels: levels.to_vec(),
+        rules: Rules::default(),
         prominences: None,
     }
 }
@@ -59,7 +65,19 @@ impl Drawing {
 
     /// Masks connect eight neighbours.
     pub(crate) fn eight(mut self) -> Self {
-        self.eight = true;
+        self.rules.eight = true;
+        self
+    }
+
+    /// Masks hold all cells that reach their level.
+    pub(crate) fn whole(mut self) -> Self {
+        self.rules.whole = true;
+        self
+    }
+
+    /// NaN is no cell.
+    pub(crate) fn off_track(mut self) -> Self {
+        self.rules.off_track = true;
         self
     }
 
@@ -87,8 +105,8 @@ impl Drawing {
         let trial = Trial {
             origin: "a drawn case".to_owned(),
             p: p.view(),
-            alphas: &self.alphas,
-            eight: self.eight,
+            levels: &self.levels,
+            rules: self.rules,
             expected,
             zeros: Zeros::Signed,
         };
@@ -112,7 +130,7 @@ impl Drawing {
             bin.assign(if t % 3 == 0 { &z } else { &others[t % 3 - 1] });
         }
         let one = self.answer(&z);
-        let mut expected = Answer::of_oracle(p.view(), &self.alphas, self.eight);
+        let mut expected = Answer::by_oracle(p.view(), &self.levels, self.rules);
         let mut peaks = Peaks::new();
         for t in 0..131 {
             let bin = if t % 3 == 0 {
@@ -156,7 +174,7 @@ impl Drawing {
     /// What was drawn. Prominences that the case does not state are the oracle's.
     fn answer<T: Float>(&self, z: &Array2<T>) -> Answer<T> {
         let p = z.view().insert_axis(Axis(2));
-        let mut answer = Answer::of_oracle(p, &self.alphas, self.eight);
+        let mut answer = Answer::by_oracle(p, &self.levels, self.rules);
         answer.masks = self.columns[2..]
             .iter()
             .map(|column| marks(column, '#').insert_axis(Axis(2)))

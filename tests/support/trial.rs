@@ -1,20 +1,21 @@
 //! One posterior, analysed in one way, compared with what was expected, and a failure that tells all.
 
 use ndarray::{ArrayBase, ArrayView3, ArrayViewMut3, Axis};
-use peakmask::{Connectivity, Peaks, analyze, analyze_into};
+use peakmask::{Connectivity, Error, NanPolicy, Options, Peaks, Region, analyze, analyze_into};
 
 use super::compare::{Answer, Difference, Zeros, draw_map, first_difference};
 use super::engine::Engine;
 use super::float::Float;
 use super::layout::{Layout, Placed};
+use crate::oracle::{Level, Rules};
 
 /// A posterior with its options and the expected answer.
 pub(crate) struct Trial<'a, T> {
     /// Where the posterior comes from: a file, a test, a seed to replay.
     pub(crate) origin: String,
     pub(crate) p: ArrayView3<'a, T>,
-    pub(crate) alphas: &'a [f64],
-    pub(crate) eight: bool,
+    pub(crate) levels: &'a [Level],
+    pub(crate) rules: Rules,
     pub(crate) expected: &'a Answer<T>,
     pub(crate) zeros: Zeros,
 }
@@ -31,11 +32,10 @@ impl<T: Float> Trial<'_, T> {
 
     /// Analyses and compares, with a view that holds the values of the posterior.
     pub(crate) fn owned_view(&self, engine: Engine, view: ArrayView3<'_, T>, how: &str) {
-        let options = engine
-            .options()
-            .alphas(self.alphas.iter().copied())
-            .connectivity(connectivity(self.eight));
-        let found = analyze(view, &options)
+        if self.is_declined(engine) {
+            return;
+        }
+        let found = analyze(view, &self.options(engine))
             .unwrap_or_else(|error| panic!("{error}\n{}", self.story(engine, how)));
         let masks: Vec<_> = found.masks.iter().map(|mask| mask.view()).collect();
         assert!(
@@ -54,16 +54,16 @@ impl<T: Float> Trial<'_, T> {
         output: Layout,
         peaks: &mut Peaks<T>,
     ) {
+        if self.is_declined(engine) {
+            return;
+        }
         let how = format!("input {input:?}\noutputs {output:?}");
         let (n_x, n_y, n_t) = self.p.dim();
         let before = Placed::output([n_x, n_y, n_t], output);
-        let mut outputs = vec![before.clone(); self.alphas.len()];
+        let mut outputs = vec![before.clone(); self.levels.len()];
         let mut views: Vec<ArrayViewMut3<'_, bool>> =
             outputs.iter_mut().map(Placed::view_mut).collect();
-        let options = engine
-            .options()
-            .alphas(self.alphas.iter().copied())
-            .connectivity(connectivity(self.eight));
+        let options = self.options(engine);
         let placed = Placed::new(self.p, input, |_| T::of(f64::NAN));
         analyze_into(placed.view(), &options, &mut views, peaks)
             .unwrap_or_else(|error| panic!("{error}\n{}", self.story(engine, &how)));
@@ -81,7 +81,7 @@ impl<T: Float> Trial<'_, T> {
 
     /// Compares the oracle with what was expected.
     pub(crate) fn oracle(&self) {
-        let found = Answer::of_oracle(self.p, self.alphas, self.eight);
+        let found = Answer::by_oracle(self.p, self.levels, self.rules);
         if let Some(difference) =
             first_difference(self.expected, &found.mask_views(), &found.peaks, self.zeros)
         {
@@ -92,6 +92,25 @@ impl<T: Float> Trial<'_, T> {
         }
     }
 
+    /// Whether the engine cannot do what is asked, and says so.
+    fn is_declined(&self, engine: Engine) -> bool {
+        let adds = |level: &Level| matches!(level, Level::Coverage(_));
+        let declined = !matches!(engine, Engine::Cpu(..)) && self.levels.iter().any(adds);
+        if declined {
+            let refused = analyze(self.p, &self.options(engine)).map(|_| ());
+            assert!(
+                matches!(refused, Err(Error::NoGpu { .. })),
+                "{refused:?} {}",
+                self.story(engine, "")
+            );
+        }
+        declined
+    }
+
+    fn options(&self, engine: Engine) -> Options {
+        options(engine.options(), self.levels, self.rules)
+    }
+
     fn compare(&self, engine: Engine, masks: &[ArrayView3<'_, bool>], peaks: &Peaks<T>, how: &str) {
         if let Some(difference) = first_difference(self.expected, masks, peaks, self.zeros) {
             panic!("{}", self.explain(&difference, &self.story(engine, how)));
@@ -100,12 +119,12 @@ impl<T: Float> Trial<'_, T> {
 
     fn story(&self, engine: Engine, how: &str) -> String {
         format!(
-            "from {}\nshape {:?} of {}, alphas {:?}, {:?}\n{engine}, {how}",
+            "from {}\nshape {:?} of {}, levels {:?}, {:?}\n{engine}, {how}",
             self.origin,
             self.p.shape(),
             T::NAME,
-            self.alphas,
-            connectivity(self.eight),
+            self.levels,
+            self.rules,
         )
     }
 
@@ -115,7 +134,7 @@ impl<T: Float> Trial<'_, T> {
             text += &format!("bin {t}, ");
         }
         if let Some(alpha) = difference.alpha {
-            text += &format!("alpha {}, ", self.alphas[alpha]);
+            text += &format!("level {:?}, ", self.levels[alpha]);
         }
         text += &format!("{difference}\n{story}\n");
         if let Some(t) = difference.bin {
@@ -126,10 +145,25 @@ impl<T: Float> Trial<'_, T> {
     }
 }
 
-fn connectivity(eight: bool) -> Connectivity {
-    if eight {
-        Connectivity::Eight
-    } else {
-        Connectivity::Four
-    }
+/// Options that ask for what the oracle is asked for.
+pub(crate) fn options(options: Options, levels: &[Level], rules: Rules) -> Options {
+    let levels = levels.iter().map(|&level| match level {
+        Level::OfPeak(alpha) => peakmask::Level::OfPeak(alpha),
+        Level::Absolute(value) => peakmask::Level::Absolute(value),
+        Level::Coverage(share) => peakmask::Level::Coverage(share),
+    });
+    options
+        .levels(levels)
+        .connectivity(match rules.eight {
+            true => Connectivity::Eight,
+            false => Connectivity::Four,
+        })
+        .region(match rules.whole {
+            true => Region::Whole,
+            false => Region::Dominant,
+        })
+        .nan_policy(match rules.off_track {
+            true => NanPolicy::OffTrack,
+            false => NanPolicy::Silence,
+        })
 }

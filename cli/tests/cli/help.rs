@@ -25,6 +25,7 @@ fn the_help_is_a_manual() {
                 "--key",
                 "--layout",
                 "--connectivity",
+                "--prominence",
                 "--backend",
                 "--adapter",
                 "PEAKMASK_ADAPTER",

@@ -290,7 +290,7 @@ fn arguments_that_make_no_sense() {
             "--gpu maybe -o out.npz",
             &["[possible values: where-useful, off, require]"],
         ),
-        ("--adapter= -o out.npz", &["--adapter <NAME>"]),
+        ("--adapter= -o out.npz", &["--adapter <GPU>"]),
         (
             "--on-limit shrug -o out.npz",
             &["[possible values: error, warn, ignore]"],

@@ -1,6 +1,7 @@
 //! `peakmask run`: results, files, summary and report.
 
 use ndarray::{Array3, s};
+use peakmask::{Backend, Options, Prominence, analyze};
 
 use crate::support::{
     Float, Folder, Form, PLAIN, assert_result, expected, npy, npz, outcome, png_size, posterior,
@@ -165,6 +166,18 @@ fn connectivity_8_joins_corners() {
         ));
         assert!(outcome.stderr.contains(cells), "{}", outcome.stderr);
     }
+}
+
+#[test]
+fn prominence_is_the_one_that_is_asked_for() {
+    let folder = Folder::new();
+    let p = posterior::<f64>(9, 13, 70);
+    folder.write("in.npy", &npy(p.view(), PLAIN));
+    let options = Options::new().alphas([0.5]).backend(Backend::Cpu);
+    let options = options.prominence(Prominence::Topographic);
+    let found = analyze(p.view(), &options).expect("the library accepts it");
+    folder.succeed("run in.npy --alpha 0.5 --prominence topographic -o out.npz");
+    assert_result(&folder.path("out.npz"), &[0.5], &found);
 }
 
 #[test]
