@@ -17,7 +17,7 @@ if __name__ == "__main__":
     # Without the package around it, which would import NumPy.
     _path, _backend, _adapter = sys.argv[1:]
     _loader = ExtensionFileLoader("peakmask._core", _path)
-    _core = module_from_spec(ModuleSpec(_loader.name, _loader))
+    _core = module_from_spec(ModuleSpec(_loader.name, _loader, origin=_path))
     _loader.exec_module(_core)
     _core.try_drivers(_backend, _adapter)
     os._exit(0)
