@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,7 @@ def lines(z: NDArray[Any], threshold: float, cell: tuple[int, int], x: NDArray[A
         raise ValueError(f"a map of {z.shape[0]} x {z.shape[1]} cells has no lines between centres; leave P out")
     finite = np.ma.masked_invalid(z.astype(np.float64))
     generator = contourpy.contour_generator(y, x, finite, fill_type=contourpy.FillType.OuterOffset)
-    points, offsets = generator.filled(threshold, np.inf)
+    points, offsets = cast("tuple[Any, Any]", generator.filled(threshold, np.inf))
     centre = np.array([y[cell[1]], x[cell[0]]], np.float64)
     for polygon, parts in zip(points, offsets):
         rings = [polygon[a:b] for a, b in zip(parts[:-1], parts[1:])]

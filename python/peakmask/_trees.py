@@ -252,7 +252,8 @@ class Regions:
     @property
     def widths(self) -> NDArray[np.int64]:
         """Cells from the first to the last, along x and along y; shape (n_alpha, N, 2)."""
-        return self.boxes[..., 1::2] - self.boxes[..., ::2] + 1
+        widths: NDArray[np.int64] = self.boxes[..., 1::2] - self.boxes[..., ::2] + 1
+        return widths
 
     def cells(self, row: int, alpha: int = 0) -> NDArray[np.int64]:
         """Cells (x, y) of the region of a peak, by its row, at alpha number `alpha`; shape (area, 2), row-major.
