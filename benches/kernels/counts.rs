@@ -75,15 +75,15 @@ fn spirv(module: &naga::Module, entry: &str) -> Vec<u32> {
     let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
         .validate(module)
         .expect("a valid shader");
-    let constants = [("GROUP", 64.0), ("ITERATIONS", 32_768.0), ("EIGHT", 0.0)];
-    let constants = constants.map(|(name, value)| (name.to_owned(), value));
-    let (module, info) = pipeline_constants::process_overrides(
-        module,
-        &info,
-        Some((stage, entry)),
-        &constants.into(),
-    )
-    .expect("constants for all overrides");
+    let numbers = [("GROUP", 64.0), ("ITERATIONS", 32_768.0)];
+    let switches = ["EIGHT", "WHOLE", "OFF_TRACK"].map(|name| (name, 0.0));
+    let constants = numbers.into_iter().chain(switches);
+    let constants = constants
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    let (module, info) =
+        pipeline_constants::process_overrides(module, &info, Some((stage, entry)), &constants)
+            .expect("constants for all overrides");
     let options = spv::Options {
         lang_version: (1, 3),
         bounds_check_policies: BoundsCheckPolicies {

@@ -29,7 +29,7 @@ use std::io::Write;
 use half::f16;
 use inputs::Kind;
 use ndarray::ArrayView3;
-use peakmask::{Backend, GpuReport, GpuSeconds, GpuTuning, Options, adapters, analyze};
+use peakmask::{Backend, GpuContext, GpuReport, GpuSeconds, GpuTuning, Options, analyze};
 use stack::{Layout, Pages};
 
 const ALPHAS: [f64; 2] = [0.5, 0.9];
@@ -44,13 +44,13 @@ fn main() {
     let bins = std::env::args().find_map(|argument| argument.parse().ok());
     let n_t = bins.unwrap_or(if timed { 4_000 } else { 16 });
     counted();
-    let found = adapters(&Options::new())
-        .expect("a readable environment")
-        .found;
-    if found.is_empty() {
-        say("SKIPPED: there is no adapter");
-        return;
-    }
+    let context = match GpuContext::open(&Options::new()) {
+        Ok(context) => context,
+        Err(reason) => return say(&format!("SKIPPED: {reason}")),
+    };
+    // Opened and probed once.
+    let options = Options::new().gpu_context(&context);
+    let both = options.clone().alphas(ALPHAS);
     let mut inputs: Vec<_> = Kind::ALL
         .iter()
         .map(|kind| {
@@ -66,8 +66,9 @@ fn main() {
     inputs.push(("po, rounded", rounded));
     for (number, (name, stack)) in inputs.iter().enumerate() {
         let p = stack.view();
-        let adapter = assert_same(p);
+        assert_same(p, &both);
         if number == 0 {
+            let adapter = &context.adapter().name;
             say(&format!("{adapter}, {n_t} bins a batch\n"));
             let stages = GpuSeconds::STAGES.join(" | ");
             say(&format!(
@@ -78,9 +79,8 @@ fn main() {
                 "---|".repeat(GpuSeconds::STAGES.len() + 3)
             ));
         }
-        let floods = Options::new().alphas(ALPHAS).peaks(false);
-        let (flood, plateau) = (longest(p, &floods), longest(p, &Options::new()));
-        let both = Options::new().alphas(ALPHAS);
+        let floods = both.clone().peaks(false);
+        let (flood, plateau) = (longest(p, &floods), longest(p, &options));
         let fastest = (0..RUNS)
             .map(|_| on_gpu(p, &both, GpuTuning::default()).seconds)
             .min_by(|a, b| a.kernels.total_cmp(&b.kernels))
@@ -148,16 +148,13 @@ fn on_gpu(p: ArrayView3<'_, f64>, options: &Options, tuning: GpuTuning) -> GpuRe
     found.report.gpu.expect("the GPU's report")
 }
 
-/// The adapter's name.
-fn assert_same(p: ArrayView3<'_, f64>) -> String {
-    let options = Options::new().alphas(ALPHAS);
+fn assert_same(p: ArrayView3<'_, f64>, options: &Options) {
     let analysed = |backend| analyze(p, &options.clone().backend(backend)).expect("an analysis");
     let (cpu, gpu) = (analysed(Backend::Cpu), analysed(Backend::Gpu));
     assert!(
         cpu.masks == gpu.masks && cpu.peaks == gpu.peaks,
         "the engines differ"
     );
-    gpu.report.gpu.expect("the GPU's report").adapter.name
 }
 
 fn say(line: &str) {
