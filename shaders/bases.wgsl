@@ -19,6 +19,9 @@ const CHANGED: u32 = 4u;
 // A sweep has ended before this one.
 const SECOND: u32 = 8u;
 
+// A step back on the way down: -1 by wrapping.
+const BACK: u32 = 0xffffffffu;
+
 // Whether the cell at (x, y) is a peak; cells outside the map are none, and coordinates below zero wrap.
 fn is_peak(x: u32, y: u32, t: u32) -> bool {
     if (x >= p.n_x || y >= p.n_y) { return false; }
@@ -94,30 +97,20 @@ fn passed_on(best: u32, x: u32, y: u32, t: u32) -> u32 {
     return best;
 }
 
-// The highest cell that a neighbour of the peak at (x, y) holds, or `best`.
-fn heard(best: u32, x: u32, y: u32, t: u32) -> u32 {
-    var found = best;
-    found = passed_on(found, x - 1u, y - 1u, t);
-    found = passed_on(found, x - 1u, y, t);
-    found = passed_on(found, x - 1u, y + 1u, t);
-    found = passed_on(found, x, y - 1u, t);
-    found = passed_on(found, x, y + 1u, t);
-    found = passed_on(found, x + 1u, y - 1u, t);
-    found = passed_on(found, x + 1u, y, t);
-    found = passed_on(found, x + 1u, y + 1u, t);
-    return found;
+// The highest cell that the neighbours behind the peak at (x, y) hold, on a sweep's way, or `best`. `back` is one step back:
+// BACK, or 1 on the way up.
+fn heard(best: u32, x: u32, y: u32, back: u32, t: u32) -> u32 {
+    var found = passed_on(best, x, y + back, t);
+    found = passed_on(found, x + back, y + back, t);
+    found = passed_on(found, x + back, y, t);
+    return passed_on(found, x + back, y - back, t);
 }
 
-// Moves the cell at (x, y) on to the highest cell that its neighbours behind it hold, on a sweep's way; whether it was lower.
-// `back` is one step back: 1, or -1 by wrapping.
+// Moves the cell at (x, y) on to the highest cell that its neighbours behind it hold; whether it was lower.
 fn moved_on(x: u32, y: u32, back: u32, t: u32) -> bool {
     let here = (x * p.n_y + y) * p.lanes + t;
     let old = rims[here];
-    var best = old;
-    best = passed_on(best, x, y + back, t);
-    best = passed_on(best, x + back, y + back, t);
-    best = passed_on(best, x + back, y, t);
-    best = passed_on(best, x + back, y - back, t);
+    let best = heard(old, x, y, back, t);
     if (best == old) { return false; }
     rims[here] = best;
     return true;
@@ -151,7 +144,7 @@ fn share(odd: u32, block: u32, t: u32) {
         let place = select(start + begun - 1u, end + n - begun, upward);
         let bit = next_bit(left, upward);
         left &= ~(1u << bit);
-        moved_on(place / p.words, (place % p.words) * 32u + bit, select(NOWHERE, 1u, upward), t);
+        moved_on(place / p.words, (place % p.words) * 32u + bit, select(BACK, 1u, upward), t);
     }
 }
 
@@ -178,7 +171,8 @@ fn settle(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id)
         let y = word * 32u + countTrailingZeros(left);
         left &= left - 1u;
         let old = rims[(x * p.n_y + y) * p.lanes + t];
-        if (heard(old, x, y, t) != old) {
+        // Those behind on the way down, and on the way up, are all neighbours.
+        if (heard(heard(old, x, y, BACK, t), x, y, 1u, t) != old) {
             atomicStore(&restless[t], 1u);
             return;
         }
@@ -222,7 +216,7 @@ fn spread(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id)
         let place = select(begun - 1u, places - begun, upward);
         let bit = next_bit(left, upward);
         left &= ~(1u << bit);
-        if (moved_on(place / p.words, (place % p.words) * 32u + bit, select(NOWHERE, 1u, upward), t)) {
+        if (moved_on(place / p.words, (place % p.words) * 32u + bit, select(BACK, 1u, upward), t)) {
             flags |= CHANGED;
         }
     }

@@ -14,8 +14,9 @@ use crate::{Adapter, InstructionSet};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Analysis<T> {
-    /// One boolean array of the input's shape `(n_x, n_y, n_t)`, C order, for each alpha in the order given: the
-    /// connected region around the dominant peak. None of them unless the form of masks is [`MaskForm::Bytes`](crate::MaskForm::Bytes), the default.
+    /// One boolean array of the input's shape `(n_x, n_y, n_t)`, C order, for each alpha in the order given: the connected
+    /// region around the dominant peak. None of them unless the form of masks is [`MaskForm::Bytes`](crate::MaskForm::Bytes),
+    /// the default.
     pub masks: Vec<Array3<bool>>,
     /// The same as bits, if their form is [`MaskForm::Packed`](crate::MaskForm::Packed).
     pub packed: Option<Vec<PackedMask>>,
@@ -334,8 +335,8 @@ pub struct Seconds {
 }
 
 impl Seconds {
-    /// Adds another thread's phases.
-    pub(crate) fn add(&mut self, other: &Self) {
+    /// Adds the phases of another thread, or of another analysis; `total` stays, which is no sum where threads work side by side.
+    pub fn add(&mut self, other: &Self) {
         self.survey += other.survey;
         self.compare += other.compare;
         self.flood += other.flood;

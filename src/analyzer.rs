@@ -83,13 +83,15 @@ use crate::summary::Summary;
 /// right: see [`check_axis_order`](crate::check_axis_order).
 ///
 /// # Errors
-/// Before anything is allocated: [`Error::EmptyMap`] when `n_x` or `n_y` is 0, [`Error::MapTooLarge`] when a map has
-/// 2^32 cells or more, [`Error::Coverage`] when a coverage is no share of a whole, [`Error::InstructionSet`] when the processor lacks the one asked for, [`Error::OverBudget`] when
-/// the [`estimate`] exceeds the memory limit. With [`Backend::Gpu`](crate::Backend::Gpu), or a GPU that is required: [`Error::NoGpu`] when
-/// there is none, or one that cannot be trusted; [`Error::Environment`] when a variable has a value that means nothing.
+/// Before anything is allocated: [`Error::EmptyMap`] when `n_x` or `n_y` is 0, [`Error::MapTooLarge`] when a map has 2^32 cells
+/// or more, [`Error::Coverage`] when a coverage is no share of a whole, [`Error::InstructionSet`] when the processor lacks the
+/// one asked for, [`Error::OverBudget`] when the [`estimate`] exceeds the memory limit. With
+/// [`Backend::Gpu`](crate::Backend::Gpu), or a GPU that is required: [`Error::NoGpu`] when there is none, or one that cannot be
+/// trusted; [`Error::Environment`] when a variable has a value that means nothing.
 ///
-/// Later: [`Error::Nan`] with [`NanPolicy::Error`](crate::NanPolicy::Error), [`Error::GpuTooSmall`] and [`Error::GpuFailed`] with [`Backend::Gpu`](crate::Backend::Gpu); [`Error::OverBudget`] when the peaks found cross the limit, [`Error::OutOfMemory`], [`Error::Threads`],
-/// [`Error::Cancelled`], and [`Error::Worker`] for a defect in this crate.
+/// Later: [`Error::Nan`] with [`NanPolicy::Error`](crate::NanPolicy::Error), [`Error::GpuTooSmall`] and [`Error::GpuFailed`]
+/// with [`Backend::Gpu`](crate::Backend::Gpu); [`Error::OverBudget`] when the peaks found cross the limit,
+/// [`Error::OutOfMemory`], [`Error::Threads`], [`Error::Cancelled`], and [`Error::Worker`] for a defect in this crate.
 ///
 /// # Panics
 /// When the progress callback panics: the analysis is stopped, and the panic goes on.
@@ -216,13 +218,7 @@ pub fn analyze_into<T: Element>(
 pub fn estimate(shape: [usize; 3], dtype: Dtype, options: &Options) -> Result<Estimate, Error> {
     check_map(shape)?;
     let threads = options.threads.unwrap_or_else(cores);
-    let plan = Plan::new(shape, dtype, options.wanted(), threads);
-    let share = |level: &Level| matches!(level, Level::Coverage(_));
-    let plan = match options.levels.iter().any(share) {
-        true => plan.with_shares(shape[0] * shape[1], dtype),
-        false => plan,
-    };
-    Ok(plan.estimate)
+    Ok(Plan::new(shape, dtype, options.wanted(), threads).estimate)
 }
 
 /// Analyses maps of one shape and type again and again, and keeps what that takes: worker threads, scratch, the memory limit, the
@@ -268,8 +264,8 @@ impl<T: Element> Analyzer<T> {
     /// the first call that needs them.
     ///
     /// # Errors
-    /// [`Error::EmptyMap`], [`Error::MapTooLarge`], [`Error::Coverage`], [`Error::InstructionSet`], [`Error::Environment`], [`Error::NoGpu`], as
-    /// [`analyze`].
+    /// [`Error::EmptyMap`], [`Error::MapTooLarge`], [`Error::Coverage`], [`Error::InstructionSet`], [`Error::Environment`],
+    /// [`Error::NoGpu`], as [`analyze`].
     pub fn new(shape: [usize; 2], options: Options) -> Result<Self, Error> {
         let mut analyzer = Self::closed(shape, 0, options)?;
         analyzer.crew.open(&analyzer.options)?;

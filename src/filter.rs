@@ -5,9 +5,9 @@ use crate::element::Element;
 
 /// Which peaks to keep, bin by bin: a builder. Filters change lists, never masks.
 ///
-/// Peaks that are too low or not prominent enough go first; then those too close to a better one; of what is left, the best stay. The
-/// *better* of two peaks is the higher one, or, with [`most_prominent`](Self::most_prominent), the more prominent; of equal
-/// ones the higher, then the row-major first.
+/// Peaks that are too low or not prominent enough go first; then those too close to a better one; of what is left, the best
+/// stay. The *better* of two peaks is the higher one, or, with [`most_prominent`](Self::most_prominent), the more prominent; of
+/// equal ones the higher, then the row-major first.
 ///
 /// ```
 /// use peakmask::{Options, PeakFilter, Prominence, analyze};
@@ -46,8 +46,8 @@ impl PeakFilter {
         self
     }
 
-    /// Keeps peaks that reach this fraction of the height of the bin's dominant peak: a product in `f64`, for `f32` rounded once, as
-    /// for the levels of masks.
+    /// Keeps peaks that reach this fraction of the height of the bin's dominant peak: a product in `f64`, for `f32` rounded
+    /// once, as for the levels of masks.
     #[must_use]
     pub fn min_relative_height(mut self, fraction: f64) -> Self {
         self.min_relative_height = Some(fraction);

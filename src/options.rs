@@ -266,7 +266,8 @@ impl Options {
         self
     }
 
-    /// Called on the calling thread, at most some twenty times a second, with the number of time bins completed, and once at the end.
+    /// Called on the calling thread, at most some twenty times a second, with the number of time bins completed, and once at
+    /// the end.
     ///
     /// A panic in the callback cancels the analysis and propagates.
     #[must_use]
@@ -344,6 +345,10 @@ impl Options {
             masks: self.masks,
             peaks: !self.no_peaks,
             summary: self.summary,
+            shares: self
+                .levels
+                .iter()
+                .any(|level| matches!(level, Level::Coverage(_))),
             prominence: self.prominence,
         }
     }

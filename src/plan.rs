@@ -27,8 +27,8 @@ pub struct Estimate {
     pub mask_bytes: u64,
     /// Bytes of the summary, which are part of `fixed_bytes`.
     pub summary_bytes: u64,
-    /// Bytes assumed for the cells of sparse masks, which are part of `mask_bytes`: one for every 32 cells of a map. The true number is
-    /// known only afterwards.
+    /// Bytes assumed for the cells of sparse masks, which are part of `mask_bytes`: one for every 32 cells of a map. The true
+    /// number is known only afterwards.
     pub list_bytes: u64,
     /// Bytes that do not depend on the number of peaks: masks, the summary, offsets, scratch.
     pub fixed_bytes: u64,
@@ -79,6 +79,8 @@ pub(crate) struct Wanted {
     pub(crate) masks: MaskForm,
     pub(crate) peaks: bool,
     pub(crate) summary: bool,
+    /// Whether a level is a share of the total.
+    pub(crate) shares: bool,
     pub(crate) prominence: Prominence,
 }
 
@@ -145,15 +147,18 @@ impl Plan {
                 0
             },
         };
-        let plan = Self {
+        let mut plan = Self {
             cpu,
             threads,
             estimate,
         };
-        match wanted.prominence {
-            Prominence::Topographic if wanted.peaks => plan.with_terrain(n_x * n_y, dtype),
-            _ => plan,
+        if wanted.peaks && wanted.prominence == Prominence::Topographic {
+            plan = plan.with_terrain(n_x * n_y, dtype);
         }
+        if wanted.shares {
+            plan = plan.with_shares(n_x * n_y, dtype);
+        }
+        plan
     }
 }
 
@@ -168,7 +173,7 @@ impl Plan {
     }
 
     /// With what each worker keeps for shares of a total: the highest values of the bins of a vector, in maps of so many cells.
-    pub(crate) fn with_shares(mut self, cells: usize, dtype: Dtype) -> Self {
+    fn with_shares(mut self, cells: usize, dtype: Dtype) -> Self {
         let bins = self.cpu.lanes.min(VECTOR_BYTES / dtype.size());
         let highest = (8 * bins * cells) as u64;
         let highest = highest.saturating_mul(self.threads as u64);

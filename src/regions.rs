@@ -32,14 +32,15 @@ pub struct Regions {
     /// Row of the peak with the smallest region that holds this one; of equal regions, that of the first peak holds the others.
     /// -1 where none does.
     pub holders: Vec<i64>,
-    /// Cells of each region, if they were asked for: those of row `i` are `cells[cell_offsets[i] .. cell_offsets[i + 1]]`, row-major.
+    /// Cells of each region, if they were asked for: those of row `i` are `cells[cell_offsets[i] .. cell_offsets[i + 1]]`,
+    /// row-major.
     pub cell_offsets: Vec<i64>,
     /// Cells `[x, y]`.
     pub cells: Vec<[i64; 2]>,
 }
 
-/// Measures the region of every peak of a list at every alpha: the cells with `P >= alpha * height` of the peak itself that are connected to
-/// it, and in any case the peak. One [`Regions`] for each alpha, in the order given.
+/// Measures the region of every peak of a list at every alpha: the cells with `P >= alpha * height` of the peak itself that are
+/// connected to it, and in any case the peak. One [`Regions`] for each alpha, in the order given.
 ///
 /// `p` is the `P[x, y, t]` that `peaks` were found in, filtered or not ([`Peaks::filtered`] leaves the most prominent ones).
 /// Thresholds are those of masks: a product in `f64`, for `f32` rounded once. With `cells`, the cells themselves are listed.
@@ -62,9 +63,9 @@ pub struct Regions {
 /// ```
 ///
 /// # Errors
-/// [`Error::ForeignPeaks`] when the peaks are not of as many bins, or lie beyond the maps; [`Error::EmptyMap`], [`Error::MapTooLarge`],
-/// [`Error::OverBudget`], [`Error::OutOfMemory`], [`Error::Threads`], [`Error::Cancelled`], as [`analyze`](crate::analyze).
-/// The limit is compared with columns and scratch; lists of cells come on top.
+/// [`Error::ForeignPeaks`] when the peaks are not of as many bins, or lie beyond the maps; [`Error::EmptyMap`],
+/// [`Error::MapTooLarge`], [`Error::OverBudget`], [`Error::OutOfMemory`], [`Error::Threads`], [`Error::Cancelled`], as
+/// [`analyze`](crate::analyze). The limit is compared with columns and scratch; lists of cells come on top.
 pub fn regions<T: Element>(
     p: ArrayView3<'_, T>,
     peaks: &Peaks<T>,

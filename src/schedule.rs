@@ -87,7 +87,8 @@ impl<T: Element> Crew<T> {
         Ok(Helper { role, no_gpu })
     }
 
-    /// Runs a job, and appends its peaks to `peaks`: with all rows, or, when it fails, as they were. Masks of pieces meet at `seams`.
+    /// Runs a job, and appends its peaks to `peaks`: with all rows, or, when it fails, as they were. Masks of pieces meet at
+    /// `seams`.
     pub(crate) fn run(
         &mut self,
         job: Job<'_, '_, T>,

@@ -128,8 +128,8 @@ impl<T: Element> Summits<T> {
 /// Finds the summits of every time bin of `P[x, y, t]`, of shape `(n_x, n_y, n_t)` in any memory order: their topographic
 /// prominences, saddles and parents, and, if `labels` are wanted, which of them rules each cell.
 ///
-/// Rate maps are as good as posteriors. The prominences are those that topographic prominence as [`analyze`](crate::analyze) gives peaks; there every cell of a
-/// plateau is a peak of its own, here a plateau is one summit. Neighbours are eight.
+/// Rate maps are as good as posteriors. The prominences are those that topographic prominence as [`analyze`](crate::analyze)
+/// gives peaks; there every cell of a plateau is a peak of its own, here a plateau is one summit. Neighbours are eight.
 ///
 /// Of the options, the number of threads, the memory limit and the guard, and the cancel token count.
 ///

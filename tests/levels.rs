@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use ndarray::{Array3, ArrayView2, Axis, Ix3, OwnedRepr, s};
 use ndarray_npy::{NpzReader, ReadableElement};
 use peakmask::{
-    Analyzer, Backend, Connectivity, Error, Level, NanPolicy, Options, Outputs, Peaks, Region,
-    analyze, components,
+    Analyzer, Backend, Connectivity, Dtype, Error, Level, NanPolicy, Options, Outputs, Peaks,
+    Region, analyze, components, estimate,
 };
 
 use oracle::{BinAnswer, Rules};
@@ -391,6 +391,32 @@ fn a_coverage_is_a_share_or_an_error() {
         let p = Array3::<f32>::zeros((2, 3, 4));
         assert!(analyze(p.view(), &options).is_err());
     }
+}
+
+/// What shares take is in the estimate, and what the guard refuses is the estimate.
+#[test]
+fn the_guard_knows_what_shares_take() {
+    let p = Array3::<f64>::zeros((41, 63, 200));
+    let needed = |level: Level| {
+        let options = Options::new()
+            .levels([level])
+            .backend(Backend::Cpu)
+            .threads(1);
+        let estimate = estimate([41, 63, 200], Dtype::F64, &options).expect("a valid shape");
+        let limited = |bytes| analyze(p.view(), &options.clone().memory_limit(bytes)).map(|_| ());
+        limited(estimate.total()).expect("the estimate is enough");
+        let refused = limited(estimate.total() - 1);
+        assert!(
+            matches!(refused, Err(Error::OverBudget { needed, .. }) if needed == estimate.total()),
+            "{refused:?}"
+        );
+        estimate.total()
+    };
+    // The highest values of eight bins.
+    assert_eq!(
+        needed(Level::Coverage(0.9)) - needed(Level::OfPeak(0.9)),
+        8 * 8 * 41 * 63
+    );
 }
 
 /// More levels than are taken at a time: bins without a share are counted once, and levels without an output are not computed.

@@ -19,11 +19,11 @@ main() {
     echo "$passed passed"
 }
 
-# A machine with nothing on it: a root, tools that find nothing, and a measuring program that lists what the file `lists/NAME`
+# A machine with nothing on it: a tree of folders, tools that find nothing, and a measuring program that lists what the file `lists/NAME`
 # holds for the driver files NAME, and writes down how it was called.
 machine() {
     rm -rf "${bed:?}"/*
-    mkdir -p "$bed"/{root/usr/share/vulkan/icd.d,tools,dir/data,lists,out}
+    mkdir -p "$bed"/{tree/usr/share/vulkan/icd.d,tools,dir/data,lists,out}
     echo 1234567 >"$bed/dir/revision"
     touch "$bed/dir/data/openfield_41x63_f64.npz"
     # shellcheck disable=SC2016  # it knows where it is
@@ -53,8 +53,8 @@ loader() {
 }
 
 driver_file() {
-    mkdir -p "$bed/root$(dirname "$1")"
-    echo '{"ICD": {"library_path": "libGLX_nvidia.so.0", "api_version": "1.3.0"}}' >"$bed/root$1"
+    mkdir -p "$bed/tree$(dirname "$1")"
+    echo '{"ICD": {"library_path": "libGLX_nvidia.so.0", "api_version": "1.3.0"}}' >"$bed/tree$1"
 }
 
 # list NAME KIND [PCI]: with these driver files there is a GPU.
@@ -75,7 +75,7 @@ attempt() {
     shift
     rm -f "$bed/called"
     env -u VK_DRIVER_FILES -u VK_ICD_FILENAMES -u LD_LIBRARY_PATH -u PEAKMASK_ADAPTER "${variables[@]}" BED="$bed" OUT="$bed/out" \
-        HARDWARE_ROOT="$bed/root" PATH="$bed/tools:$PATH" "$script" "$1" "$bed/dir" "${@:2}" >"$bed/said" 2>&1 || code=$?
+        HARDWARE_ROOT="$bed/tree" PATH="$bed/tools:$PATH" "$script" "$1" "$bed/dir" "${@:2}" >"$bed/said" 2>&1 || code=$?
     [[ $code == "$expected" ]] || fail "exit code $code instead of $expected"
 }
 
@@ -121,7 +121,7 @@ with_a_driver_in_its_usual_place() {
     loader
     driver_file /usr/share/vulkan/icd.d/nvidia_icd.json
     list usual 'discrete GPU' 0000:C3:00.0
-    local folder=$bed/root/sys/bus/pci/devices/0000:c3:00.0
+    local folder=$bed/tree/sys/bus/pci/devices/0000:c3:00.0
     mkdir -p "$folder"
     echo '32.0 GT/s PCIe' >"$folder/max_link_speed"
     echo 16 >"$folder/max_link_width"
@@ -156,8 +156,8 @@ with_drivers_that_are_given() {
     driver_file /given.json
     list usual 'discrete GPU'
     list given.json 'integrated GPU'
-    attempt 0 VK_DRIVER_FILES="$bed/root/given.json" -- run
-    holds called "VK_DRIVER_FILES=$bed/root/given.json PEAKMASK_ADAPTER=3"
+    attempt 0 VK_DRIVER_FILES="$bed/tree/given.json" -- run
+    holds called "VK_DRIVER_FILES=$bed/tree/given.json PEAKMASK_ADAPTER=3"
     holds out/preflight.txt 'VK_DRIVER_FILES, as it stands: '
     # As it stands, whatever else there is.
     attempt 1 VK_DRIVER_FILES=/nowhere.json -- run
@@ -173,20 +173,20 @@ with_a_driver_in_a_containers_place() {
     list usual software
     list nvidia_icd.json 'discrete GPU'
     attempt 0 -- run
-    holds called "VK_DRIVER_FILES=$bed/root/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json"
+    holds called "VK_DRIVER_FILES=$bed/tree/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json"
     done_with
 }
 
 with_a_library_and_no_file() {
     machine
     loader
-    mkdir -p "$bed/root/usr/local/nvidia/lib64"
-    touch "$bed"/root/usr/local/nvidia/lib64/lib{GLX,EGL}_nvidia.so.0
+    mkdir -p "$bed/tree/usr/local/nvidia/lib64"
+    touch "$bed"/tree/usr/local/nvidia/lib64/lib{GLX,EGL}_nvidia.so.0
     # What a display is needed for does not load without one; the other library does.
     list libEGL_nvidia_icd.json 'discrete GPU'
     attempt 0 -- run
     holds called "VK_DRIVER_FILES=$bed/out/libEGL_nvidia_icd.json"
-    holds out/libEGL_nvidia_icd.json "\"library_path\": \"$bed/root/usr/local/nvidia/lib64/libEGL_nvidia.so.0\""
+    holds out/libEGL_nvidia_icd.json "\"library_path\": \"$bed/tree/usr/local/nvidia/lib64/libEGL_nvidia.so.0\""
     holds out/preflight.txt "adapters by $bed/out/libGLX_nvidia_icd.json: there is no adapter"
     # The first one that yields a GPU serves.
     list libGLX_nvidia_icd.json 'discrete GPU'

@@ -210,9 +210,10 @@ pub(crate) struct RunArgs {
 pub(crate) struct GpuArgs {
     /// Which GPU: its number, its place on the PCI bus, or part of its name; `peakmask info` lists them
     ///
-    /// Without it: what the environment variable PEAKMASK_ADAPTER says, else the best one, and the first of several cards of
-    /// a kind. A number has one or two digits; in names, case does not matter. A GPU that is named takes part in --backend auto however little work there is, and so does software, which is exact, but slower than the
-    /// processor's cores. With --backend cpu it says nothing.
+    /// Without it: what the environment variable PEAKMASK_ADAPTER says, else the best one, and the first of several cards of a
+    /// kind. A number has one or two digits; in names, case does not matter. A GPU that is named takes part in --backend auto
+    /// however little work there is, and so does software, which is exact, but slower than the processor's cores. With
+    /// --backend cpu it says nothing.
     #[arg(long, value_name = "GPU", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) adapter: Option<String>,
 

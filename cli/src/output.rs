@@ -410,7 +410,8 @@ pub(crate) fn npz_bytes<T: Element>(analysis: &Analysis<T>) -> u64 {
     (masks + peaks + 8 * (analysis.peaks.offsets.len() + analysis.masks.len())) as u64
 }
 
-/// Writes a result, or that of a `track`, as an archive that `numpy.load` reads; calls `written` with the number of bytes after each piece.
+/// Writes a result, or that of a `track`, as an archive that `numpy.load` reads; calls `written` with the number of bytes after
+/// each piece.
 pub(crate) fn write_npz<T: Element + NoUninit>(
     writer: &mut (dyn WriteSeek + '_),
     track: bool,

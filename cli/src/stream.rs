@@ -331,13 +331,8 @@ fn sum(mut total: Report, piece: &Report) -> Report {
     total.cpu_bins += piece.cpu_bins;
     total.gpu_bins += piece.gpu_bins;
     total.peaks += piece.peaks;
-    let (seconds, more) = (&mut total.seconds, &piece.seconds);
-    seconds.total += more.total;
-    seconds.survey += more.survey;
-    seconds.compare += more.compare;
-    seconds.flood += more.flood;
-    seconds.bases += more.bases;
-    seconds.emit += more.emit;
+    total.seconds.add(&piece.seconds);
+    total.seconds.total += piece.seconds.total;
     if piece.engine != total.engine {
         total.engine = peakmask::Engines::Both;
     }

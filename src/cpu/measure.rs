@@ -74,8 +74,8 @@ impl Sums {
         }
     }
 
-    /// Sums over the cells of a mask: `rows` has a row of bits for each cell, in row-major order, of which those from `at` on are the
-    /// tile's `bins`.
+    /// Sums over the cells of a mask: `rows` has a row of bits for each cell, in row-major order, of which those from `at` on
+    /// are the tile's `bins`.
     #[inline(always)]
     pub(super) fn add_mask<'a, T: Element>(
         &mut self,

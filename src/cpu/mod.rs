@@ -82,6 +82,37 @@ impl<T: Element> Cpu<T> {
     }
 }
 
+/// Calls a method of the scratch, compiled for the engine's instruction set.
+macro_rules! compiled {
+    ($cpu:ident, $body:ident($($name:ident: $type:ty),*) -> $output:ty) => {{
+        fn baseline<T: Element>(scratch: &mut Scratch<T>, $($name: $type),*) -> $output {
+            scratch.$body::<T::Plain>($($name),*)
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+        fn avx2<T: Element>(scratch: &mut Scratch<T>, $($name: $type),*) -> $output {
+            scratch.$body::<T::Avx2>($($name),*)
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(
+            enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt"
+        )]
+        fn avx512<T: Element>(scratch: &mut Scratch<T>, $($name: $type),*) -> $output {
+            scratch.$body::<T::Avx512>($($name),*)
+        }
+        let scratch = &mut $cpu.scratch;
+        match $cpu.instruction_set {
+            // SAFETY: `Cpu::new` has checked that the processor offers this instruction set.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => unsafe { avx512(scratch, $($name),*) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => unsafe { avx2(scratch, $($name),*) },
+            _ => baseline(scratch, $($name),*),
+        }
+    }};
+}
+
 impl<T: Element> Engine<T> for Cpu<T> {
     #[cfg_attr(
         target_arch = "x86_64",
@@ -96,16 +127,10 @@ impl<T: Element> Engine<T> for Cpu<T> {
         findings: &mut Findings<T>,
         seconds: &mut Seconds,
     ) -> Result<usize, Halt> {
-        let scratch = &mut self.scratch;
-        let done = match self.instruction_set {
-            // SAFETY: `Cpu::new` has checked that the processor offers this instruction set.
-            #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 => unsafe { avx512(scratch, call, findings, seconds) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 => unsafe { avx2(scratch, call, findings, seconds) },
-            _ => baseline(scratch, call, findings, seconds),
-        };
+        let done = compiled!(
+            self,
+            batch(call: &Call<'_, '_, T>, findings: &mut Findings<T>, seconds: &mut Seconds) -> Option<usize>
+        );
         done.ok_or(Halt::Stopped)
     }
 
@@ -133,54 +158,18 @@ impl<T: Element> Measuring<T> for Cpu<T> {
         at: usize,
         measures: &mut Measures<T>,
     ) -> Result<(), Halt> {
-        let scratch = &mut self.scratch;
-        let done = match self.instruction_set {
-            // SAFETY: `Cpu::new` has checked that the processor offers this instruction set.
-            #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 => unsafe { measure_avx512(scratch, call, found, at, measures) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 => unsafe { measure_avx2(scratch, call, found, at, measures) },
-            _ => measure_baseline(scratch, call, found, at, measures),
-        };
+        let done = compiled!(
+            self,
+            measure(
+                call: &Call<'_, '_, T>,
+                found: &Findings<T>,
+                at: usize,
+                measures: &mut Measures<T>
+            ) -> Option<()>
+        );
         done.ok_or(Halt::Stopped)
     }
 }
-
-macro_rules! instruction_sets {
-    ($($(#[$feature:meta])? $name:ident, $measure:ident: $set:ty),*) => {$(
-        $(#[$feature])?
-        fn $measure<T: Element>(
-            scratch: &mut Scratch<T>,
-            call: &Call<'_, '_, T>,
-            found: &Findings<T>,
-            at: usize,
-            measures: &mut Measures<T>,
-        ) -> Option<()> {
-            scratch.measure::<$set>(call, found, at, measures)
-        }
-
-        $(#[$feature])?
-        fn $name<T: Element>(
-            scratch: &mut Scratch<T>,
-            call: &Call<'_, '_, T>,
-            findings: &mut Findings<T>,
-            seconds: &mut Seconds,
-        ) -> Option<usize> {
-            scratch.batch::<$set>(call, findings, seconds)
-        }
-    )*};
-}
-instruction_sets!(baseline, measure_baseline: T::Plain);
-#[cfg(target_arch = "x86_64")]
-instruction_sets!(
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    avx2, measure_avx2: T::Avx2,
-    #[target_feature(
-        enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt"
-    )]
-    avx512, measure_avx512: T::Avx512
-);
 
 /// What one worker thread keeps from tile to tile.
 struct Scratch<T> {
