@@ -9,9 +9,12 @@ use clap::builder::{
     NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use peakmask::{Backend, Connectivity, GpuUse, MemoryGuard, Options, Prominence};
+use peakmask::{
+    Backend, Connectivity, GpuUse, Level, MemoryGuard, NanPolicy, Options, Prominence, Region,
+};
 
 use crate::marks::Marks;
+use crate::picture::DEFAULT_ALPHAS;
 use crate::sheet::Colours;
 
 /// Peaks, prominences and dominant-peak masks of decoded position posteriors.
@@ -123,6 +126,9 @@ pub(crate) struct RunArgs {
     /// --alpha only peaks are found.
     #[arg(long = "alpha", value_name = "A", value_parser = parse_alpha, allow_hyphen_values = true)]
     pub(crate) alphas: Vec<f64>,
+
+    #[command(flatten)]
+    pub(crate) other: LevelArgs,
 
     /// The .npz file to write; an existing file is replaced once the new one is complete
     ///
@@ -236,6 +242,65 @@ pub(crate) struct ProbeArgs {
     pub(crate) gpu: GpuArgs,
 }
 
+impl RunArgs {
+    /// The levels of all masks, in the order of the results.
+    pub(crate) fn levels(&self) -> Vec<Level> {
+        self.other.with(&self.alphas)
+    }
+}
+
+/// Levels beside alphas, and the rules that all levels share.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LevelArgs {
+    /// Make a mask of the cells around the dominant peak with P >= V, the same value in every time bin; repeat for more masks
+    ///
+    /// Any float. Masks of --alpha come first in the results, then those of --absolute, then those of --coverage.
+    #[arg(long = "absolute", value_name = "V", value_parser = parse_value, allow_hyphen_values = true)]
+    pub(crate) absolutes: Vec<f64>,
+
+    /// Make a mask of the highest-density region that holds this share of the time bin's total; repeat for more masks
+    ///
+    /// Above 0 and at most 1: 0.95 for what is known as a 95 % credible region. The share is that of all cells of the region;
+    /// with --region dominant, the mask is the part of it around the dominant peak. Time bins with a negative value, or
+    /// without a finite total above zero, have an empty mask, and are counted. Always computed by the processor's cores.
+    #[arg(long = "coverage", value_name = "C", value_parser = parse_value)]
+    pub(crate) coverages: Vec<f64>,
+
+    /// Which cells that reach a level belong to its mask
+    #[arg(long, value_parser = named::<Region>(&REGIONS), default_value_t)]
+    pub(crate) region: Region,
+
+    /// What a NaN means
+    #[arg(long = "nan", value_name = "RULE", value_parser = named::<NanPolicy>(&NAN_POLICIES), default_value_t)]
+    pub(crate) nan_policy: NanPolicy,
+}
+
+impl LevelArgs {
+    /// The levels of all masks, in the order of the results.
+    pub(crate) fn with(&self, alphas: &[f64]) -> Vec<Level> {
+        let alphas = alphas.iter().copied().map(Level::OfPeak);
+        let absolutes = self.absolutes.iter().copied().map(Level::Absolute);
+        let coverages = self.coverages.iter().copied().map(Level::Coverage);
+        alphas.chain(absolutes).chain(coverages).collect()
+    }
+
+    /// The same for something to look at, of which nothing may have been asked.
+    pub(crate) fn or_default(&self, alphas: &[f64]) -> Vec<Level> {
+        match self.with(alphas) {
+            none if none.is_empty() => DEFAULT_ALPHAS.map(Level::OfPeak).to_vec(),
+            levels => levels,
+        }
+    }
+
+    /// The options that these choose.
+    pub(crate) fn choose(&self, options: Options, levels: &[Level]) -> Options {
+        options
+            .levels(levels.iter().copied())
+            .region(self.region)
+            .nan_policy(self.nan_policy)
+    }
+}
+
 impl GpuArgs {
     /// The options, with what was chosen here; the library reads the environment for the rest.
     pub(crate) fn choose(&self, options: Options) -> Options {
@@ -252,13 +317,14 @@ impl GpuArgs {
 
 const RUN_AFTER_HELP: &str = "\
 OUT.npz, for numpy.load:
-  masks         bool (n_alpha, n_x, n_y, n_t)   one mask for each alpha, in the order given
-  alpha         float64 (n_alpha,)
+  masks         bool (n_alpha, n_x, n_y, n_t)   one mask for each level: alphas in the order given, then others
+  alpha         float64 (n_alpha,)              the numbers of the levels
+  level_kind    bytes (n_alpha,)                of_peak, absolute or coverage; only if not all are of_peak
   peak_offsets  int64 (n_t + 1,)                peaks of time bin t: rows peak_offsets[t] to peak_offsets[t + 1] - 1
   peak_coords   int64 (N, 2)                    x, y in cells, row by row
   prominences   input's type (N,)               height above the highest neighbour that is no peak, in the input's unit
   peak_heights  input's type (N,)               P at the peak
-A bin that is constant or holds a NaN has no peaks and an empty mask. Of a linear track, masks are (n_alpha, n_x, n_t) and
+A bin that is constant has no peaks and an empty mask, and unless --nan says otherwise one that holds a NaN. Of a linear track, masks are (n_alpha, n_x, n_t) and
 peak_coords (N, 1). With --stream each array is a file, as in OUT/masks.npy.
 
 Examples:
@@ -275,7 +341,7 @@ pub(crate) struct PictureArgs {
     pub(crate) input: InputArgs,
 
     /// A result of `peakmask run` on all time bins of INPUT; without it the drawn bins are analysed now
-    #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "connectivity"])]
+    #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "absolutes", "coverages", "region", "nan_policy", "connectivity"])]
     pub(crate) result: Option<PathBuf>,
 
     /// The picture to write, .png, .svg or .pdf; an existing file is replaced once the new one is complete
@@ -289,6 +355,9 @@ pub(crate) struct PictureArgs {
     /// Outline the mask of this alpha; repeat for more [default: 0.5 and 0.9]
     #[arg(long = "alpha", value_name = "A", value_parser = parse_alpha, allow_hyphen_values = true)]
     pub(crate) alphas: Vec<f64>,
+
+    #[command(flatten)]
+    pub(crate) other: LevelArgs,
 
     /// Which neighbours connect the cells of a mask
     #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
@@ -311,7 +380,7 @@ pub(crate) struct PageArgs {
     pub(crate) input: InputArgs,
 
     /// A result of `peakmask run` on all time bins of INPUT; without it they are analysed now
-    #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "connectivity"])]
+    #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "absolutes", "coverages", "region", "nan_policy", "connectivity"])]
     pub(crate) result: Option<PathBuf>,
 
     /// The HTML file to write; an existing file is replaced once the new one is complete
@@ -325,6 +394,9 @@ pub(crate) struct PageArgs {
     /// Outline the mask of this alpha; repeat for more [default: 0.5 and 0.9]
     #[arg(long = "alpha", value_name = "A", value_parser = parse_alpha, allow_hyphen_values = true)]
     pub(crate) alphas: Vec<f64>,
+
+    #[command(flatten)]
+    pub(crate) other: LevelArgs,
 
     /// Which neighbours connect the cells of a mask
     #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
@@ -421,6 +493,23 @@ where
         .map(|&(name, help)| PossibleValue::new(name).help(help));
     PossibleValuesParser::new(names).try_map(|name| name.parse())
 }
+
+const REGIONS: [(&str, &str); 2] = [
+    (
+        "dominant",
+        "those connected to the dominant peak through such cells",
+    ),
+    ("whole", "all of them, connected or not"),
+];
+
+const NAN_POLICIES: [(&str, &str); 3] = [
+    ("silence", "its time bin has no peaks and empty masks"),
+    (
+        "off_track",
+        "the cell is absent: no peak, in no mask, nobody's neighbour",
+    ),
+    ("error", "the input is refused, and the first NaN named"),
+];
 
 const NEIGHBOURS: [(&str, &str); 2] = [
     ("4", "cells that share an edge"),
@@ -538,6 +627,11 @@ fn parse_alpha(text: &str) -> Result<f64, String> {
     })
 }
 
+fn parse_value(text: &str) -> Result<f64, String> {
+    text.parse()
+        .map_err(|_| "a level is a number such as 0.5; for several, repeat the option".to_owned())
+}
+
 fn parse_bin(text: &str) -> Result<usize, String> {
     text.trim()
         .parse()
@@ -632,6 +726,8 @@ mod tests {
         assert_eq!(names(NEIGHBOURS), Connectivity::NAMES);
         assert_eq!(names(PROMINENCES), Prominence::NAMES);
         assert_eq!(names(BACKENDS), Backend::NAMES);
+        assert_eq!(names(REGIONS), Region::NAMES);
+        assert_eq!(names(NAN_POLICIES), NanPolicy::NAMES);
         assert_eq!(names(GPU_USES), GpuUse::NAMES);
         assert_eq!(names(ON_LIMIT), MemoryGuard::NAMES);
     }

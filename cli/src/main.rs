@@ -8,6 +8,7 @@ mod drivers;
 mod failure;
 mod info;
 mod input;
+mod levels;
 mod marks;
 mod npy;
 mod output;

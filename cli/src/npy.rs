@@ -329,6 +329,13 @@ impl ArrayFile {
         self.archive.is_some()
     }
 
+    /// Whether an `.npz` file has an array of this name.
+    pub(crate) fn holds(&self, key: &str) -> bool {
+        let name = format!("{key}.npy");
+        let archive = self.archive.as_ref();
+        archive.is_some_and(|archive| archive.index_for_name(&name).is_some())
+    }
+
     /// The names of the arrays in an `.npz` file.
     pub(crate) fn keys(&self) -> Vec<String> {
         let names = self

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf, is_separator};
 
 use bytemuck::NoUninit;
 use ndarray::ArrayView3;
-use peakmask::{Analysis, CancelToken, Element};
+use peakmask::{Analysis, CancelToken, Element, Level};
 use tempfile::NamedTempFile;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use crate::failure::Failure;
+use crate::levels::{KIND_TYPE, LEVEL_KIND, columns};
 use crate::npy::tuple;
 use crate::signals::{self, Unfinished};
 
@@ -416,7 +417,7 @@ pub(crate) fn write_npz<T: Element + NoUninit>(
     writer: &mut (dyn WriteSeek + '_),
     track: bool,
     shape: [usize; 3],
-    alphas: &[f64],
+    levels: &[Level],
     analysis: &Analysis<T>,
     cancel: &CancelToken,
     written: &dyn Fn(u64),
@@ -433,13 +434,18 @@ pub(crate) fn write_npz<T: Element + NoUninit>(
     npz.member(
         "masks",
         "|b1",
-        &mask_shape(track, alphas.len(), [n_x, n_y, n_t]),
+        &mask_shape(track, levels.len(), [n_x, n_y, n_t]),
     )?;
     for mask in &analysis.masks {
         npz.mask(mask.view())?;
     }
-    npz.member("alpha", &f8, &[alphas.len()])?;
-    npz.values(alphas)?;
+    let (numbers, kinds) = columns(levels);
+    npz.member("alpha", &f8, &[levels.len()])?;
+    npz.values(&numbers)?;
+    if let Some(kinds) = kinds {
+        npz.member(LEVEL_KIND, KIND_TYPE, &[levels.len()])?;
+        npz.values(&kinds)?;
+    }
     npz.member("peak_offsets", &i8, &[peaks.offsets.len()])?;
     npz.values(&peaks.offsets)?;
     npz.member(

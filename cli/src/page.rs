@@ -14,7 +14,7 @@ use bytemuck::Pod;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use ndarray::Axis;
-use peakmask::{CancelToken, Connectivity, Dtype, Element, Options};
+use peakmask::{CancelToken, Connectivity, Dtype, Element, Level, Options};
 use plotters::style::RGBColor;
 use serde_json::{Value, json};
 
@@ -23,9 +23,10 @@ use crate::args::{BinRange, PageArgs};
 use crate::budget;
 use crate::failure::Failure;
 use crate::input::Input;
+use crate::levels::number;
 use crate::marks::{self, Marks, Peak};
 use crate::output::{Pending, check_distinct};
-use crate::picture::{DEFAULT_ALPHAS, StoredResult, panel};
+use crate::picture::{StoredResult, panel};
 use crate::sheet::{OUTLINES, Panel, finite_range};
 
 static TEMPLATE: &str = include_str!("../assets/page.html");
@@ -82,13 +83,13 @@ fn text<T: Element + Pod + Into<f64>>(
         bins: chosen.clone(),
         marks: &args.marks,
         animal,
-        alphas: args.alphas.clone(),
+        levels: args.other.or_default(&args.alphas),
         connectivity: None,
         cancel,
     };
     if let Some(path) = &args.result {
         let result = StoredResult::<T>::open(path, input)?;
-        page.alphas.clone_from(&result.alphas);
+        page.levels.clone_from(&result.levels);
         return page.text(&|bins| {
             let maps = maps(&bins)?;
             bins.enumerate()
@@ -96,12 +97,10 @@ fn text<T: Element + Pod + Into<f64>>(
                 .collect()
         });
     }
-    if page.alphas.is_empty() {
-        page.alphas = DEFAULT_ALPHAS.to_vec();
-    }
     page.connectivity = Some(args.connectivity);
-    let options = Options::new()
-        .alphas(page.alphas.iter().copied())
+    let options = args
+        .other
+        .choose(Options::new(), &page.levels)
         .connectivity(args.connectivity)
         .memory_limit(limit.bytes.saturating_sub(copied))
         .cancel_token(cancel.clone());
@@ -125,7 +124,7 @@ struct Page<'a> {
     bins: Range<usize>,
     marks: &'a Marks,
     animal: Option<Animal>,
-    alphas: Vec<f64>,
+    levels: Vec<Level>,
     /// Unknown where a result is read that does not tell.
     connectivity: Option<Connectivity>,
     cancel: &'a CancelToken,
@@ -188,17 +187,17 @@ impl Page<'_> {
     fn data(&self, steps: u8, panels: Panels<'_>) -> Result<Value, Failure> {
         let (mut columns, mut blocks) = (Columns::default(), Vec::new());
         columns.offsets.push(0);
-        columns.areas.resize(self.alphas.len(), Vec::new());
+        columns.areas.resize(self.levels.len(), Vec::new());
         for start in self.starts() {
             let block = self.block(start, steps, panels)?;
             blocks.push(block.packed()?);
             columns.append(block.columns);
         }
         let [n_x, n_y, _] = self.input.shape();
-        let mut order: Vec<usize> = (0..self.alphas.len()).collect();
+        let mut order: Vec<usize> = (0..self.levels.len()).collect();
         // Inner outlines on top of outer ones, NaN last.
         order.sort_by(|&a, &b| {
-            let (a, b) = (self.alphas[a], self.alphas[b]);
+            let (a, b) = (number(&self.levels[a]), number(&self.levels[b]));
             a.partial_cmp(&b)
                 .unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
         });
@@ -231,7 +230,7 @@ impl Page<'_> {
             "x": axis("x", n_x),
             "y": axis("y", n_y),
             "t": { "label": "time (bins)", "unit": null, "values": null, "words": null },
-            "alpha": self.alphas.iter().map(f64::to_string).collect::<Vec<_>>(),
+            "alpha": self.levels.iter().map(Level::to_string).collect::<Vec<_>>(),
             "order": order,
             "colours": OUTLINES.map(|RGBColor(r, g, b)| format!("#{r:02x}{g:02x}{b:02x}")),
             "marks": self.marks.words(),

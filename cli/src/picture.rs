@@ -5,13 +5,14 @@ use std::sync::atomic::AtomicBool;
 
 use bytemuck::{AnyBitPattern, NoUninit, Pod};
 use ndarray::{ArrayView2, ArrayView4, Axis, ShapeBuilder};
-use peakmask::{Analysis, Backend, CancelToken, Dtype, Element, Options};
+use peakmask::{Analysis, Backend, CancelToken, Dtype, Element, Level, Options};
 
 use crate::animal::Animal;
 use crate::args::PictureArgs;
 use crate::budget::{self, Plan};
 use crate::failure::Failure;
 use crate::input::{Input, Posterior};
+use crate::levels::{LEVEL_KIND, level};
 use crate::marks::{Marks, Peak};
 use crate::npy::{ArrayFile, Descr, StoredArray, tuple};
 use crate::output::{Pending, check_distinct, mask_shape};
@@ -72,12 +73,10 @@ fn draw<T: Element + Pod + Into<f64>>(
     } else {
         args.bins.clone()
     };
-    let alphas = match args.alphas.as_slice() {
-        [] => DEFAULT_ALPHAS.to_vec(),
-        alphas => alphas.to_vec(),
-    };
-    let options = Options::new()
-        .alphas(alphas.iter().copied())
+    let levels = args.other.or_default(&args.alphas);
+    let options = args
+        .other
+        .choose(Options::new(), &levels)
         .connectivity(args.connectivity)
         // A few time bins: whatever the environment says about GPUs, none is worth opening.
         .backend(Backend::Cpu)
@@ -93,7 +92,7 @@ fn draw<T: Element + Pod + Into<f64>>(
         )));
     }
     let maps = posterior.select(&bins)?;
-    let (alphas, panels) = match &args.result {
+    let (levels, panels) = match &args.result {
         Some(path) => {
             let result = StoredResult::<T>::open(path, input)?;
             let panels = bins
@@ -101,7 +100,7 @@ fn draw<T: Element + Pod + Into<f64>>(
                 .enumerate()
                 .map(|(i, &bin)| result.panel(bin, maps.index_axis(Axis(2), i)))
                 .collect::<Result<_, _>>()?;
-            (result.alphas, panels)
+            (result.levels, panels)
         }
         None => {
             let options = options.memory_limit(limit.bytes.saturating_sub(plan.picture));
@@ -111,12 +110,12 @@ fn draw<T: Element + Pod + Into<f64>>(
                 .enumerate()
                 .map(|(i, &bin)| panel(bin, maps.index_axis(Axis(2), i), &analysis, i))
                 .collect();
-            (alphas, panels)
+            (levels, panels)
         }
     };
     Sheet {
         title: title(input),
-        alphas,
+        levels,
         panels,
         animal,
         marks: args.marks.clone(),
@@ -130,7 +129,7 @@ pub(crate) fn of_analysis<T: Element + Pod + Into<f64>>(
     input: &Input,
     posterior: &Posterior<'_, T>,
     first_bin: usize,
-    alphas: &[f64],
+    levels: &[Level],
     analysis: &Analysis<T>,
     format: Format,
     cancel: &CancelToken,
@@ -148,7 +147,7 @@ pub(crate) fn of_analysis<T: Element + Pod + Into<f64>>(
         .collect();
     Sheet {
         title: title(input),
-        alphas: alphas.to_vec(),
+        levels: levels.to_vec(),
         panels,
         animal: None,
         marks: Marks::default(),
@@ -255,7 +254,7 @@ pub(crate) struct StoredResult<T> {
     masks: StoredArray,
     /// The values of `masks`, where they are compressed.
     unpacked: Option<Vec<u8>>,
-    pub(crate) alphas: Vec<f64>,
+    pub(crate) levels: Vec<Level>,
     offsets: Vec<i64>,
     coords: Vec<[i64; 2]>,
     heights: Vec<T>,
@@ -273,8 +272,8 @@ impl<T: Element + Pod> StoredResult<T> {
         }
         let [n_x, n_y, n_t] = input.shape();
         let masks = file.array(Some("masks"))?;
-        let alphas: Vec<f64> = column(&file, "alpha", 'f')?;
-        let expected = mask_shape(input.is_track(), alphas.len(), [n_x, n_y, n_t]);
+        let levels = levels(&file)?;
+        let expected = mask_shape(input.is_track(), levels.len(), [n_x, n_y, n_t]);
         if masks.header.shape != expected
             || !matches!(
                 masks.header.descr,
@@ -300,7 +299,7 @@ impl<T: Element + Pod> StoredResult<T> {
         };
         let result = Self {
             unpacked,
-            alphas,
+            levels,
             offsets: column(&file, "peak_offsets", 'i')?,
             coords: match input.is_track() {
                 false => column(&file, "peak_coords", 'i')?,
@@ -332,7 +331,7 @@ impl<T: Element + Pod> StoredResult<T> {
         T: Into<f64>,
     {
         let (n_x, n_y) = map.dim();
-        let shape = [self.alphas.len(), n_x, n_y, self.offsets.len() - 1];
+        let shape = [self.levels.len(), n_x, n_y, self.offsets.len() - 1];
         let bytes = self
             .unpacked
             .as_deref()
@@ -375,6 +374,24 @@ impl<T: Element + Pod> StoredResult<T> {
                 .collect(),
             peaks,
         })
+    }
+}
+
+/// The levels of a result.
+fn levels(file: &ArrayFile) -> Result<Vec<Level>, Failure> {
+    let numbers: Vec<f64> = column(file, "alpha", 'f')?;
+    if !file.holds(LEVEL_KIND) {
+        return Ok(numbers.into_iter().map(Level::OfPeak).collect());
+    }
+    let kinds: Vec<[u8; 8]> = column(file, LEVEL_KIND, 'S')?;
+    let levels = kinds.iter().zip(&numbers);
+    let levels: Option<Vec<_>> = levels.map(|(kind, &number)| level(kind, number)).collect();
+    match levels {
+        Some(levels) if levels.len() == numbers.len() => Ok(levels),
+        _ => Err(file.array(Some(LEVEL_KIND))?.unusable(
+            "holds kinds of levels that `peakmask run` would not write; run it again, or leave the result out"
+                .to_owned(),
+        )),
     }
 }
 

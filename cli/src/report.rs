@@ -5,18 +5,19 @@ use std::ops::Range;
 
 use ndarray::Array3;
 use peakmask::{
-    AdapterKind, Analysis, Connectivity, Element, Engines, LimitSource, MemoryLimit, Report,
+    AdapterKind, Analysis, Connectivity, Element, Engines, Level, LimitSource, MemoryLimit, Report,
 };
 use serde_json::{Value, json};
 
 use crate::args::RunArgs;
 use crate::budget::Plan;
 use crate::input::{Copy, Input};
+use crate::levels::in_words;
 use crate::stream::Outcome;
 
 /// What came out, in numbers.
 pub(crate) struct Summary<'a> {
-    alphas: &'a [f64],
+    levels: &'a [Level],
     report: &'a Report,
     /// Time bins of the results, and the peaks in them: more than the report's, where a run was continued.
     bins: usize,
@@ -28,9 +29,9 @@ pub(crate) struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    pub(crate) fn new<T: Element>(alphas: &'a [f64], analysis: &'a Analysis<T>) -> Self {
+    pub(crate) fn new<T: Element>(levels: &'a [Level], analysis: &'a Analysis<T>) -> Self {
         Self {
-            alphas,
+            levels,
             report: &analysis.report,
             bins: analysis.report.bins,
             peaks: analysis.report.peaks,
@@ -42,7 +43,7 @@ impl<'a> Summary<'a> {
     /// Of results that were written piece by piece; nobody has counted the cells of masks.
     pub(crate) fn streamed(bins: usize, outcome: &'a Outcome) -> Self {
         Self {
-            alphas: &[],
+            levels: &[],
             report: &outcome.report,
             bins,
             peaks: outcome.peaks,
@@ -69,11 +70,19 @@ impl<'a> Summary<'a> {
             self.live_bins,
             self.per_live_bin(self.peaks as u64)
         );
-        for (alpha, &area) in self.alphas.iter().zip(&self.areas) {
+        for (level, &area) in self.levels.iter().zip(&self.areas) {
             let _ = write!(
                 line,
-                ", {:.1} cells at alpha {alpha}",
-                self.per_live_bin(area)
+                ", {:.1} cells at {}",
+                self.per_live_bin(area),
+                in_words(level)
+            );
+        }
+        if report.uncovered_bins > 0 {
+            let _ = write!(
+                line,
+                "; {} time bins have no share of a total",
+                report.uncovered_bins
             );
         }
         let _ = write!(line, "; {:.3} s", report.seconds.total);
@@ -179,6 +188,10 @@ pub(crate) fn json(
         },
         "options": {
             "alphas": args.alphas.iter().map(|&alpha| number(alpha)).collect::<Vec<_>>(),
+            "absolutes": args.other.absolutes.iter().map(|&value| number(value)).collect::<Vec<_>>(),
+            "coverages": args.other.coverages,
+            "region": args.other.region.to_string(),
+            "nan": args.other.nan_policy.to_string(),
             "connectivity": match args.connectivity { Connectivity::Four => 4, Connectivity::Eight => 8 },
             "prominence": args.prominence.to_string(),
             "backend": args.backend.to_string(),

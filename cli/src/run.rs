@@ -217,22 +217,15 @@ impl<'a> One<'a> {
         let analysis =
             beside_checksum(input, cancel, || analyze(&posterior, options, &budget, bar))?;
 
+        let levels = args.levels();
         let [n_x, n_y, _] = input.shape();
         terminal::count_bytes(bar, npz_bytes(&analysis));
         result.write(|writer| {
             let shape = [n_x, n_y, bins.len()];
             let track = input.is_track();
-            write_npz(
-                writer,
-                track,
-                shape,
-                &args.alphas,
-                &analysis,
-                cancel,
-                &|bytes| {
-                    bar.inc(bytes);
-                },
-            )
+            write_npz(writer, track, shape, &levels, &analysis, cancel, &|bytes| {
+                bar.inc(bytes);
+            })
         })?;
         bar.finish_and_clear();
         if let Some(sheet) = &mut sheet {
@@ -240,14 +233,14 @@ impl<'a> One<'a> {
                 input,
                 &posterior,
                 bins.start,
-                &args.alphas,
+                &levels,
                 &analysis,
                 format.unwrap_or(Format::Png),
                 cancel,
             )?;
             sheet.write(|writer| image.write(writer))?;
         }
-        let summary = Summary::new(&args.alphas, &analysis);
+        let summary = Summary::new(&levels, &analysis);
         if let Some(file) = &mut file {
             let report = report::json(
                 args,
@@ -363,8 +356,8 @@ fn check_engine(args: &RunArgs) -> Result<(), Failure> {
 
 /// What results depend on, and nothing else.
 pub(crate) fn of_results(args: &RunArgs) -> Options {
-    Options::new()
-        .alphas(args.alphas.iter().copied())
+    args.other
+        .choose(Options::new(), &args.levels())
         .connectivity(args.connectivity)
         .prominence(args.prominence)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use ndarray::Array2;
-use peakmask::CancelToken;
+use peakmask::{CancelToken, Level};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::register_font;
@@ -14,6 +14,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::animal::Animal;
 use crate::failure::Failure;
+use crate::levels::{self, in_words};
 use crate::marks::{self, Marks, Peak};
 use crate::pdf::PdfBackend;
 
@@ -32,7 +33,7 @@ pub(crate) struct Panel {
 /// Panels of one size, under a title and a legend.
 pub(crate) struct Sheet {
     pub(crate) title: String,
-    pub(crate) alphas: Vec<f64>,
+    pub(crate) levels: Vec<Level>,
     pub(crate) panels: Vec<Panel>,
     pub(crate) animal: Option<Animal>,
     pub(crate) marks: Marks,
@@ -524,9 +525,9 @@ impl Sheet {
 
     /// The legend, as lines that fit into a width.
     fn legend(&self, width: usize) -> Drawn<Vec<Vec<Entry>>> {
-        let alphas = self.alphas.iter().enumerate();
-        let mut entries: Vec<_> = alphas
-            .map(|(i, alpha)| (Icon::Outline(i), format!("mask, alpha {alpha}")))
+        let levels = self.levels.iter().enumerate();
+        let mut entries: Vec<_> = levels
+            .map(|(i, level)| (Icon::Outline(i), format!("mask, {}", in_words(level))))
             .collect();
         if self.panels.iter().any(|panel| !panel.peaks.is_empty()) {
             entries.push((Icon::Dominant, "dominant peak".to_owned()));
@@ -864,7 +865,9 @@ impl Panel {
         }
         // Inner outlines lie on top and are narrower, so that where two coincide both are seen.
         let mut order: Vec<usize> = (0..self.masks.len()).collect();
-        order.sort_by(|&a, &b| sheet.alphas[a].total_cmp(&sheet.alphas[b]));
+        order.sort_by(|&a, &b| {
+            levels::number(&sheet.levels[a]).total_cmp(&levels::number(&sheet.levels[b]))
+        });
         for (rank, &level) in order.iter().enumerate() {
             let mask = scale.pool(&self.masks[level], false, |a, b| a || b);
             let width = 2 + (order.len() - 1 - rank).min(2) as i32;

@@ -25,6 +25,7 @@ use sha2::{Digest as _, Sha256};
 use crate::args::RunArgs;
 use crate::failure::Failure;
 use crate::input::{Copy, Input};
+use crate::levels::{KIND_TYPE, LEVEL_KIND, columns};
 use crate::output::{
     Pending, along_track, column_header, folder_of, header, mask_shape, native, persist_behind,
 };
@@ -295,12 +296,8 @@ impl Job<'_> {
             .and_then(|metadata| metadata.modified())
             .ok()
             .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-        let alphas: Vec<_> = self
-            .args
-            .alphas
-            .iter()
-            .map(|alpha| alpha.to_bits())
-            .collect();
+        let (numbers, kinds) = columns(&self.args.levels());
+        let numbers: Vec<_> = numbers.iter().map(|number| number.to_bits()).collect();
         Ok(json!({
             "input": {
                 "sha256 of its header and of blocks all over it": hex(&digest),
@@ -312,7 +309,8 @@ impl Job<'_> {
             "options": {
                 "version": env!("CARGO_PKG_VERSION"),
                 "--bins": [self.bins.start, self.bins.end],
-                "--alpha": alphas,
+                "levels": numbers,
+                "kinds of levels": kinds,
                 "--connectivity": self.args.connectivity.to_string(),
                 "--packed": self.args.packed,
                 "what results depend on": format!("{:?}", of_results(self.args)),
@@ -499,14 +497,19 @@ impl Work {
         progress: Progress,
         report: Option<Pending>,
     ) -> Result<(), Failure> {
-        let alphas = &job.args.alphas;
+        let (numbers, kinds) = columns(&job.args.levels());
         let complete = || {
             if let Some(masks) = masks {
                 masks.map.flush()?;
             }
-            let mut bytes = header(&native('f', 8), &[alphas.len()]);
-            bytes.extend_from_slice(bytemuck::cast_slice(alphas));
+            let mut bytes = header(&native('f', 8), &[numbers.len()]);
+            bytes.extend_from_slice(bytemuck::cast_slice(&numbers));
             fs::write(self.path.join("alpha.npy"), bytes)?;
+            if let Some(kinds) = kinds {
+                let mut bytes = header(KIND_TYPE, &[kinds.len()]);
+                bytes.extend_from_slice(bytemuck::cast_slice(&kinds));
+                fs::write(self.path.join(format!("{LEVEL_KIND}.npy")), bytes)?;
+            }
             for entry in fs::read_dir(&self.path)? {
                 File::open(entry?.path())?.sync_all()?;
             }
@@ -579,8 +582,8 @@ struct MaskFile {
 impl MaskFile {
     /// The file of the masks of a run, unless there are none.
     fn open(work: &Work, job: &Job<'_>) -> Result<Option<Self>, Failure> {
-        let alphas = job.args.alphas.len();
-        if alphas == 0 {
+        let levels = job.args.levels().len();
+        if levels == 0 {
             return Ok(None);
         }
         let [n_x, n_y, _] = job.input.shape();
@@ -589,10 +592,10 @@ impl MaskFile {
             true => ("packed.npy", "|u1", job.bins.len().div_ceil(8)),
             false => ("masks.npy", "|b1", job.bins.len()),
         };
-        let shape = [alphas, n_x, n_y, row];
+        let shape = [levels, n_x, n_y, row];
         let header = header(
             descr,
-            &mask_shape(job.input.is_track(), alphas, [n_x, n_y, row]),
+            &mask_shape(job.input.is_track(), levels, [n_x, n_y, row]),
         );
         let length = shape
             .iter()

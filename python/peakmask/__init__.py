@@ -6,6 +6,7 @@ each alpha the mask of the connected region around the highest peak in which ``P
 - `peakmask.analyze`: the interface.
 - `peakmask.analyze_many`: several epochs at once, however short each is.
 - `peakmask.stream`: posteriors and results larger than memory, piece by piece.
+- `peakmask.absolute`, `peakmask.coverage`: levels of other kinds, a value or a share of the total.
 - `peakmask.Analyzer`: the same again and again, down to one time bin in a closed loop.
 - `peakmask.prominence`: summits of maps, with saddles, parents, and the land that each rules.
 - `peakmask.regions`: the region of every peak at fractions of its own height.
@@ -39,6 +40,7 @@ from ._analyzer import Analyzer
 from ._core import __version__
 from ._files import load
 from ._forms import PackedMask, SparseMask
+from ._levels import Level, absolute, coverage, of_peak
 from ._many import Epochs, analyze_many
 from ._stream import Stream, stream
 from ._summary import Summary
@@ -49,6 +51,7 @@ __all__ = [
     "Analyzer",
     "BinPeaks",
     "Epochs",
+    "Level",
     "MapSummits",
     "PackedMask",
     "Peaks",
@@ -59,10 +62,13 @@ __all__ = [
     "Summary",
     "Summits",
     "__version__",
+    "absolute",
     "analyze",
     "analyze_many",
+    "coverage",
     "estimate",
     "load",
+    "of_peak",
     "prominence",
     "regions",
     "stream",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _core, _levels
 from ._core import __version__, filtered_rows
 from ._forms import PackedMask, SparseMask
 from ._inputs import Labels, coordinates
@@ -410,6 +411,8 @@ class Analysis:
         4 or 8.
     prominence : str
         "reference", "topographic" or "none".
+    region : {"dominant", "whole"}
+    nan_policy : {"silence", "off_track", "error"}
     """
 
     def __init__(
@@ -428,6 +431,8 @@ class Analysis:
         sparse: list[SparseMask] | None = None,
         summary: Summary | None = None,
         track: bool = False,
+        region: str = "dominant",
+        nan_policy: str = "silence",
     ) -> None:
         self.alpha = tuple(alpha)
         self.masks = masks
@@ -440,6 +445,8 @@ class Analysis:
         self.shape = shape
         self.connectivity = connectivity
         self.prominence = prominence
+        self.region = region
+        self.nan_policy = nan_policy
         self._axes = axes
         self._labels = labels
 
@@ -495,6 +502,26 @@ class Analysis:
         return np.array([np.count_nonzero(mask, axis=(x, y)) for mask in self._maps], np.int64).reshape(
             len(self.masks), self.shape[2]
         )
+
+    @property
+    def components(self) -> NDArray[np.uint32]:
+        """Connected parts of each mask in each time bin, by `connectivity`, shape (n_alpha, n_t).
+
+        Examples
+        --------
+        >>> import numpy as np, peakmask
+        >>> peakmask.analyze(np.array([[[3.0], [1.0], [2.0]]]), alpha=[0.5, 0.9], region="whole").components
+        array([[2],
+               [1]], dtype=uint32)
+        """
+        other = self.packed or self.sparse
+        masks = (
+            [mask.transpose(self._axes) for mask in self._maps] if other is None else [form.expand() for form in other]
+        )
+        if len(masks) != len(self.alpha):
+            raise ValueError("masks=None makes no masks, in which components could be counted")
+        counts = [_core.components(mask.view(np.uint8), self.connectivity) for mask in masks]
+        return np.array(counts, np.uint32).reshape(len(masks), self.shape[2])
 
     def contours(
         self,
@@ -600,7 +627,7 @@ class Analysis:
         """
         xarray = optional("xarray")
         names = self._labels.names
-        coords: dict[str, Any] = {"alpha": np.array(self.alpha)}
+        coords: dict[str, Any] = _levels.coordinates(self.alpha)
         axes = list(zip(names, (x, y, t), (self._labels.x, self._labels.y, self._labels.t), self.shape))
         if self._track:
             del axes[1]
@@ -631,9 +658,10 @@ class Analysis:
             coords=coords,
             attrs={
                 "made_by": f"peakmask {__version__}",
-                "mask": "cells with P >= alpha * height of the dominant peak, connected to it",
+                "mask": _levels.described(self.alpha, self.region),
                 "connectivity": self.connectivity,
                 "prominence": _PROMINENCES[self.prominence],
+                "nan_policy": self.nan_policy,
                 "engine": self.report["engine"],
             },
         )

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core, _inputs, _options
 from ._analysis import Analysis, Peaks, Report
 from ._forms import PackedMask, SparseMask
-from ._options import Alpha, Backend, Connectivity, Form, OnLimit, Options, Prominence, Wanted
+from ._levels import kind_of
+from ._options import Alpha, Backend, Connectivity, Form, NanPolicy, OnLimit, Options, Prominence, Region, Wanted
 from ._summary import Summary
 
 log = logging.getLogger("peakmask")
@@ -29,6 +30,8 @@ def analyze(
     connectivity: Connectivity = 4,
     backend: Backend = "auto",
     layout: _inputs.Layout | None = None,
+    region: Region = "dominant",
+    nan_policy: NanPolicy = "silence",
     memory_limit: float | str | None = None,
     on_limit: OnLimit = "error",
     threads: int | None = None,
@@ -54,7 +57,8 @@ def analyze(
         longdouble to float64.
     alpha : float or iterable of float
         One mask is made for each, in this order. Any float; repetitions have masks of their own; ``[]`` finds peaks
-        only. A fraction: above 2 (50, for half of the height) it is taken at its word, with a warning.
+        only. A fraction: above 2 (50, for half of the height) it is taken at its word, with a warning. Levels of other
+        kinds, `absolute` and `coverage`, may be mixed with it.
     connectivity : {4, 8}
         Neighbours that connect cells of a mask. (Peaks always compare eight.)
     backend : {"auto", "cpu", "gpu"}
@@ -66,6 +70,11 @@ def analyze(
         in memory as C-order (x, y, t), with any; they are returned as views with P's axes, so that
         ``mask.shape == P.shape``. Not used for arrays with labels. Without it, an array that looks like (t, x, y) is
         refused; a layout that is given is believed.
+    region : {"dominant", "whole"}
+        Which cells that reach a level belong to its mask: those connected to the dominant peak, or all of them.
+    nan_policy : {"silence", "off_track", "error"}
+        What a NaN means: its time bin has no peaks and empty masks; the cell is absent, as one beside the track (no peak, in
+        no mask, nobody's neighbour); or P is refused, and the first NaN named.
     memory_limit : int, float or str, optional
         The most bytes that results, scratch and a copy of the input may take: 8e9, ``"8GB"``, ``"8GiB"``. Without it,
         what the machine and the process's control group have to spare.
@@ -107,7 +116,8 @@ def analyze(
     ------
     ValueError
         When P has other than three axes or no cells, looks like the other layout, or holds integers that have no float64
-        of their own; when an output does not fit; when an option has no such value.
+        of their own; when an output does not fit; when an option has no such value; with ``nan_policy="error"`` when P
+        holds a NaN.
     TypeError
         When P is no array (a path, a mapping), holds complex numbers, objects or strings, or is a masked array with masked
         cells.
@@ -118,7 +128,7 @@ def analyze(
 
     Notes
     -----
-    A time bin that holds a NaN anywhere, or the same value everywhere, has no peaks and empty masks. No other bin is
+    Unless `nan_policy` says otherwise, a time bin that holds a NaN anywhere, or the same value everywhere, has no peaks and empty masks. No other bin is
     touched. A *peak* is a cell above the map's minimum that is at least as high as its eight neighbours; every cell of a
     plateau counts. The *dominant* peak is the first of greatest height, in row-major order; it is always in its mask.
 
@@ -140,7 +150,9 @@ def analyze(
     """
     p = _inputs.posterior(P, layout, dims)
     alphas = _options.alphas(alpha)
-    options = _options.options(connectivity, backend, threads, memory_limit, on_limit, prominence)
+    options = _options.options(
+        connectivity, backend, threads, memory_limit, on_limit, prominence, region=region, nan_policy=nan_policy
+    )
     wanted = _options.wanted(masks, summary, animal, radius, p.shape[2])
     if out is not None and wanted != _options.Wanted():
         raise ValueError("out= are masks of bool, and takes neither another form of masks nor a summary beside them")
@@ -193,6 +205,8 @@ def analysed(
         sparse=[SparseMask(offsets, cells, p.shape) for offsets, cells in fresh] if wanted.masks == "sparse" else None,
         summary=None if columns is None else Summary(tuple(alphas), columns, p.labels, p.shape[:2]),
         track=p.track,
+        region=options.region,
+        nan_policy=options.nan_policy,
     )
 
 
@@ -297,7 +311,9 @@ def run(
         )
     return _core.analyze(
         array,
-        alphas,
+        [(kind_of(alpha), alpha) for alpha in alphas],
+        region=options.region,
+        nan_policy=options.nan_policy,
         connectivity=options.connectivity,
         prominence=options.prominence,
         backend=options.backend,

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _analyze, _core, _inputs, _options
 from ._analysis import Analysis
-from ._options import Alpha, Backend, Connectivity, OnLimit, Prominence
+from ._levels import kind_of
+from ._options import Alpha, Backend, Connectivity, NanPolicy, OnLimit, Prominence, Region
 
 
 class Analyzer:
@@ -28,7 +29,7 @@ class Analyzer:
         Of the arrays to come. Types that `analyze` converts are converted here, too: for integers this is float64.
     alpha : float or iterable of float
         As for `analyze`; ``[]``, the default, finds peaks only.
-    connectivity, threads, backend, memory_limit, on_limit, prominence
+    connectivity, region, nan_policy, threads, backend, memory_limit, on_limit, prominence
         As for `analyze`. ``threads=1`` answers fastest when there is one bin at a time. With ``backend="gpu"`` the GPU is
         opened here. ``memory_limit`` counts for each call; without it, what the machine has to spare is read again when a
         call needs more than a sixteenth of what was found last.
@@ -78,6 +79,8 @@ class Analyzer:
         alpha: Alpha = (),
         *,
         connectivity: Connectivity = 4,
+        region: Region = "dominant",
+        nan_policy: NanPolicy = "silence",
         backend: Backend = "auto",
         memory_limit: float | str | None = None,
         on_limit: OnLimit = "error",
@@ -93,12 +96,16 @@ class Analyzer:
             raise TypeError(
                 f"adapter is a GPU's number, its place on the PCI bus, or a part of its name, not {adapter!r}"
             )
-        options = _options.options(connectivity, backend, threads, memory_limit, on_limit, prominence)
+        options = _options.options(
+            connectivity, backend, threads, memory_limit, on_limit, prominence, region=region, nan_policy=nan_policy
+        )
         self._options = options
         self._kept = _core.Analyzer(
             self.shape,
             self.dtype.itemsize,
-            self._alphas,
+            [(kind_of(alpha), alpha) for alpha in self._alphas],
+            region=options.region,
+            nan_policy=options.nan_policy,
             connectivity=options.connectivity,
             prominence=options.prominence,
             backend=options.backend,

@@ -11,6 +11,7 @@ __all__ = [
     "analyze_many",
     "at_exit",
     "check_drivers",
+    "components",
     "estimate",
     "filtered_rows",
     "forked",
@@ -39,8 +40,10 @@ class Analyzer:
         cls,
         shape: tuple[int, int],
         itemsize: int,
-        alphas: Sequence[float],
+        levels: Sequence[tuple[str, float]],
         *,
+        region: str,
+        nan_policy: str,
         connectivity: int,
         prominence: str,
         backend: str,
@@ -61,8 +64,10 @@ class Analyzer:
 
 def analyze(
     p: NDArray[Any],
-    alphas: Sequence[float],
+    levels: Sequence[tuple[str, float]],
     *,
+    region: str,
+    nan_policy: str,
     connectivity: int,
     prominence: str = "reference",
     backend: str,
@@ -78,8 +83,10 @@ def analyze(
 ) -> _Results: ...
 def analyze_many(
     epochs: Sequence[NDArray[Any]],
-    alphas: Sequence[float],
+    levels: Sequence[tuple[str, float]],
     *,
+    region: str,
+    nan_policy: str,
     connectivity: int,
     backend: str,
     threads: int,
@@ -98,6 +105,7 @@ def estimate(
     summary: bool = ...,
 ) -> dict[str, int]: ...
 def packed_numbers(bits: NDArray[np.uint8], n_t: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+def components(mask: NDArray[np.uint8], connectivity: int) -> NDArray[np.uint32]: ...
 def at_exit() -> None: ...
 def check_drivers(words: Sequence[str]) -> None: ...
 def try_drivers(backend: str, adapter: str) -> None: ...

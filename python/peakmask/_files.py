@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ._analysis import Analysis, Peaks, Report
 from ._forms import PackedMask, SparseMask
 from ._inputs import Labels
+from ._levels import kinds_of, of_kinds
 from ._summary import BY_BIN, BY_LEVEL, Summary
 
 FORMAT = "peakmask.Analysis 1"
@@ -62,6 +63,10 @@ def _columns(analysis: Analysis) -> dict[str, NDArray[Any]]:
         "shape": np.array(analysis.shape, np.int64),
         "axes": np.array(analysis._axes, np.int64),
         "connectivity": np.array(analysis.connectivity),
+        "region": np.array(analysis.region),
+        "nan_policy": np.array(analysis.nan_policy),
+        "prominence": np.array(analysis.prominence),
+        "track": np.array(analysis._track),
         "report": np.array(json.dumps(dict(analysis.report))),
         "names": np.array(labels.names),
         "offsets": peaks.offsets,
@@ -73,8 +78,11 @@ def _columns(analysis: Analysis) -> dict[str, NDArray[Any]]:
         centres = getattr(labels, name)
         if centres is not None:
             columns[f"label_{name}"] = np.asarray(centres)
+    kinds = kinds_of(analysis.alpha)
+    if kinds is not None:
+        columns["level_kind"] = kinds
     form = "bytes" if analysis.packed is None and analysis.sparse is None else "packed"
-    for i, mask in enumerate(analysis.masks):
+    for i, mask in enumerate(analysis._maps):
         columns[f"mask_{i}"] = np.packbits(mask.transpose(analysis._axes), axis=-1, bitorder="little")
     for i, packed in enumerate(analysis.packed or []):
         columns[f"mask_{i}"] = packed.bits
@@ -88,7 +96,10 @@ def _columns(analysis: Analysis) -> dict[str, NDArray[Any]]:
 
 
 def _analysis(columns: dict[str, NDArray[Any]]) -> Analysis:
-    alpha = tuple(columns["alpha"].tolist())
+    alpha: tuple[float, ...] = tuple(columns["alpha"].tolist())
+    if "level_kind" in columns:
+        alpha = tuple(of_kinds(alpha, columns["level_kind"].tolist()))
+    track = bool(columns["track"])
     n_x, n_y, n_t = columns["shape"].tolist()
     shape = (n_x, n_y, n_t)
     a, b, c = columns["axes"].tolist()
@@ -105,12 +116,21 @@ def _analysis(columns: dict[str, NDArray[Any]]) -> Analysis:
         packed = [PackedMask(columns[f"mask_{i}"], n_t) for i in range(n_masks)]
         if form == "bytes":
             masks, packed = [np.ascontiguousarray(mask.expand()).transpose(back) for mask in packed], None
+            masks = [mask.squeeze(axis=b) for mask in masks] if track else masks
     summary = None
     if "summary_live" in columns:
         summary = Summary(
             alpha, {name: columns[f"summary_{name}"] for name in (*BY_BIN, *BY_LEVEL)}, labels, (n_x, n_y)
         )
-    peaks = Peaks(columns["offsets"], columns["coords"], columns["prominences"], columns["heights"], labels, (n_x, n_y))
+    peaks = Peaks(
+        columns["offsets"],
+        columns["coords"],
+        columns["prominences"],
+        columns["heights"],
+        labels,
+        (n_x, n_y),
+        track=track,
+    )
     return Analysis(
         alpha,
         masks,
@@ -120,6 +140,10 @@ def _analysis(columns: dict[str, NDArray[Any]]) -> Analysis:
         axes=(a, b, c),
         connectivity=int(columns["connectivity"]),
         labels=labels,
+        prominence=str(columns["prominence"]),
+        region=str(columns["region"]),
+        nan_policy=str(columns["nan_policy"]),
+        track=track,
         packed=packed,
         sparse=sparse,
         summary=summary,

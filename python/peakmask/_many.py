@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _analyze, _core, _inputs, _options
 from ._analysis import Analysis, Peaks, Report
-from ._options import Alpha, Backend, Connectivity, OnLimit, Options
+from ._levels import kind_of
+from ._options import Alpha, Backend, Connectivity, NanPolicy, OnLimit, Options, Region
 
 
 class Epochs(Sequence[Analysis]):
@@ -76,7 +77,8 @@ class Epochs(Sequence[Analysis]):
         peaks.first_bin = 0
         return Analysis(
             whole.alpha, masks, peaks, whole.report, shape=(n_x, n_y, stop - start), axes=whole._axes,
-            connectivity=whole.connectivity, labels=peaks._labels, track=whole._track,
+            connectivity=whole.connectivity, labels=peaks._labels, track=whole._track, region=whole.region,
+            nan_policy=whole.nan_policy,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -94,6 +96,8 @@ def analyze_many(
     layout: _inputs.Layout | None = None,
     memory_limit: float | str | None = None,
     on_limit: OnLimit = "error",
+    region: Region = "dominant",
+    nan_policy: NanPolicy = "silence",
     threads: int | None = None,
     progress: bool | Callable[[int, int], object] | None = None,
 ) -> Epochs:
@@ -112,7 +116,7 @@ def analyze_many(
     offsets : array_like of int, shape (n_epochs + 1,), optional
         Where epochs begin in an array that holds all of them: epoch i has the time bins ``offsets[i]`` to
         ``offsets[i + 1] - 1``. From 0 to n_t, and never falling.
-    connectivity, backend, layout, memory_limit, on_limit, threads, progress
+    connectivity, backend, layout, memory_limit, on_limit, region, nan_policy, threads, progress
         As for `analyze`; the layout is that of every epoch.
 
     Returns
@@ -141,7 +145,9 @@ def analyze_many(
     True
     """
     alphas = _options.alphas(alpha)
-    options = _options.options(connectivity, backend, threads, memory_limit, on_limit)
+    options = _options.options(
+        connectivity, backend, threads, memory_limit, on_limit, region=region, nan_policy=nan_policy
+    )
     if offsets is not None:
         p = _inputs.posterior(epochs, layout)  # type: ignore[arg-type]
         bounds = _bounds(offsets, p.shape[2])
@@ -156,6 +162,7 @@ def analyze_many(
     analysis = Analysis(
         alphas, [first.back(mask) for mask in masks], Peaks(*columns, labels, shape[:2], track=first.track), Report(report),
         shape=shape, axes=first.axes, connectivity=options.connectivity, labels=labels, track=first.track,
+        region=options.region, nan_policy=options.nan_policy,
     )  # fmt: skip
     return Epochs(analysis, bounds)
 
@@ -253,7 +260,8 @@ def run(
         for i in copies:
             plain[i] = _inputs.values(arrays[i])
     masks, offsets, coords, prominences, heights, report, _ = _core.analyze_many(
-        plain, alphas, connectivity=options.connectivity, backend=options.backend, threads=options.threads,
+        plain, [(kind_of(alpha), alpha) for alpha in alphas], region=options.region, nan_policy=options.nan_policy,
+        connectivity=options.connectivity, backend=options.backend, threads=options.threads,
         memory_limit=limit, on_limit=options.on_limit, check_axis_order=check_axis_order, progress=progress,
     )  # fmt: skip
     return masks, (offsets, coords, prominences, heights), report

@@ -12,8 +12,10 @@ from typing import Any, Literal, NamedTuple, SupportsFloat, Union, get_args
 
 import numpy as np
 
+from ._levels import Level, kind_of
+
 Alpha = Union[SupportsFloat, Iterable[SupportsFloat]]
-"""One fraction of the dominant peak's height, or several."""
+"""One fraction of the dominant peak's height or level of another kind, or several."""
 
 Backend = Literal["auto", "cpu", "gpu"]
 Connectivity = Literal[4, 8]
@@ -21,6 +23,8 @@ OnLimit = Literal["error", "warn", "ignore"]
 Prominence = Literal["reference", "topographic"]
 Form = Literal["bytes", "packed", "sparse"]
 """A form of masks; None is none."""
+Region = Literal["dominant", "whole"]
+NanPolicy = Literal["silence", "off_track", "error"]
 
 MOST_THREADS = 65_536
 """More are a mistake on every machine."""
@@ -35,10 +39,19 @@ class Options(NamedTuple):
     memory_limit: int | None = None
     on_limit: str = "error"
     prominence: str = "reference"
+    region: str = "dominant"
+    nan_policy: str = "silence"
 
 
 def options(
-    connectivity: Any, backend: Any, threads: Any, memory_limit: Any, on_limit: Any, prominence: Any = "reference"
+    connectivity: Any,
+    backend: Any,
+    threads: Any,
+    memory_limit: Any,
+    on_limit: Any,
+    prominence: Any = "reference",
+    region: Any = "dominant",
+    nan_policy: Any = "silence",
 ) -> Options:
     """Check every option."""
     return Options(
@@ -48,6 +61,8 @@ def options(
         None if memory_limit is None else size_in_bytes("memory_limit", memory_limit),
         one_of("on_limit", on_limit, get_args(OnLimit)),
         "none" if prominence is None else one_of("prominence", prominence, get_args(Prominence)),
+        one_of("region", region, get_args(Region)),
+        one_of("nan_policy", nan_policy, get_args(NanPolicy)),
     )
 
 
@@ -123,13 +138,13 @@ def size_in_bytes(name: str, value: Any) -> int:
 
 
 def alphas(alpha: Any) -> list[float]:
-    """Read one number, or whatever `list` makes numbers of, as Python floats."""
+    """Read one level, or whatever `list` makes levels of: numbers as Python floats, other kinds as they are."""
     several = isinstance(alpha, Iterable) and getattr(alpha, "ndim", 1) > 0
     try:
         found = [_number(a) for a in alpha] if several and not isinstance(alpha, (str, bytes)) else [_number(alpha)]
     except (TypeError, ValueError):
         raise TypeError(f"alpha is a number or a sequence of numbers, not {alpha!r}") from None
-    high = [a for a in found if 2 < a < math.inf]
+    high = [a for a in found if kind_of(a) == "of_peak" and 2 < a < math.inf]
     if high:
         warnings.warn(
             f"alpha is a fraction of the dominant peak's height, but {', '.join(f'{a:g}' for a in high)} was given: masks "
@@ -143,7 +158,7 @@ def alphas(alpha: Any) -> list[float]:
 def _number(a: Any) -> float:
     if isinstance(a, (str, bytes)) or getattr(a, "ndim", 0) > 0:
         raise TypeError
-    return float(a)
+    return a if isinstance(a, Level) and a.kind != "of_peak" else float(a)
 
 
 def callers_level() -> int:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from . import _analyze, _inputs, _options
 from ._analysis import Analysis, Peaks
 from ._analyzer import Analyzer
-from ._options import Alpha, Backend, Connectivity, OnLimit
+from ._levels import kinds_of
+from ._options import Alpha, Backend, Connectivity, NanPolicy, OnLimit, Region
 
 BYTE = 8
 """Pieces are multiples of as many time bins as a byte of packed masks has."""
@@ -46,6 +47,8 @@ def stream(
     layout: _inputs.Layout | None = None,
     memory_limit: float | str | None = None,
     on_limit: OnLimit = "error",
+    region: Region = "dominant",
+    nan_policy: NanPolicy = "silence",
     threads: int | None = None,
     progress: bool | Callable[[int, int], object] | None = None,
 ) -> Stream | None:
@@ -69,7 +72,7 @@ def stream(
         A byte for each cell and time bin, or a bit. For ``out``; a callback has booleans.
     bins : int
         Time bins of a piece, rounded up to a multiple of eight. Pieces that are passed are taken as they are.
-    connectivity, backend, layout, memory_limit, on_limit, threads, progress
+    connectivity, backend, layout, memory_limit, on_limit, region, nan_policy, threads, progress
         As for `analyze`; the limit is one for each piece. Of an iterable the number of bins is not known: progress says 0.
 
     Returns
@@ -102,7 +105,7 @@ def stream(
     if out is None and callback is None:
         raise ValueError("a stream needs somewhere to go: pass out=, the name of a folder, or callback=")
     alphas = _options.alphas(alpha)
-    _options.options(connectivity, backend, threads, memory_limit, on_limit)
+    _options.options(connectivity, backend, threads, memory_limit, on_limit, region=region, nan_policy=nan_policy)
     packed = _options.one_of("masks", masks, ("bytes", "packed")) == "packed"
     size = -(-_options.whole("bins", bins, 1, 2**40) // BYTE) * BYTE
     n_t, pieces = _pieces(P, size, layout)
@@ -116,7 +119,8 @@ def stream(
                 if analyzer is None:
                     analyzer = Analyzer(
                         p.shape[:2], _inputs.element_type(p.array), alpha=alphas, connectivity=connectivity,
-                        backend=backend, threads=threads, memory_limit=memory_limit, on_limit=on_limit,
+                        backend=backend, threads=threads, memory_limit=memory_limit, on_limit=on_limit, region=region,
+                        nan_policy=nan_policy,
                     )  # fmt: skip
                     if sink is not None:
                         sink.begin(p, alphas, n_t)
@@ -258,6 +262,9 @@ class _Folder(_Sink):
             file.write(_header(dtype, (0,)))
         self.files[0].write(np.zeros(1, np.int64).tobytes())
         np.save(self.work / "alpha.npy", np.array(alphas, np.float64))
+        kinds = kinds_of(alphas)
+        if kinds is not None:
+            np.save(self.work / "level_kind.npy", kinds)
         if alphas:
             self.name = "packed.npy" if self.packed else "masks.npy"
             if n_t is None:
@@ -343,6 +350,9 @@ class _Group(_Sink):
             self.mask = self._make(name, shape, chunk, dtype)
         rows = 1 << 16
         self._make("alpha", (len(alphas),), (max(1, len(alphas)),), "f8")[...] = np.array(alphas, np.float64)
+        kinds = kinds_of(alphas)
+        if kinds is not None:
+            self._make("level_kind", kinds.shape, kinds.shape, kinds.dtype.str)[...] = kinds
         width = 1 if self.track else 2
         self.offsets = self._make("peak_offsets", (1,), (rows,), "i8")
         self.coords = self._make("peak_coords", (0, width), (rows, width), "i8")

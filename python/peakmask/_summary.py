@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._inputs import Labels, coordinates
+from ._levels import coordinates as of_levels
 from ._levels import which
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ class Summary:
 
         xarray = optional("xarray")
         time = self._labels.names[2]
-        coords: dict[str, Any] = {"alpha": np.array(self.alpha), "axis": ["x", "y"]}
+        coords: dict[str, Any] = {**of_levels(self.alpha), "axis": ["x", "y"]}
         times = self._times(t)
         if times is not None:
             coords[time] = (time, times)
@@ -259,10 +260,10 @@ class Summary:
 
 
 def level_names(alpha: tuple[float, ...]) -> list[str]:
-    """Name levels by their alphas; those that were given before by their number, too."""
+    """Name levels by their alphas, or their kinds and numbers; those that were given before by their place, too."""
     names: list[str] = []
     for i, value in enumerate(alpha):
-        name = f"{value:g}"
+        name = f"{value:g}".replace(" ", "_")
         names.append(name if name not in names else f"{name}_{i}")
     return names
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _analyze, _inputs, _options
+from . import _analyze, _inputs, _levels, _options
 from ._analysis import Peaks
 from ._inputs import Labels
-from ._options import Alpha, Backend, Connectivity, OnLimit, Options
+from ._options import Alpha, Backend, Connectivity, NanPolicy, OnLimit, Options, Region
 
 try:
     import dask.array as da
@@ -44,6 +44,8 @@ def analyze(
     connectivity: Connectivity = 4,
     backend: Backend = "cpu",
     layout: _inputs.Layout | None = None,
+    region: Region = "dominant",
+    nan_policy: NanPolicy = "silence",
     threads: int = 1,
     memory_limit: float | str | None = None,
     on_limit: OnLimit = "error",
@@ -56,7 +58,7 @@ def analyze(
     P : dask.array.Array, shape (n_x, n_y, n_t), or (n_t, n_x, n_y) with ``layout="txy"``
         In chunks of time; maps that are cut up are put together first (``rechunk``). Hundreds to thousands of time bins
         a chunk are a good size. Or an `xarray.DataArray` of such an array (``P.chunk(time=1000)``).
-    alpha, connectivity, layout, memory_limit, on_limit, dims
+    alpha, connectivity, layout, region, nan_policy, memory_limit, on_limit, dims
         As for `peakmask.analyze`; the limit is one for each chunk.
     backend : {"cpu", "auto", "gpu"}
         As for `peakmask.analyze`; the default spares the GPU, which workers of one machine would have to share.
@@ -87,7 +89,9 @@ def analyze(
     >>> len(peaks)
     1000
     """
-    options = _options.options(connectivity, backend, threads, memory_limit, on_limit)
+    options = _options.options(
+        connectivity, backend, threads, memory_limit, on_limit, region=region, nan_policy=nan_policy
+    )
     alphas = _options.alphas(alpha)
     if layout in _inputs.TRACKS:
         raise ValueError(
@@ -178,7 +182,7 @@ def _block(block: NDArray[Any], given: tuple[tuple[int, int, int], bool, list[fl
 
 def _with_labels(masks: Any, P: Any, alphas: list[float]) -> Any:
     return sys.modules["xarray"].DataArray(
-        masks, dims=("alpha", *P.dims), coords={**P.coords, "alpha": alphas}, name="mask"
+        masks, dims=("alpha", *P.dims), coords={**P.coords, **_levels.coordinates(alphas)}, name="mask"
     )
 
 

@@ -29,7 +29,9 @@ pub(crate) fn forked() {
 pub(crate) struct Analyzer {
     shape: [usize; 2],
     dtype: Dtype,
-    alphas: Vec<f64>,
+    levels: Vec<(String, f64)>,
+    region: String,
+    nan_policy: String,
     connectivity: i64,
     prominence: String,
     backend: String,
@@ -63,7 +65,9 @@ enum OfType {
 #[pymethods]
 impl Analyzer {
     #[new]
-    #[pyo3(signature = (shape, itemsize, alphas, *, connectivity, prominence, backend, adapter, threads, memory_limit, on_limit))]
+    #[pyo3(signature = (
+        shape, itemsize, levels, *, region, nan_policy, connectivity, prominence, backend, adapter, threads, memory_limit, on_limit
+    ))]
     #[expect(
         clippy::too_many_arguments,
         reason = "the keywords of Python's function"
@@ -72,7 +76,9 @@ impl Analyzer {
         py: Python<'_>,
         shape: [usize; 2],
         itemsize: usize,
-        alphas: Vec<f64>,
+        levels: Vec<(String, f64)>,
+        region: String,
+        nan_policy: String,
         connectivity: i64,
         prominence: String,
         backend: String,
@@ -88,7 +94,9 @@ impl Analyzer {
             } else {
                 Dtype::F64
             },
-            alphas,
+            levels,
+            region,
+            nan_policy,
             connectivity,
             prominence,
             backend,
@@ -140,7 +148,9 @@ impl Analyzer {
 impl Analyzer {
     fn make(&self, py: Python<'_>) -> PyResult<Kept> {
         let options = Chosen {
-            alphas: self.alphas.clone(),
+            levels: self.levels.clone(),
+            region: &self.region,
+            nan_policy: &self.nan_policy,
             connectivity: self.connectivity,
             prominence: &self.prominence,
             backend: &self.backend,

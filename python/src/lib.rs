@@ -16,10 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ndarray::{Array2, ArrayView3, ArrayViewMut3};
-use numpy::{Element as NumPy, IntoPyArray, PyArray3, PyArrayMethods};
+use numpy::{Element as NumPy, IntoPyArray, PyArray1, PyArray3, PyArrayMethods, PyReadonlyArray3};
 use peakmask::{
-    Analysis, Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, MaskForm,
-    MemoryGuard, MemoryLimit, Options, Peaks, Prominence, Report, Summary,
+    Analysis, Backend, CancelToken, Connectivity, Dtype, Element, Error, GpuUse, Level, MaskForm,
+    MemoryGuard, MemoryLimit, NanPolicy, Options, Peaks, Prominence, Region, Report, Summary,
 };
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -44,7 +44,7 @@ mod _core {
     #[pymodule_export]
     use super::lists::{filtered_rows, regions, summits};
     #[pymodule_export]
-    use super::{analyze, analyze_many, estimate, forked, memory_limit};
+    use super::{analyze, analyze_many, components, estimate, forked, memory_limit};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -64,8 +64,8 @@ mod _core {
 /// summary); packed masks are arrays of bytes, sparse ones pairs (offsets, cells).
 #[pyfunction]
 #[pyo3(signature = (
-    p, alphas, *, connectivity, prominence = "reference", backend, threads, memory_limit, on_limit, check_axis_order, out, progress,
-    masks = "bytes", summary = false, animal = None
+    p, levels, *, region = "dominant", nan_policy = "silence", connectivity, prominence = "reference", backend, threads,
+    memory_limit, on_limit, check_axis_order, out, progress, masks = "bytes", summary = false, animal = None
 ))]
 #[expect(
     clippy::too_many_arguments,
@@ -73,7 +73,9 @@ mod _core {
 )]
 fn analyze<'py>(
     p: &Bound<'py, PyAny>,
-    alphas: Vec<f64>,
+    levels: Vec<(String, f64)>,
+    region: &str,
+    nan_policy: &str,
     connectivity: i64,
     prominence: &str,
     backend: &str,
@@ -88,7 +90,9 @@ fn analyze<'py>(
     animal: Option<(Vec<[f64; 2]>, f64)>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let options = Chosen {
-        alphas,
+        levels,
+        region,
+        nan_policy,
         connectivity,
         prominence,
         backend,
@@ -126,7 +130,9 @@ fn analyze<'py>(
 
 /// Peaks and masks of several epochs, one after the other, each read where it lies: as `analyze` yields them of one.
 #[pyfunction]
-#[pyo3(signature = (epochs, alphas, *, connectivity, backend, threads, memory_limit, on_limit, check_axis_order, progress))]
+#[pyo3(signature = (
+    epochs, levels, *, region, nan_policy, connectivity, backend, threads, memory_limit, on_limit, check_axis_order, progress
+))]
 #[expect(
     clippy::too_many_arguments,
     reason = "the keywords of Python's function"
@@ -134,7 +140,9 @@ fn analyze<'py>(
 fn analyze_many<'py>(
     py: Python<'py>,
     epochs: Vec<Bound<'py, PyAny>>,
-    alphas: Vec<f64>,
+    levels: Vec<(String, f64)>,
+    region: &str,
+    nan_policy: &str,
     connectivity: i64,
     backend: &str,
     threads: usize,
@@ -144,7 +152,9 @@ fn analyze_many<'py>(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let options = Chosen {
-        alphas,
+        levels,
+        region,
+        nan_policy,
         connectivity,
         prominence: "reference",
         backend,
@@ -239,6 +249,19 @@ fn estimate<'py>(
     Ok(bytes)
 }
 
+/// The number of connected parts of a mask, of any bytes, in every time bin: along its third axis.
+#[pyfunction]
+fn components<'py>(
+    mask: PyReadonlyArray3<'py, u8>,
+    connectivity: i64,
+) -> PyResult<Bound<'py, PyArray1<u32>>> {
+    let name = connectivity.to_string();
+    let connectivity = named("connectivity", &name, Connectivity::NAMES)?;
+    let view = mask.as_array();
+    let count = || peakmask::components(view.mapv(|byte| byte != 0).view(), connectivity);
+    Ok(mask.py().detach(count).into_pyarray(mask.py()))
+}
+
 /// Bytes that this process may still take, and who says so.
 #[pyfunction]
 fn memory_limit() -> (u64, String) {
@@ -284,9 +307,24 @@ fn named<T: FromStr>(option: &str, name: &str, names: &[&str]) -> PyResult<T> {
     })
 }
 
+/// A level by the name of its kind.
+fn level(kind: &str, number: f64) -> PyResult<Level> {
+    match kind {
+        "of_peak" => Ok(Level::OfPeak(number)),
+        "absolute" => Ok(Level::Absolute(number)),
+        "coverage" => Ok(Level::Coverage(number)),
+        _ => Err(PyValueError::new_err(format!(
+            "a level is of_peak, absolute or coverage, not {kind:?}"
+        ))),
+    }
+}
+
 /// Options as Python passes them.
 pub(crate) struct Chosen<'a> {
-    pub(crate) alphas: Vec<f64>,
+    /// Kinds and numbers.
+    pub(crate) levels: Vec<(String, f64)>,
+    pub(crate) region: &'a str,
+    pub(crate) nan_policy: &'a str,
     pub(crate) connectivity: i64,
     pub(crate) prominence: &'a str,
     pub(crate) backend: &'a str,
@@ -299,8 +337,12 @@ pub(crate) struct Chosen<'a> {
 impl Chosen<'_> {
     /// The library's options; without a GPU that a fork has left behind.
     pub(crate) fn options(self) -> PyResult<Options> {
+        let levels = self.levels.iter().map(|(kind, number)| level(kind, *number));
+        let levels: Vec<_> = levels.collect::<PyResult<_>>()?;
         let mut options = Options::new()
-            .alphas(self.alphas)
+            .levels(levels)
+            .region(named("region", self.region, Region::NAMES)?)
+            .nan_policy(named("nan_policy", self.nan_policy, NanPolicy::NAMES)?)
             .connectivity(named(
                 "connectivity",
                 &self.connectivity.to_string(),
@@ -506,7 +548,12 @@ pub(crate) fn raised(error: Error) -> PyErr {
                  pass layout=\"txy\", or numpy.moveaxis(P, 0, 2); if it is (x, y, t), pass layout=\"xyt\""
             ))
         }
+        Error::Nan { x, y, t } => PyValueError::new_err(format!(
+            "cell ({x}, {y}) of time bin {t} is NaN, the first there is, and none is allowed; if NaN marks cells beside the \
+             track, pass nan_policy=\"off_track\"; to have it silence its time bin, nan_policy=\"silence\""
+        )),
         Error::EmptyMap { .. }
+        | Error::Coverage { .. }
         | Error::MapTooLarge { .. }
         | Error::MapShape { .. }
         | Error::EpochShape { .. }

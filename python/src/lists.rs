@@ -27,7 +27,9 @@ impl How<'_> {
     ) -> PyResult<R> {
         let py = p.py();
         let options = Chosen {
-            alphas: Vec::new(),
+            levels: Vec::new(),
+            region: "dominant",
+            nan_policy: "silence",
             connectivity: self.connectivity,
             prominence: "reference",
             backend: "cpu",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _options
+from .._levels import in_words
 from ._colours import OUTLINES, contrast, finite_range
 from ._legend import below, fit
 from ._scene import Scene, choose_bins, pyplot
@@ -320,7 +321,7 @@ class MapPanel:
                 ax,
                 OUTLINES[i % len(OUTLINES)],
                 w,
-                f"mask, alpha {scene.analysis.alpha[i]:g}",
+                f"mask, {in_words(scene.analysis.alpha[i])}",
                 2 + 0.1 * j / len(levels),
             )
             for j, (i, w) in enumerate(zip(levels, widths))
@@ -393,7 +394,7 @@ class CurvePanel:
             solid_capstyle="butt",
             clip_on=False,
             transform=self.ax.get_xaxis_transform(),
-            label=f"mask, alpha {self.scene.analysis.alpha[level]:g}",
+            label=f"mask, {in_words(self.scene.analysis.alpha[level])}",
             path_effects=_edged(colour, 5.4),
         )
         return bar

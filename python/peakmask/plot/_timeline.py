@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._levels import in_words
 from ._colours import OUTLINES
 from ._scene import Place, Scene, pyplot
 
@@ -97,7 +98,7 @@ def timeline(
     areas, unit = mask_areas(analysis, scene.places, scene.along)
     for i, alpha in enumerate(analysis.alpha):
         colour = f"C{i}" if len(analysis.alpha) <= len(OUTLINES) else "0.3"
-        series(area, time, gaps(areas[i][live]), colour, f"alpha {alpha:g}")
+        series(area, time, gaps(areas[i][live]), colour, in_words(alpha))
     series(count, time, gaps(scene.marks.counts(analysis.peaks)[live]), "0.3", scene.marks.words)
     units_of_space = {scene.places[axis].unit for axis in axes_of_space}
     unit_of_space = units_of_space.pop() if len(units_of_space) == 1 else None

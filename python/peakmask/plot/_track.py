@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._levels import in_words
 from ._colours import OUTLINES, contrast
 from ._legend import below
 from ._scene import Scene, choose_bins, pyplot
@@ -92,7 +93,7 @@ def track(
     middles = times.values[columns]
     for i in scene.levels():
         masks = analysis._maps[i].transpose(analysis._axes).reshape(-1, analysis.shape[2])[:, columns]
-        _reach(ax, masks, sides, place.edges, OUTLINES[i % len(OUTLINES)], f"mask, alpha {analysis.alpha[i]:g}")
+        _reach(ax, masks, sides, place.edges, OUTLINES[i % len(OUTLINES)], f"mask, {in_words(analysis.alpha[i])}")
     rows = analysis.peaks.dominant[columns]
     live = rows >= 0
     peak = np.full(len(columns), np.nan)
