@@ -270,7 +270,7 @@ pub(crate) fn mask<A: bytemuck::Zeroable>(
 ///
 /// The advice covers the pages of both ends whole. Advice for the middle alone would split the mapping in the kernel, and
 /// an allocator can then no longer move it by its page table when it grows: it copies, and needs the memory twice.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(miri)))]
 #[expect(unsafe_code, reason = "page advice")]
 fn advise(start: *const u8, bytes: usize) {
     const PAGE: usize = 4096;
@@ -289,7 +289,7 @@ fn advise(start: *const u8, bytes: usize) {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), miri))]
 fn advise(_start: *const u8, _bytes: usize) {}
 
 #[cfg(test)]
@@ -298,6 +298,7 @@ mod tests {
 
     /// Few bins take little room: what is taken beyond the need follows what was to come.
     #[test]
+    #[cfg_attr(miri, ignore = "an allocator that has no more ends Miri")]
     fn room_befits_the_rows_that_are_to_come() {
         for (assumed, range) in [(100, 101..1_000), (1 << 30, 2 << 20..3 << 20)] {
             let mut column = Column::open(Vec::<[i64; 2]>::new());

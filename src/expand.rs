@@ -144,14 +144,20 @@ fn stream(word: u64, line: &mut [bool]) {
     use std::arch::x86_64::_mm_stream_si64;
     assert!(line.len() == LINE && line.as_ptr().align_offset(LINE) == 0);
     for (i, eight) in line.chunks_exact_mut(8).enumerate() {
-        let booleans = EXPANDED[usize::from((word >> (8 * i)) as u8)];
+        let booleans = EXPANDED[usize::from((word >> (8 * i)) as u8)].map(u8::from);
+        let (booleans, out) = (
+            i64::from_ne_bytes(booleans),
+            eight.as_mut_ptr().cast::<i64>(),
+        );
         // SAFETY: `eight` is eight bytes of an exclusive borrow, aligned to eight since the line is aligned to 64; every
         // byte of the table is a valid boolean. The batch ends with a fence, before any other thread may look.
         unsafe {
-            _mm_stream_si64(
-                eight.as_mut_ptr().cast(),
-                i64::from_ne_bytes(booleans.map(u8::from)),
-            );
+            if cfg!(miri) {
+                // Miri knows no streaming; this store has the same rules but for the fence.
+                out.write(booleans);
+            } else {
+                _mm_stream_si64(out, booleans);
+            }
         };
     }
 }
@@ -160,8 +166,10 @@ fn stream(word: u64, line: &mut [bool]) {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "streaming stores")]
 pub(crate) fn fence() {
-    // SAFETY: SSE is part of every x86-64 processor.
-    unsafe { std::arch::x86_64::_mm_sfence() };
+    if cfg!(not(miri)) {
+        // SAFETY: SSE is part of every x86-64 processor.
+        unsafe { std::arch::x86_64::_mm_sfence() };
+    }
 }
 
 /// Writes a cache line of booleans from their bits.

@@ -34,6 +34,24 @@ pub fn adapters(options: &Options) -> Result<Adapters, Error> {
     Ok(adapters)
 }
 
+/// Waits until no driver is being opened in the background, and has none be opened from now on: for the end of a process in
+/// which other threads may still analyse, or have just begun to.
+///
+/// The end of a process runs handlers of its drivers. A driver that is being loaded at that time registers its own while
+/// it goes on, so that none of this crate's can come before all of them, and crashes now and then when they take down what
+/// it has just set up. Whoever calls this first, before `main` returns, is safe from that; the Python package and the
+/// command-line program do. It takes no time where no driver is being opened, and 5 seconds at most.
+///
+/// ```
+/// let p = ndarray::Array3::<f64>::zeros((4, 5, 6));
+/// peakmask::analyze(p.view(), &peakmask::Options::new())?;
+/// peakmask::before_exit();
+/// # Ok::<(), peakmask::Error>(())
+/// ```
+pub fn before_exit() {
+    gpu::before_exit();
+}
+
 impl GpuContext {
     /// Opens the adapter that the options, or the environment, name; else the best one. Software serves too.
     ///

@@ -174,7 +174,7 @@ pub use element::{Dtype, Element};
 pub use epochs::{Epoch, Epochs};
 pub use error::{Error, LimitSource};
 pub use filter::PeakFilter;
-pub use gpus::adapters;
+pub use gpus::{adapters, before_exit};
 pub use instruction_set::InstructionSet;
 pub use maps::MapReader;
 pub use mask_form::MaskForm;

@@ -70,6 +70,8 @@ pub(crate) fn at_exit(py: Python<'_>) {
         while INSIDE.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(1));
         }
+        // Daemon threads that have not come to the door yet may have a driver opened.
+        peakmask::before_exit();
     });
 }
 

@@ -19,7 +19,7 @@ mod submission;
 pub(crate) use context::{Context, adapters};
 pub(crate) use engine::{Gpu, Host};
 pub(crate) use kernels::Variant;
-pub(crate) use opener::Opener;
+pub(crate) use opener::{Opener, before_exit};
 pub(crate) use plan::GpuPlan;
 
 /// Why no GPU can serve, in a build without the engine: `gpu_absent.rs` has the same face.

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 static INSIDE: Mutex<Inside> = Mutex::new(Inside {
     openers: 0,
     process: 0,
-    ending: false,
+    ending: None,
     left_behind: false,
 });
 
@@ -24,8 +24,8 @@ struct Inside {
     openers: usize,
     /// The process that has them: a forked child inherits their number, and none of their threads.
     process: u32,
-    /// Nobody enters a driver any more.
-    ending: bool,
+    /// Since when nobody enters a driver any more.
+    ending: Option<Instant>,
     /// A device has been left behind at work.
     left_behind: bool,
 }
@@ -95,7 +95,7 @@ impl Visit {
     fn begin() -> Option<Self> {
         let mut inside = INSIDE.lock().unwrap_or_else(PoisonError::into_inner);
         inside.forget_other_process();
-        if inside.ending {
+        if inside.ending.is_some() {
             return None;
         }
         inside.openers += 1;
@@ -109,7 +109,7 @@ impl Visit {
             .spawn(|| {
                 while INSIDE
                     .lock()
-                    .is_ok_and(|inside| inside.openers > 0 && !inside.ending)
+                    .is_ok_and(|inside| inside.openers > 0 && inside.ending.is_none())
                 {
                     wait_at_exit();
                     std::thread::sleep(Duration::from_millis(2));
@@ -133,7 +133,7 @@ impl Inside {
             *self = Self {
                 openers: 0,
                 process,
-                ending: false,
+                ending: None,
                 left_behind: false,
             };
         }
@@ -150,15 +150,21 @@ pub(super) fn leave_behind() {
     wait_at_exit();
 }
 
+/// Waits until no opener is inside a driver, and has none enter one any more.
+pub(crate) fn before_exit() {
+    is_kept_waiting();
+}
+
 /// Waits until no opener is inside a driver; whether that took longer than it may, or has no end.
 fn is_kept_waiting() -> bool {
-    let start = Instant::now();
+    let mut start = Instant::now();
     loop {
         // A lock that cannot be had for so long belongs to a thread that a fork has left behind in the parent.
         let inside: Option<MutexGuard<'_, Inside>> = INSIDE.try_lock().ok();
         if let Some(mut inside) = inside {
             inside.forget_other_process();
-            inside.ending = true;
+            // Who waits a second time goes on where the first one stopped.
+            start = *inside.ending.get_or_insert(start);
             if inside.left_behind {
                 return true;
             }
