@@ -138,7 +138,7 @@ columns! {
         highest_prominence: T = T::NAN,
         /// Number of peaks.
         peaks: i64 = 0,
-        /// Lowest value, a zero as +0.0; NaN where the bin holds one.
+        /// Lowest value, a zero as +0.0; NaN where the bin holds one, or has no cell on the track.
         minimum: T = T::NAN,
         /// Sum of all values.
         total: f64 = f64::NAN,

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis};
 
 use crate::analyzer::cores;
+use crate::choices::NanPolicy;
 use crate::element::Element;
 use crate::error::Error;
 use crate::locks::lock;
@@ -131,10 +132,12 @@ impl<T: Element> Summits<T> {
 /// Rate maps are as good as posteriors. The prominences are those that topographic prominence as [`analyze`](crate::analyze)
 /// gives peaks; there every cell of a plateau is a peak of its own, here a plateau is one summit. Neighbours are eight.
 ///
-/// Of the options, the number of threads, the memory limit and the guard, and the cancel token count.
+/// Of the options, the NaN rule, the number of threads, the memory limit and the guard, and the cancel token count.
 ///
 /// # Edge cases
-/// * A bin with a NaN anywhere, and a constant bin: no summits, all labels -1.
+/// * A constant bin, and a bin with a NaN anywhere: no summits, all labels -1.
+/// * With [`NanPolicy::OffTrack`] cells of NaN are absent, and have the label -1; the highest summit of each of the parts
+///   that they separate has no saddle and no parent, and its base is the lowest value of the map.
 /// * Of summits of equal height the row-major first counts as the higher.
 /// * The highest summit has no saddle and no parent, and its base is the lowest value of the map.
 ///
@@ -154,7 +157,7 @@ impl<T: Element> Summits<T> {
 ///
 /// # Errors
 /// [`Error::EmptyMap`], [`Error::MapTooLarge`], [`Error::OverBudget`], [`Error::OutOfMemory`], [`Error::Threads`],
-/// [`Error::Cancelled`], as [`analyze`](crate::analyze).
+/// [`Error::Cancelled`], [`Error::Nan`] with [`NanPolicy::Error`], as [`analyze`](crate::analyze).
 pub fn summits<T: Element>(
     p: ArrayView3<'_, T>,
     options: &Options,
@@ -162,6 +165,12 @@ pub fn summits<T: Element>(
 ) -> Result<Summits<T>, Error> {
     let p = Posterior::new(p)?;
     let [n_x, n_y, n_t] = p.shape();
+    if options.nan_policy == NanPolicy::Error
+        && let Some([x, y, t]) = p.first_nan(0..n_t)
+    {
+        return Err(Error::Nan { x, y, t });
+    }
+    let off_track = options.nan_policy == NanPolicy::OffTrack;
     let threads = options.threads.unwrap_or_else(cores);
     let workers = parts::workers(threads, n_t);
     let estimate = estimate::<T>([n_x, n_y, n_t], workers, labels);
@@ -177,7 +186,7 @@ pub fn summits<T: Element>(
             .as_mut()
             .map(|labels| labels.axis_chunks_iter_mut(Axis(0), BINS).collect());
         let found = parts::each(&p, options, workers, given, |part, labels| {
-            let found = some_bins(&part, [n_x, n_y], labels)?;
+            let found = some_bins(&part, [n_x, n_y], off_track, labels)?;
             lock(&budget).take_peaks(found.len())?;
             Ok(found)
         })?;
@@ -193,6 +202,7 @@ pub fn summits<T: Element>(
 fn some_bins<T: Element>(
     part: &Part<'_, '_, T>,
     [n_x, n_y]: [usize; 2],
+    off_track: bool,
     mut labels: Option<ArrayViewMut3<'_, i32>>,
 ) -> Result<Summits<T>, Error> {
     if let Some(labels) = &mut labels {
@@ -204,7 +214,8 @@ fn some_bins<T: Element>(
     part.maps(|bin, map| {
         let lower = |low: T, &value: &T| if value < low { value } else { low };
         let floor = map.iter().fold(T::HIGHEST, lower);
-        if map.iter().any(|value| value.is_nan()) || !map.iter().any(|&value| value > floor) {
+        let silent = !off_track && map.iter().any(|value| value.is_nan());
+        if silent || !map.iter().any(|&value| value > floor) {
             found.close_bin();
             return;
         }

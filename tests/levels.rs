@@ -459,3 +459,24 @@ fn many_levels_are_taken_in_groups() {
         assert_eq!(one, found.masks[2].slice(s![.., .., t..=t]));
     }
 }
+
+/// A bin without a cell on the track has no lowest value, and adds up to nothing; tiles and bins alone say the same.
+#[test]
+fn nothing_is_lowest_where_nothing_is() {
+    for n_t in [1, 70] {
+        let mut p = Array3::from_shape_fn((5, 6, n_t), |(x, y, t)| (x * 7 + y * 3 + t) as f64);
+        p.index_axis_mut(Axis(2), 0).fill(f64::NAN);
+        let options = Options::new()
+            .alphas([0.5])
+            .nan_policy(NanPolicy::OffTrack)
+            .summary(true);
+        let found = analyze(p.view(), &options).expect("an analysis");
+        let summary = found.summary.expect("it was asked for");
+        assert!(summary.minimum[0].is_nan(), "{n_t}: {}", summary.minimum[0]);
+        assert_eq!((summary.total[0], summary.live[0]), (0.0, false), "{n_t}");
+        assert!(
+            summary.minimum.iter().skip(1).all(|low| low.is_finite()),
+            "{n_t}"
+        );
+    }
+}

@@ -9,7 +9,7 @@ mod support;
 mod topography;
 
 use ndarray::{Array2, Array3, ArrayView2, Axis};
-use peakmask::{Options, Peaks, Prominence, Summits, analyze, summits};
+use peakmask::{Error, NanPolicy, Options, Peaks, Prominence, Summits, analyze, summits};
 
 use support::engine::Engine;
 use support::float::Float;
@@ -17,14 +17,16 @@ use support::generator::Case;
 use support::layout::{Layout, Placed};
 
 /// What the crate finds in one map.
-fn found<T: Float>(z: ArrayView2<'_, T>) -> Summits<T> {
-    let options = Options::new().threads(1);
+fn found<T: Float>(z: ArrayView2<'_, T>, nan_policy: NanPolicy) -> Summits<T> {
+    let options = Options::new().threads(1).nan_policy(nan_policy);
     summits(z.insert_axis(Axis(2)), &options, true).expect("a map")
 }
 
 /// What differs from the oracle, if anything.
-fn difference<T: Float>(z: ArrayView2<'_, T>, found: &Summits<T>) -> Option<String> {
-    let silent = z.iter().any(|&v| v.partial_cmp(&v).is_none());
+fn difference<T: Float>(z: ArrayView2<'_, T>, nan_policy: NanPolicy) -> Option<String> {
+    let found = found(z, nan_policy);
+    let absent = z.iter().any(|&v| v.partial_cmp(&v).is_none());
+    let silent = absent && nan_policy != NanPolicy::OffTrack;
     let expected = if silent {
         Vec::new()
     } else {
@@ -107,10 +109,22 @@ fn random_maps<T: Float>() {
     });
     let mut summits = 0;
     for seed in 0..bins / 20 {
-        let z = draw::<T>(&mut fastrand::Rng::with_seed(seed));
-        let found = found(z.view());
-        summits += found.len();
-        if let Some(difference) = difference(z.view(), &found) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut z = draw::<T>(&mut rng);
+        let mut nan_policy = NanPolicy::Silence;
+        if seed % 3 == 0 {
+            nan_policy = NanPolicy::OffTrack;
+            let one_in = rng.u8(1..9);
+            z.mapv_inplace(|v| {
+                if rng.u8(..one_in) == 0 {
+                    T::of(f64::NAN)
+                } else {
+                    v
+                }
+            });
+        }
+        summits += found(z.view(), nan_policy).len();
+        if let Some(difference) = difference(z.view(), nan_policy) {
             panic!("seed {seed} of {}: {difference}\n{z:?}", T::NAME);
         }
     }
@@ -139,7 +153,18 @@ fn all_small_maps() {
                 rest /= letters;
                 letter as f64
             });
-            if let Some(difference) = difference(z.view(), &found(z.view())) {
+            if let Some(difference) = difference(z.view(), NanPolicy::Silence) {
+                panic!("{difference}\n{z:?}");
+            }
+            // The last letter is an absent cell.
+            let z = z.mapv(|v| {
+                if v == (letters - 1) as f64 {
+                    f64::NAN
+                } else {
+                    v
+                }
+            });
+            if let Some(difference) = difference(z.view(), NanPolicy::OffTrack) {
                 panic!("{difference}\n{z:?}");
             }
         }
@@ -237,4 +262,14 @@ fn a_gpu_declines() {
             .no_gpu
             .is_some_and(|reason| reason.contains("prominence"))
     );
+}
+
+#[test]
+fn a_nan_is_refused_where_none_is_allowed() {
+    let mut p = Array3::<f64>::zeros((3, 4, 5));
+    let options = Options::new().nan_policy(NanPolicy::Error);
+    assert!(summits(p.view(), &options, false).is_ok());
+    p[[2, 1, 3]] = f64::NAN;
+    let refused = summits(p.view(), &options, false).map(|_| ());
+    assert_eq!(refused, Err(Error::Nan { x: 2, y: 1, t: 3 }));
 }

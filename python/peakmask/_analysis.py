@@ -539,7 +539,7 @@ class Analysis:
         bin : int
             The time bin.
         level : float
-            An alpha, as for `mask`.
+            A level, as for `mask`.
         P : array_like, optional
             What was analysed, with the same axes. With it, outlines are lines between the centres of cells along which
             the interpolated map is at the threshold (marching squares); without it, the sides of the mask's cells,
@@ -551,7 +551,7 @@ class Analysis:
         -------
         list of ndarray, shape (k, 2)
             Columns x and y; the first corner is repeated at the end. Outlines of holes run the other way around. None for an
-            empty mask; of lines, those around the region of the dominant cell alone.
+            empty mask; of lines, unless regions are whole, those around the region of the dominant cell alone.
 
         Raises
         ------
@@ -596,9 +596,9 @@ class Analysis:
             )
         z = z.transpose(self._axes)[:, :, t]
         row = self.peaks.dominant[t]
-        threshold = self.peaks.heights.dtype.type(float(level) * float(self.peaks.heights[row]))
-        cell = self.peaks.coords[row].tolist()
-        return _contours.lines(z, float(threshold), (cell[0], cell[1]), centres[0], centres[1])
+        threshold = _contours.threshold(z.astype(self.peaks.heights.dtype), level, self.peaks.heights[row])
+        cell = None if self.region == "whole" else self.peaks.coords[row].tolist()
+        return _contours.lines(z, threshold, cell, centres[0], centres[1])
 
     def to_xarray(
         self, *, x: ArrayLike | None = None, y: ArrayLike | None = None, t: ArrayLike | None = None

@@ -128,9 +128,10 @@ def analyze(
 
     Notes
     -----
-    Unless `nan_policy` says otherwise, a time bin that holds a NaN anywhere, or the same value everywhere, has no peaks and empty masks. No other bin is
-    touched. A *peak* is a cell above the map's minimum that is at least as high as its eight neighbours; every cell of a
-    plateau counts. The *dominant* peak is the first of greatest height, in row-major order; it is always in its mask.
+    Unless `nan_policy` says otherwise, a time bin that holds a NaN anywhere, or the same value everywhere, has no peaks and
+    empty masks. No other bin is touched. A *peak* is a cell above the map's minimum that is at least as high as its eight
+    neighbours; every cell of a plateau counts. The *dominant* peak is the first of greatest height, in row-major order; it
+    is in its mask whatever its alpha.
 
     No lock is held while it runs: other threads of Python go on, and may call it too.
 

@@ -7,6 +7,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ._levels import kind_of
+
 Polygons = list[NDArray[np.float64]]
 
 
@@ -59,8 +61,22 @@ def _leave(
     return way
 
 
-def lines(z: NDArray[Any], threshold: float, cell: tuple[int, int], x: NDArray[Any], y: NDArray[Any]) -> Polygons:
+def threshold(z: NDArray[Any], level: float, height: float) -> float:
+    """Give the value that a level is in a map whose dominant peak has this height, in the map's type."""
+    kind = kind_of(level)
+    if kind == "coverage":
+        # Both sums are taken one value after the other.
+        values = z.ravel()[~np.isnan(z.ravel())].astype(np.float64)
+        highest = np.sort(values)[::-1]
+        reached = np.cumsum(highest) >= float(level) * np.cumsum(values)[-1]
+        return float(highest[np.argmax(reached) if reached.any() else -1])
+    return float(z.dtype.type(float(level) * float(height) if kind == "of_peak" else float(level)))
+
+
+def lines(z: NDArray[Any], threshold: float, cell: list[int] | None, x: NDArray[Any], y: NDArray[Any]) -> Polygons:
     """Marching squares, by contourpy: closed polygons around what reaches a threshold and holds a cell, the outer one first.
+
+    Without a cell, around all that reaches the threshold.
 
     Values are interpolated between the centres of cells, and end there: the outline runs along the outermost centres.
     """
@@ -76,12 +92,11 @@ def lines(z: NDArray[Any], threshold: float, cell: tuple[int, int], x: NDArray[A
     finite = np.ma.masked_invalid(z.astype(np.float64))
     generator = contourpy.contour_generator(y, x, finite, fill_type=contourpy.FillType.OuterOffset)
     points, offsets = cast("tuple[Any, Any]", generator.filled(threshold, np.inf))
-    centre = np.array([y[cell[1]], x[cell[0]]], np.float64)
-    for polygon, parts in zip(points, offsets):
-        rings = [polygon[a:b] for a, b in zip(parts[:-1], parts[1:])]
-        if _holds(rings[0], centre):
-            return [np.ascontiguousarray(ring[:, ::-1]) for ring in rings]
-    return []
+    regions = [[polygon[a:b] for a, b in zip(parts[:-1], parts[1:])] for polygon, parts in zip(points, offsets)]
+    if cell is not None:
+        centre = np.array([y[cell[1]], x[cell[0]]], np.float64)
+        regions = [rings for rings in regions if _holds(rings[0], centre)][:1]
+    return [np.ascontiguousarray(ring[:, ::-1]) for rings in regions for ring in rings]
 
 
 def _holds(ring: NDArray[Any], point: NDArray[Any]) -> bool:

@@ -94,8 +94,8 @@ def coverage(share: SupportsFloat) -> Level:
 
     The value at which the sum of the bin's values, taken from the highest down, reaches ``share * total``, in float64. P
     need not be normalised, but must not be negative: in a bin with a negative value, or without a finite total above zero,
-    the mask is empty, and the report counts it (``report["uncovered_bins"]``). With ``region="dominant"`` the mask is the part of the
-    region around the dominant peak. The GPU engine declines this level.
+    the mask is empty, and the report counts it (``report["uncovered_bins"]``). With ``region="dominant"`` the mask is the
+    part of the region around the dominant peak. The GPU engine declines this level.
 
     Raises
     ------

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _inputs, _options
 from ._analysis import Peaks, _at, optional
-from ._options import Alpha, Connectivity, OnLimit
+from ._options import Alpha, Connectivity, NanPolicy, OnLimit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,6 +144,7 @@ def prominence(
     P: ArrayLike,
     *,
     labels: bool = True,
+    nan_policy: NanPolicy = "silence",
     layout: _inputs.Layout | None = None,
     threads: int | None = None,
     memory_limit: float | str | None = None,
@@ -158,8 +159,8 @@ def prominence(
         A rate map, a stack of them, a posterior: in any unit, of the types that `analyze` takes.
     labels : bool
         Whether to say for each cell which summit rules it.
-    layout, threads, memory_limit, on_limit, dims
-        As for `analyze`.
+    nan_policy, layout, threads, memory_limit, on_limit, dims
+        As for `analyze`; of rate maps, cells that were never visited are ``"off_track"``.
 
     Returns
     -------
@@ -175,7 +176,9 @@ def prominence(
     -----
     *Topographic prominence* is a summit's height minus the height of its saddle: the highest cell over which it is
     connected, by eight neighbours, to higher ground. The highest summit has no saddle; its base is the lowest value. Of
-    summits of equal height the first, row-major, counts as the higher. A map with a NaN, or with one value, has none.
+    summits of equal height the first, row-major, counts as the higher. A map with one value has none, nor,
+    unless `nan_policy` says otherwise, has a map with a NaN. Where absent cells cut a map into parts, the highest summit of
+    each has the lowest value of the whole map as its base.
 
     Examples
     --------
@@ -190,6 +193,7 @@ def prominence(
     *columns, found = _core.summits(
         _inputs.values(p.array).transpose(p.axes),
         labels=bool(labels),
+        nan_policy=_options.one_of("nan_policy", nan_policy, get_args(NanPolicy)),
         threads=0 if threads is None else _options.whole("threads", threads, 1, _options.MOST_THREADS),
         memory_limit=None if memory_limit is None else _options.size_in_bytes("memory_limit", memory_limit),
         on_limit=_options.one_of("on_limit", on_limit, ("error", "warn", "ignore")),

@@ -337,7 +337,10 @@ pub(crate) struct Chosen<'a> {
 impl Chosen<'_> {
     /// The library's options; without a GPU that a fork has left behind.
     pub(crate) fn options(self) -> PyResult<Options> {
-        let levels = self.levels.iter().map(|(kind, number)| level(kind, *number));
+        let levels = self
+            .levels
+            .iter()
+            .map(|(kind, number)| level(kind, *number));
         let levels: Vec<_> = levels.collect::<PyResult<_>>()?;
         let mut options = Options::new()
             .levels(levels)

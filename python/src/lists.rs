@@ -13,6 +13,7 @@ use crate::{Chosen, Watched, arrays, raised};
 /// How the work is done.
 struct How<'a> {
     connectivity: i64,
+    nan_policy: &'a str,
     threads: usize,
     memory_limit: Option<u64>,
     on_limit: &'a str,
@@ -29,7 +30,7 @@ impl How<'_> {
         let options = Chosen {
             levels: Vec::new(),
             region: "dominant",
-            nan_policy: "silence",
+            nan_policy: self.nan_policy,
             connectivity: self.connectivity,
             prominence: "reference",
             backend: "cpu",
@@ -62,16 +63,18 @@ fn no_array() -> PyErr {
 
 /// (offsets, coords, heights, prominences, saddles, saddle_heights, parents, labels or None) of the maps of `p`.
 #[pyfunction]
-#[pyo3(signature = (p, *, labels, threads, memory_limit, on_limit))]
+#[pyo3(signature = (p, *, labels, nan_policy, threads, memory_limit, on_limit))]
 pub(crate) fn summits<'py>(
     p: &Bound<'py, PyAny>,
     labels: bool,
+    nan_policy: &str,
     threads: usize,
     memory_limit: Option<u64>,
     on_limit: &str,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let how = How {
         connectivity: 8,
+        nan_policy,
         threads,
         memory_limit,
         on_limit,
@@ -239,6 +242,7 @@ pub(crate) fn regions<'py>(
 ) -> PyResult<Vec<Bound<'py, PyTuple>>> {
     let how = How {
         connectivity,
+        nan_policy: "silence",
         threads,
         memory_limit,
         on_limit,

@@ -155,3 +155,55 @@ def test_xarray_carries_them_along(P: np.ndarray) -> None:
     usual = peakmask.analyze(array, 0.5).to_xarray()
     assert "level_kind" not in usual.coords
     assert usual.attrs["mask"] == "cells with P >= alpha * height of the dominant peak, connected to it"
+
+
+def test_analyses_come_back_from_files_as_they_were(P: np.ndarray, tmp_path) -> None:
+    levels = [peakmask.coverage(0.5), 0.5]
+    found = peakmask.analyze(P, levels, region="whole", nan_policy="off_track", prominence="topographic", summary=True)
+    found.save(tmp_path / "a.npz")
+    again = peakmask.load(tmp_path / "a.npz")
+    assert again.alpha == found.alpha
+    assert np.array_equal(again.mask(levels[0]), found.masks[0])
+    for name in ("region", "nan_policy", "prominence"):
+        assert getattr(again, name) == getattr(found, name)
+    track = peakmask.analyze(P[:, 3], 0.5, layout="xt")
+    track.save(tmp_path / "track.npz")
+    again = peakmask.load(tmp_path / "track.npz")
+    assert again.masks[0].shape == (20, 90)
+    assert np.array_equal(again.masks[0], track.masks[0])
+    assert again.peaks == track.peaks
+
+
+def test_epochs_and_streams_take_them_too(P: np.ndarray, tmp_path) -> None:
+    P[5:15, :25] = np.nan
+    levels = [0.5, peakmask.coverage(0.9)]
+    options = {"region": "whole", "nan_policy": "off_track"}
+    expected = peakmask.analyze(P, levels, **options)
+    for epochs in (
+        peakmask.analyze_many([P[:, :, :7], P[:, :, 7:]], levels, **options),
+        peakmask.analyze_many(P, levels, offsets=[0, 7, 90], **options),
+    ):
+        assert np.array_equal(epochs[1].masks[1], expected.masks[1][:, :, 7:])
+        assert (epochs[1].region, epochs[1].nan_policy) == ("whole", "off_track")
+    peakmask.stream(P, levels, tmp_path / "out", bins=16, **options)
+    assert np.array_equal(np.load(tmp_path / "out" / "masks.npy"), np.stack(expected.masks))
+    assert np.load(tmp_path / "out" / "level_kind.npy").tolist() == [b"of_peak", b"coverage"]
+
+
+def test_outlines_of_all_kinds_hold_what_masks_do(P: np.ndarray) -> None:
+    pytest.importorskip("contourpy")
+    for level in (peakmask.coverage(0.6), peakmask.absolute(0.005), 0.4):
+        whole = peakmask.analyze(P, level, region="whole", connectivity=4)
+        near = peakmask.analyze(P, level)
+        for t in (0, 40):
+            assert len(whole.contours(t, level, P=P)) >= whole.components[0, t] - 1
+            assert len(near.contours(t, level, P=P)) >= 1
+
+
+def test_pictures_name_what_they_show(P: np.ndarray) -> None:
+    plot = pytest.importorskip("matplotlib.pyplot")
+    found = peakmask.analyze(P, [0.5, peakmask.coverage(0.9)])
+    ax = peakmask.plot.posterior(P, found, 3)
+    shown = {collection.get_label() for collection in ax.collections}
+    plot.close("all")
+    assert {"mask, alpha 0.5", "mask, coverage 0.9"} <= shown

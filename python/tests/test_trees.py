@@ -155,3 +155,15 @@ def test_lines_lie_between_centres():
     (line,) = analysis.contours(0, 0.5, P=P, x=x, y=y)
     assert np.array_equal(line[0], line[-1])
     assert np.allclose(np.hypot(*line.T), np.sqrt(np.log(2)), atol=0.01)
+
+
+def test_cells_that_were_never_visited_are_absent():
+    rates = np.array([[0.0, 5.0, np.nan, 3.0, 1.0, 9.0, 0.0]])
+    assert len(peakmask.prominence(rates)) == 0
+    tree = peakmask.prominence(rates, nan_policy="off_track")
+    assert tree.coords[:, 1].tolist() == [1, 3, 5]
+    assert tree.parents.tolist() == [-1, 2, -1]
+    assert tree.prominences.tolist() == [5.0, 2.0, 9.0]
+    assert tree.labels.tolist() == [[0, 0, -1, 1, 2, 2, 2]]
+    with pytest.raises(ValueError, match=r"cell \(0, 2\).*NaN"):
+        peakmask.prominence(rates, nan_policy="error")

@@ -151,16 +151,21 @@ pub(super) fn measure_map<T: Element>(
     map: Lane<'_, T>,
     off_track: bool,
 ) -> BinMeasures<T> {
-    let (mut total, mut minimum, mut nan) = (0.0, T::HIGHEST, false);
+    let (mut total, mut minimum) = (0.0, T::HIGHEST);
+    let (mut nan, mut present) = (false, false);
     for x in 0..n_x {
         for y in 0..n_y {
             let value = map.at(x, y);
             total += summand(value, off_track);
             minimum = if value < minimum { value } else { minimum };
             nan |= !off_track && value.is_nan();
+            present |= !value.is_nan();
         }
     }
-    let minimum = if nan { T::NAN } else { minimum.unsigned_zero() };
+    let minimum = match present && !nan {
+        true => minimum.unsigned_zero(),
+        false => T::NAN,
+    };
     BinMeasures { minimum, total }
 }
 

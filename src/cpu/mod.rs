@@ -580,9 +580,12 @@ impl<T: Element> Scratch<T> {
     #[inline(always)]
     fn tell_bins(&mut self, (at, n): (usize, usize), measures: &mut Measures<T>) {
         for lane in 0..n {
-            let floors = &self.survey.floor[lane / width::<T>()];
+            let of_lane =
+                |lines: &[Line]| lines[lane / width::<T>()].values::<T>()[lane % width::<T>()];
+            let (floor, top) = (of_lane(&self.survey.floor), of_lane(&self.survey.top));
+            // Where no cell is present, nothing is lowest, and the floor is where it began: above the top.
             let minimum = match self.nan >> lane & 1 {
-                0 => floors.values::<T>()[lane % width::<T>()].unsigned_zero(),
+                0 if floor <= top => floor.unsigned_zero(),
                 _ => T::NAN,
             };
             let total = self.sums.total(lane);

@@ -5,6 +5,7 @@ mod help;
 mod info;
 #[cfg(unix)]
 mod interrupt;
+mod levels;
 mod memory;
 mod page;
 mod picture;
