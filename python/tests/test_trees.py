@@ -159,7 +159,7 @@ def test_lines_lie_between_centres():
 
 def test_cells_that_were_never_visited_are_absent():
     rates = np.array([[0.0, 5.0, np.nan, 3.0, 1.0, 9.0, 0.0]])
-    assert len(peakmask.prominence(rates)) == 0
+    assert len(peakmask.prominence(rates).heights) == 0
     tree = peakmask.prominence(rates, nan_policy="off_track")
     assert tree.coords[:, 1].tolist() == [1, 3, 5]
     assert tree.parents.tolist() == [-1, 2, -1]
