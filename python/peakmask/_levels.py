@@ -45,7 +45,7 @@ class Level(float):
 
     def __eq__(self, other: object) -> bool:
         """Compare with a level, or with a number, which stands for `of_peak`."""
-        return kind_of(other) == self.kind and float.__eq__(self, other) is True  # type: ignore[arg-type]
+        return kind_of(other) == self.kind and float.__eq__(self, other) is True
 
     def __ne__(self, other: object) -> bool:
         """Tell levels of different kinds apart."""
