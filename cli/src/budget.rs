@@ -168,7 +168,7 @@ impl Budget<'_> {
             peakmask::Error::OutOfMemory { bytes } => {
                 self.refusal(format!("the operating system refused an allocation of {}", size(bytes)), 0.0)
             }
-            other => other.into(),
+            other => Failure::of_part(other, self.bins.start),
         }
     }
 

@@ -58,6 +58,16 @@ impl fmt::Display for Failure {
     }
 }
 
+impl Failure {
+    /// What an analysis of a part says, whose first time bin has this number.
+    pub(crate) fn of_part(error: peakmask::Error, first: usize) -> Self {
+        match error {
+            peakmask::Error::Nan { x, y, t } => peakmask::Error::Nan { x, y, t: first + t }.into(),
+            other => other.into(),
+        }
+    }
+}
+
 impl From<peakmask::Error> for Failure {
     fn from(error: peakmask::Error) -> Self {
         use peakmask::Error;
@@ -67,9 +77,13 @@ impl From<peakmask::Error> for Failure {
             Error::OverBudget { .. } | Error::OutOfMemory { .. } | Error::Threads { .. } => {
                 Self::Memory(error.to_string())
             }
-            Error::EmptyMap { .. } | Error::MapTooLarge { .. } | Error::Environment { .. } => {
-                Self::Input(error.to_string())
-            }
+            Error::EmptyMap { .. }
+            | Error::MapTooLarge { .. }
+            | Error::Coverage { .. }
+            | Error::Environment { .. } => Self::Input(error.to_string()),
+            Error::Nan { x, y, t } => Self::Input(format!(
+                "cell ({x}, {y}) of time bin {t} is NaN, the first there is, and --nan error allows none; pass --nan off_track if NaN marks cells beside the track, or --nan silence"
+            )),
             Error::NoGpu { reason } => Self::Gpu(format!(
                 "a GPU was asked for, but {reason}; pass --backend cpu to do without, and see `peakmask info` for what there is"
             )),

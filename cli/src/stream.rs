@@ -219,7 +219,9 @@ impl Job<'_> {
                     let _ = back.send(peaks);
                     continue;
                 }
-                result => result?,
+                result => {
+                    result.map_err(|error| Failure::of_part(error, self.bins.start + first))?
+                }
             };
             drop(p);
             // What is written, and what has been read, need not stay in this process's memory.
@@ -296,8 +298,9 @@ impl Job<'_> {
             .and_then(|metadata| metadata.modified())
             .ok()
             .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-        let (numbers, kinds) = columns(&self.args.levels());
-        let numbers: Vec<_> = numbers.iter().map(|number| number.to_bits()).collect();
+        let bits =
+            |numbers: &[f64]| -> Vec<_> { numbers.iter().map(|number| number.to_bits()).collect() };
+        let other = &self.args.other;
         Ok(json!({
             "input": {
                 "sha256 of its header and of blocks all over it": hex(&digest),
@@ -309,8 +312,11 @@ impl Job<'_> {
             "options": {
                 "version": env!("CARGO_PKG_VERSION"),
                 "--bins": [self.bins.start, self.bins.end],
-                "levels": numbers,
-                "kinds of levels": kinds,
+                "--alpha": bits(&self.args.alphas),
+                "--absolute": bits(&other.absolutes),
+                "--coverage": bits(&other.coverages),
+                "--region": other.region.to_string(),
+                "--nan": other.nan_policy.to_string(),
                 "--connectivity": self.args.connectivity.to_string(),
                 "--packed": self.args.packed,
                 "what results depend on": format!("{:?}", of_results(self.args)),
