@@ -726,10 +726,11 @@ class Analysis:
             min_height=min_height, min_prominence=min_prominence, top=top,
         )  # fmt: skip
 
-    def save(self, file: str | os.PathLike[str]) -> None:
+    def save(self, file: str | os.PathLike[str] | Any) -> None:
         """Write everything into one `.npz` file, masks as bits; `peakmask.load` reads it again.
 
-        An existing file is replaced when the new one is complete.
+        An existing file is replaced when the new one is complete. A path that ends in ``.zarr`` becomes a folder of zarr,
+        which must not be there yet; into a ``zarr.Group`` arrays are written (``pip install "peakmask[zarr]"``).
 
         Examples
         --------

@@ -1,9 +1,10 @@
-"""Analyses in `.npz` files."""
+"""Analyses in `.npz` files and zarr groups."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from typing import Any
 
@@ -17,12 +18,22 @@ from ._levels import kinds_of, of_kinds
 from ._summary import BY_BIN, BY_LEVEL, Summary
 
 FORMAT = "peakmask.Analysis 1"
+CHUNK = 1 << 16
+"""The most rows of a chunk of zarr, along each axis."""
 
 
-def save(analysis: Analysis, file: str | os.PathLike[str]) -> None:
+TEXTS = ("format", "report", "names", "form")
+"""What a zarr group keeps as attributes: its arrays hold numbers."""
+
+
+def save(analysis: Analysis, file: str | os.PathLike[str] | Any) -> None:
     """Write an analysis under a temporary name beside the file, and give it its name when it is complete."""
     columns = _columns(analysis)
+    if not isinstance(file, (str, os.PathLike)):
+        return _to_group(columns, file)
     path = os.fspath(file)
+    if path.endswith(".zarr"):
+        return _save_folder(columns, path)
     handle, temporary = tempfile.mkstemp(prefix=".peakmask-", suffix=".npz", dir=os.path.dirname(path) or ".")
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -39,8 +50,42 @@ def save(analysis: Analysis, file: str | os.PathLike[str]) -> None:
         raise
 
 
-def load(file: str | os.PathLike[str]) -> Analysis:
-    """Read an analysis that `Analysis.save` has written.
+def _save_folder(columns: dict[str, NDArray[Any]], path: str) -> None:
+    import zarr
+
+    if os.path.lexists(path):
+        raise FileExistsError(f"{path} is there already; remove it, or give another name")
+    folder, name = os.path.split(path)
+    work = os.path.join(folder, f".peakmask-{name}.partial-{os.getpid()}")
+    try:
+        _to_group(columns, zarr.open_group(work, mode="w"))
+        os.rename(work, path)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _to_group(columns: dict[str, NDArray[Any]], group: Any) -> None:
+    if type(group).__module__.partition(".")[0] != "zarr":
+        raise TypeError(f"an analysis is saved to a path or a zarr.Group, not a {type(group).__name__}")
+    make = getattr(group, "create_array", None) or group.create_dataset
+    for name, column in columns.items():
+        if name in TEXTS:
+            continue
+        # Zarr has no chunks of no elements.
+        chunks = tuple(min(max(n, 1), CHUNK) for n in column.shape)
+        make(name, shape=column.shape, chunks=chunks, dtype=column.dtype)[...] = column
+    # At the end: a group without them holds no analysis.
+    group.attrs.update({name: columns[name].tolist() for name in TEXTS})
+
+
+def _from_group(group: Any) -> dict[str, NDArray[Any]]:
+    columns = {name: np.asarray(array[...]) for name, array in group.arrays()}
+    return columns | {name: np.array(group.attrs[name]) for name in TEXTS}
+
+
+def load(file: str | os.PathLike[str] | Any) -> Analysis:
+    """Read an analysis that `Analysis.save` has written: a ``.npz`` file, a folder of zarr, or a ``zarr.Group``.
 
     Masks come back in the form that they had. Nothing in the file is executed: it holds arrays of numbers and text.
 
@@ -49,6 +94,15 @@ def load(file: str | os.PathLike[str]) -> Analysis:
     ValueError
         When the file holds no analysis.
     """
+    group = file
+    if isinstance(file, (str, os.PathLike)) and os.path.isdir(file):
+        import zarr
+
+        group = zarr.open_group(os.fspath(file), mode="r")
+    if type(group).__module__.partition(".")[0] == "zarr":
+        if group.attrs.get("format") != FORMAT:
+            raise ValueError(f"{file!r} holds no analysis that this version of peakmask has saved")
+        return _analysis(_from_group(group))
     with np.load(file, allow_pickle=False) as columns:
         if "format" not in columns or str(columns["format"]) != FORMAT:
             raise ValueError(f"{os.fspath(file)!r} holds no analysis that this version of peakmask has saved")

@@ -162,19 +162,49 @@ def test_saved_and_pickled(tmp_path, masks, layout):
     file.write_bytes(b"what was there")
     analysis.save(file)
     assert [path.name for path in tmp_path.iterdir()] == ["analysis.npz"]
-    for again in (peakmask.load(file), pickle.loads(pickle.dumps(analysis))):
-        assert (again.alpha, again.shape, again.connectivity) == (analysis.alpha, analysis.shape, analysis.connectivity)
-        assert dict(again.report) == dict(analysis.report)
-        for name in ("offsets", "coords", "prominences", "heights"):
-            np.testing.assert_array_equal(getattr(again.peaks, name), getattr(analysis.peaks, name))
-        for name, column in analysis.summary.columns().items():
-            np.testing.assert_array_equal(again.summary.columns()[name], column)
-            assert again.summary.columns()[name].dtype == column.dtype
-        for alpha in ALPHA if masks else []:
-            np.testing.assert_array_equal(again.mask(alpha), analysis.mask(alpha))
+    same(analysis, peakmask.load(file))
+    same(analysis, pickle.loads(pickle.dumps(analysis)))
     np.savez(file, a=np.arange(3))
     with pytest.raises(ValueError, match="holds no analysis"):
         peakmask.load(file)
+
+
+def same(analysis, again):
+    assert (again.alpha, again.shape, again.connectivity) == (analysis.alpha, analysis.shape, analysis.connectivity)
+    assert dict(again.report) == dict(analysis.report)
+    for name in ("offsets", "coords", "prominences", "heights"):
+        np.testing.assert_array_equal(getattr(again.peaks, name), getattr(analysis.peaks, name))
+    for name, column in analysis.summary.columns().items():
+        np.testing.assert_array_equal(again.summary.columns()[name], column)
+        assert again.summary.columns()[name].dtype == column.dtype
+    assert [form is None for form in (again.packed, again.sparse)] == [
+        form is None for form in (analysis.packed, analysis.sparse)
+    ]
+    for alpha in ALPHA if analysis.masks or analysis.packed or analysis.sparse else []:
+        np.testing.assert_array_equal(again.mask(alpha), analysis.mask(alpha))
+
+
+@pytest.mark.parametrize("masks", ["bytes", "packed", "sparse", None])
+def test_saved_as_zarr(tmp_path, masks):
+    zarr = pytest.importorskip("zarr")
+    analysis = peakmask.analyze(posterior(np.float32), ALPHA, masks=masks, summary=True)
+    folder, group = tmp_path / "analysis.zarr", zarr.open_group(str(tmp_path / "group"), mode="w")
+    analysis.save(folder)
+    analysis.save(group)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["analysis.zarr", "group"]
+    same(analysis, peakmask.load(folder))
+    same(analysis, peakmask.load(group))
+    same(analysis, peakmask.load(str(tmp_path / "group")))
+    with pytest.raises(FileExistsError, match="another name"):
+        analysis.save(folder)
+    with pytest.raises(TypeError, match="zarr.Group"):
+        analysis.save(3)
+    with pytest.raises(ValueError, match="holds no analysis"):
+        peakmask.load(zarr.open_group(str(tmp_path / "empty"), mode="w"))
+    # Nothing in it: no chunks either.
+    nothing = peakmask.analyze(np.zeros((2, 3, 0)), ALPHA, masks=masks, summary=True, layout="xyt")
+    nothing.save(tmp_path / "nothing.zarr")
+    same(nothing, peakmask.load(tmp_path / "nothing.zarr"))
 
 
 def test_what_is_refused():
