@@ -108,6 +108,15 @@ macro_rules! columns {
                 $(clear(&mut self.$level);)*
                 self.seams.forget();
             }
+
+            /// Forgets all time bins but the last `n`, and keeps the memory: for a recording of any length, whose rows are taken
+            /// away piece by piece. What is appended next still follows the last time bin, and completes its overlaps; so keep
+            /// one.
+            pub fn keep_last(&mut self, n: usize) {
+                let gone = self.n_bins().saturating_sub(n);
+                $(self.$bin.drain(..gone);)*
+                $(forget_first(&mut self.$level, gone);)*
+            }
         }
 
         impl<'a, T> SummaryPart<'a, T> {
@@ -373,6 +382,16 @@ fn clear<C>(column: &mut Array2<C>) {
         .0;
     values.clear();
     *column = by_level(0, 0, values);
+}
+
+/// Takes the first time bins out of a column.
+fn forget_first<C>(column: &mut Array2<C>, gone: usize) {
+    let (levels, bins) = column.dim();
+    let mut values = std::mem::replace(column, by_level(0, 0, Vec::new()))
+        .into_raw_vec_and_offset()
+        .0;
+    values.drain(..gone * levels);
+    *column = by_level(levels, bins - gone, values);
 }
 
 /// A column `[level, bin]` of values that lie bin after bin.

@@ -183,6 +183,44 @@ fn pieces_join() {
 }
 
 /// Maps of which no two bins fit a tile, rows wider than a word, a single column: other ways through the engines.
+/// What was taken away, and completed by the overlaps of what came next, is what one run finds.
+#[test]
+fn rows_can_be_taken_away_as_they_come() {
+    let p = Array3::from_shape_fn((6, 7, 60), |(x, y, t)| {
+        ((x * 31 + y * 17 + t * (x + 3)) % 23) as f64
+    });
+    let options = peakmask::Options::new().alphas([0.5, 0.9]);
+    let mut analyzer = Analyzer::new([6, 7], options).expect("an analyzer");
+    let rows = |summary: &Summary<f64>| -> Vec<_> {
+        let levels = |column: &ndarray::Array2<i64>, t| column.column(t).to_vec();
+        (0..summary.n_bins())
+            .map(|t| {
+                let area = levels(&summary.area, t);
+                let overlap = levels(&summary.overlap, t);
+                let union = levels(&summary.dilated_union, t);
+                (summary.dominant[t], area, overlap, union)
+            })
+            .collect()
+    };
+    let mut whole = Summary::new();
+    analyzer
+        .run(p.view(), Outputs::new().summary(&mut whole))
+        .expect("an analysis");
+    let (mut moving, mut taken) = (Summary::new(), Vec::new());
+    for first in (0..60).step_by(13) {
+        let piece = p.slice_axis(Axis(2), Slice::from(first..60.min(first + 13)));
+        analyzer
+            .run(piece, Outputs::new().append_summary(&mut moving))
+            .expect("an analysis");
+        taken.truncate(first.saturating_sub(1));
+        taken.extend(rows(&moving));
+        moving.keep_last(1);
+        assert_eq!((moving.n_bins(), moving.levels()), (1, 2));
+    }
+    assert!(taken == rows(&whole));
+    assert!(whole.overlap.iter().any(|&cells| cells > 0));
+}
+
 #[test]
 fn maps_of_every_size() {
     for (shape, engines) in [

@@ -10,7 +10,8 @@ use clap::builder::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use peakmask::{
-    Backend, Connectivity, GpuUse, Level, MemoryGuard, NanPolicy, Options, Prominence, Region,
+    Backend, Connectivity, GpuUse, Level, MaskForm, MemoryGuard, NanPolicy, Options, Prominence,
+    Region,
 };
 
 use crate::marks::Marks;
@@ -32,6 +33,7 @@ pub(crate) struct Cli {
 const AFTER_HELP: &str = "\
 Examples:
   peakmask run posterior.npz --alpha 0.5 --alpha 0.9 -o result.npz --picture result.png
+  peakmask summary posterior.npz --alpha 0.9 -o summary.csv
   peakmask picture posterior.npz result.npz -o sheet.png --bins 0,50,100
   peakmask info posterior.npz
   peakmask run posterior.npz --alpha 0.5 --backend gpu -o result.npz
@@ -48,6 +50,8 @@ Exit codes:
 pub(crate) enum Command {
     /// Analyse a posterior and write masks and peaks to an .npz file
     Run(RunArgs),
+    /// Write areas, positions, sums and overlaps of every time bin to an .npz or .csv file, without masks
+    Summary(SummaryArgs),
     /// Draw a sheet of time bins: posterior, mask outlines and peaks
     Picture(PictureArgs),
     /// Write a page for the browser: time slider, maps, outlines, peaks, timelines
@@ -134,8 +138,25 @@ pub(crate) struct RunArgs {
     ///
     /// With --stream the folder to write. Of several inputs the folder, made if it is not there, in which each has its
     /// result: a.npz for a.npy, or with --stream the folder a.
-    #[arg(short, long, value_name = "OUT.npz")]
-    pub(crate) output: PathBuf,
+    #[arg(short, long, value_name = "OUT.npz", required = true)]
+    pub(crate) output: Option<PathBuf>,
+
+    /// The form of masks; a stream writes bytes, packed, or none
+    #[arg(long, value_name = "FORM", value_parser = named::<MaskForm>(&FORMS), default_value_t)]
+    pub(crate) masks: MaskForm,
+
+    /// Write masks as bits, an eighth of the memory, eight time bins a byte: the same as --masks packed
+    ///
+    /// `packed`, uint8 (n_alpha, n_x, n_y, ceil(n_t / 8)), as numpy.packbits(masks, axis=-1, bitorder="little") makes it, in
+    /// place of `masks`.
+    #[arg(long, conflicts_with = "masks")]
+    pub(crate) packed: bool,
+
+    /// Also write areas, positions, sums and overlaps of every time bin, as `peakmask summary` would
+    ///
+    /// A table in a file that ends in .npz or .csv.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
 
     /// Write a folder of .npy files, piece by piece: for inputs and results that are larger than memory
     ///
@@ -152,13 +173,6 @@ pub(crate) struct RunArgs {
     /// that was not interrupted. Without such a run it begins anew.
     #[arg(long, requires = "stream")]
     pub(crate) resume: bool,
-
-    /// With --stream, write masks as bits: packed.npy, eight time bins a byte
-    ///
-    /// uint8 (n_alpha, n_x, n_y, ceil(n_t / 8)), as numpy.packbits(masks, axis=-1, bitorder="little") makes it, in place of
-    /// masks.npy.
-    #[arg(long, requires = "stream")]
-    pub(crate) packed: bool,
 
     /// Time bins of a piece of a stream, for tests
     #[arg(long, value_name = "N", requires = "stream", hide = true)]
@@ -210,6 +224,119 @@ pub(crate) struct RunArgs {
     #[arg(short, long)]
     pub(crate) quiet: bool,
 }
+
+impl RunArgs {
+    /// The form of the masks.
+    pub(crate) fn form(&self) -> MaskForm {
+        if self.packed {
+            MaskForm::Packed
+        } else {
+            self.masks
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = SUMMARY_AFTER_HELP)]
+pub(crate) struct SummaryArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+
+    /// Summarise the mask of this alpha; repeat for more [default: 0.5 and 0.9]
+    #[arg(long = "alpha", value_name = "A", value_parser = parse_alpha, allow_hyphen_values = true)]
+    pub(crate) alphas: Vec<f64>,
+
+    #[command(flatten)]
+    pub(crate) other: LevelArgs,
+
+    /// The file to write, .npz or .csv; an existing file is replaced once the new one is complete
+    #[arg(short, long, value_name = "OUT.npz|OUT.csv")]
+    pub(crate) output: PathBuf,
+
+    /// Which neighbours connect the cells of a mask
+    #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
+    pub(crate) connectivity: Connectivity,
+
+    /// Which prominence peaks have
+    #[arg(long, value_parser = named::<Prominence>(&PROMINENCES), default_value_t)]
+    pub(crate) prominence: Prominence,
+
+    /// Which engine computes; the results are the same
+    #[arg(long, value_parser = named::<Backend>(&BACKENDS), default_value_t)]
+    pub(crate) backend: Backend,
+
+    #[command(flatten)]
+    pub(crate) gpu: GpuArgs,
+
+    /// Number of worker threads; 0 means one for each core that the process may use
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) threads: usize,
+
+    /// Summarise only time bins A to B - 1, as a Python slice: 0:1000, 500:, :100, -100:
+    #[arg(long, value_name = "A:B", allow_hyphen_values = true)]
+    pub(crate) bins: Option<BinRange>,
+
+    /// The most memory that the summary, scratch and copies may take: 8GiB, 500MB, or a number of bytes
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) memory_limit: Option<u64>,
+
+    /// Whether to stop (exit code 3) or to go on with a warning when more memory is needed than the limit
+    #[arg(long, value_parser = named::<MemoryGuard>(&ON_LIMIT), default_value_t)]
+    pub(crate) on_limit: MemoryGuard,
+
+    /// No progress bar and no summary; warnings and errors are still shown
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+impl SummaryArgs {
+    /// The run that writes nothing but a summary.
+    pub(crate) fn run(self) -> RunArgs {
+        RunArgs {
+            inputs: vec![self.input.input],
+            reading: self.input.reading,
+            alphas: match self.other.with(&self.alphas).is_empty() {
+                true => DEFAULT_ALPHAS.to_vec(),
+                false => self.alphas,
+            },
+            other: self.other,
+            output: None,
+            masks: MaskForm::None,
+            packed: false,
+            summary: Some(self.output),
+            stream: false,
+            resume: false,
+            piece_bins: None,
+            connectivity: self.connectivity,
+            prominence: self.prominence,
+            backend: self.backend,
+            gpu: self.gpu,
+            threads: self.threads,
+            bins: self.bins,
+            memory_limit: self.memory_limit,
+            on_limit: self.on_limit,
+            report: None,
+            picture: None,
+            quiet: self.quiet,
+        }
+    }
+}
+
+const SUMMARY_AFTER_HELP: &str = "\
+Columns, in .npz arrays (n_t,), for each level (n_alpha, n_t), positions with one more axis for x and y; in .csv a row for each
+time bin, those of a level ending in its alpha, those of positions in _x and _y:
+  live, dominant, height, prominence       of the dominant peak; nan, and -1 for its cell, where there is none
+  highest_prominence, peaks                of any peak; number of peaks
+  minimum, total                           lowest value; sum, one cell added to the other
+  threshold, area, reached                 cells of the mask, and cells anywhere at or above its threshold
+  mass, sums, centroid                     sum of P in the mask; sums of x and y; centroid weighted by P
+  first, last, border                      bounding box, -1 where the mask is empty; whether it touches the border
+  overlap, dilated_overlap, dilated_union  cells in this mask and in the next bin's; after this one grew by its neighbours; in
+                                           either; -1 in the last bin
+
+Examples:
+  peakmask summary posterior.npy --alpha 0.5 --alpha 0.9 -o summary.npz
+  peakmask summary posterior.npy --alpha 0.9 -o summary.csv";
 
 /// Which GPU, and whether one may be used.
 #[derive(Debug, Args)]
@@ -318,6 +445,8 @@ impl GpuArgs {
 const RUN_AFTER_HELP: &str = "\
 OUT.npz, for numpy.load:
   masks         bool (n_alpha, n_x, n_y, n_t)   one mask for each level: alphas in the order given, then others
+  packed        uint8 (n_alpha, n_x, n_y, ceil(n_t / 8))   instead, with --packed: numpy.packbits(masks, -1, bitorder=\"little\")
+  mask_offsets_K, mask_cells_K                  instead, with --masks sparse: of level number K, the cells x * n_y + y of bin t
   alpha         float64 (n_alpha,)              the numbers of the levels
   level_kind    bytes (n_alpha,)                of_peak, absolute or coverage; only if not all are of_peak
   peak_offsets  int64 (n_t + 1,)                peaks of time bin t: rows peak_offsets[t] to peak_offsets[t + 1] - 1
@@ -509,6 +638,16 @@ const NAN_POLICIES: [(&str, &str); 3] = [
         "the cell is absent: no peak, in no mask, nobody's neighbour",
     ),
     ("error", "the input is refused, and the first NaN named"),
+];
+
+const FORMS: [(&str, &str); 4] = [
+    ("bytes", "a byte for each cell and time bin"),
+    ("packed", "a bit for each cell and time bin"),
+    (
+        "sparse",
+        "the cells of each time bin: the least where regions are small",
+    ),
+    ("none", "no masks"),
 ];
 
 const NEIGHBOURS: [(&str, &str); 2] = [
@@ -725,6 +864,7 @@ mod tests {
         }
         assert_eq!(names(NEIGHBOURS), Connectivity::NAMES);
         assert_eq!(names(PROMINENCES), Prominence::NAMES);
+        assert_eq!(names(FORMS), MaskForm::NAMES);
         assert_eq!(names(BACKENDS), Backend::NAMES);
         assert_eq!(names(REGIONS), Region::NAMES);
         assert_eq!(names(NAN_POLICIES), NanPolicy::NAMES);

@@ -20,6 +20,7 @@ mod run;
 mod sheet;
 mod signals;
 mod stream;
+mod table;
 mod terminal;
 
 use std::io::{self, Write as _};
@@ -64,6 +65,7 @@ fn execute() -> Result<(), Failure> {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Run(args) => run::run(&args, &cancel),
+        Command::Summary(args) => run::run(&args.run(), &cancel),
         Command::Picture(args) => picture::picture(&args, &cancel),
         Command::Page(args) => page::page(&args, &cancel),
         Command::Info(args) => info::info(args, &cancel).and_then(|text| print(&text)),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf, is_separator};
 
 use bytemuck::NoUninit;
 use ndarray::ArrayView3;
-use peakmask::{Analysis, CancelToken, Element, Level};
+use peakmask::{Analysis, CancelToken, Element, Level, MaskForm};
 use tempfile::NamedTempFile;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -289,7 +289,7 @@ pub(crate) fn check_distinct(inputs: &[&Path], outputs: &[&Path]) -> Result<(), 
 }
 
 /// Says that writing ended because the user wanted it to. (`Interrupted` would make `write_all` try again.)
-fn interruption() -> io::Error {
+pub(crate) fn interruption() -> io::Error {
     io::Error::other(Stopped)
 }
 
@@ -313,15 +313,27 @@ impl std::error::Error for Stopped {}
 const PIECE: usize = 1 << 20;
 
 /// An `.npz` archive in the making. Members are uncompressed, and may exceed 4 GiB.
-struct Npz<'a, W: Write + Seek> {
+pub(crate) struct Npz<'a, W: Write + Seek> {
     zip: ZipWriter<W>,
     cancel: &'a CancelToken,
     written: &'a dyn Fn(u64),
 }
 
-impl<W: Write + Seek> Npz<'_, W> {
+impl<'a, W: Write + Seek> Npz<'a, W> {
+    pub(crate) fn new(writer: W, cancel: &'a CancelToken, written: &'a dyn Fn(u64)) -> Self {
+        Self {
+            zip: ZipWriter::new(writer),
+            cancel,
+            written,
+        }
+    }
+
+    pub(crate) fn finish(self) -> io::Result<()> {
+        self.zip.finish().map(|_| ()).map_err(Into::into)
+    }
+
     /// Starts a member and writes its header; its values follow.
-    fn member(&mut self, key: &str, descr: &str, shape: &[usize]) -> io::Result<()> {
+    pub(crate) fn member(&mut self, key: &str, descr: &str, shape: &[usize]) -> io::Result<()> {
         let options = SimpleFileOptions::default()
             .compression_method(zip::CompressionMethod::Stored)
             .large_file(true);
@@ -329,7 +341,7 @@ impl<W: Write + Seek> Npz<'_, W> {
         self.zip.write_all(&header(descr, shape))
     }
 
-    fn values<T: NoUninit>(&mut self, values: &[T]) -> io::Result<()> {
+    pub(crate) fn values<T: NoUninit>(&mut self, values: &[T]) -> io::Result<()> {
         for piece in bytemuck::must_cast_slice::<T, u8>(values).chunks(PIECE) {
             if self.cancel.is_cancelled() {
                 return Err(interruption());
@@ -341,7 +353,7 @@ impl<W: Write + Seek> Npz<'_, W> {
     }
 
     /// A mask, row by row: without a copy where it lies in C order, as the library returns it.
-    fn mask(&mut self, mask: ArrayView3<'_, bool>) -> io::Result<()> {
+    fn mask<A: NoUninit>(&mut self, mask: ArrayView3<'_, A>) -> io::Result<()> {
         match mask.as_slice() {
             Some(values) => self.values(values),
             None => mask
@@ -406,7 +418,15 @@ pub(crate) fn along_track(coords: &[[i64; 2]]) -> Vec<i64> {
 
 /// Bytes of values in the archive that [`write_npz`] makes.
 pub(crate) fn npz_bytes<T: Element>(analysis: &Analysis<T>) -> u64 {
-    let masks: usize = analysis.masks.iter().map(ndarray::Array3::len).sum();
+    let booleans = analysis.masks.iter().map(ndarray::Array3::len);
+    let packed = analysis
+        .packed
+        .iter()
+        .flatten()
+        .map(|mask| mask.bits().len());
+    let sparse = analysis.sparse.iter().flatten();
+    let sparse = sparse.map(|mask| 8 * mask.offsets.len() + 4 * mask.cells.len());
+    let masks: usize = booleans.chain(packed).chain(sparse).sum();
     let peaks = analysis.peaks.len() * (16 + 2 * size_of::<T>());
     (masks + peaks + 8 * (analysis.peaks.offsets.len() + analysis.masks.len())) as u64
 }
@@ -415,8 +435,7 @@ pub(crate) fn npz_bytes<T: Element>(analysis: &Analysis<T>) -> u64 {
 /// each piece.
 pub(crate) fn write_npz<T: Element + NoUninit>(
     writer: &mut (dyn WriteSeek + '_),
-    track: bool,
-    shape: [usize; 3],
+    (track, shape, form): (bool, [usize; 3], MaskForm),
     levels: &[Level],
     analysis: &Analysis<T>,
     cancel: &CancelToken,
@@ -426,18 +445,26 @@ pub(crate) fn write_npz<T: Element + NoUninit>(
     let float = native('f', size_of::<T>());
     let [n_x, n_y, n_t] = shape;
     let peaks = &analysis.peaks;
-    let mut npz = Npz {
-        zip: ZipWriter::new(writer),
-        cancel,
-        written,
-    };
-    npz.member(
-        "masks",
-        "|b1",
-        &mask_shape(track, levels.len(), [n_x, n_y, n_t]),
-    )?;
-    for mask in &analysis.masks {
-        npz.mask(mask.view())?;
+    let masks = |n_t: usize| mask_shape(track, levels.len(), [n_x, n_y, n_t]);
+    let mut npz = Npz::new(writer, cancel, written);
+    if let Some(packed) = &analysis.packed {
+        npz.member("packed", "|u1", &masks(n_t.div_ceil(8)))?;
+        for mask in packed {
+            npz.mask(mask.bits())?;
+        }
+    } else if let Some(sparse) = &analysis.sparse {
+        for (level, mask) in sparse.iter().enumerate() {
+            npz.member(&format!("mask_offsets_{level}"), &i8, &[mask.offsets.len()])?;
+            npz.values(&mask.offsets)?;
+            let cells = native('u', size_of::<u32>());
+            npz.member(&format!("mask_cells_{level}"), &cells, &[mask.cells.len()])?;
+            npz.values(&mask.cells)?;
+        }
+    } else if form == MaskForm::Bytes {
+        npz.member("masks", "|b1", &masks(n_t))?;
+        for mask in &analysis.masks {
+            npz.mask(mask.view())?;
+        }
     }
     let (numbers, kinds) = columns(levels);
     npz.member("alpha", &f8, &[levels.len()])?;
@@ -461,8 +488,7 @@ pub(crate) fn write_npz<T: Element + NoUninit>(
     npz.values(&peaks.prominences)?;
     npz.member("peak_heights", &float, &[peaks.heights.len()])?;
     npz.values(&peaks.heights)?;
-    npz.zip.finish()?;
-    Ok(())
+    npz.finish()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl<'a> Summary<'a> {
             bins: analysis.report.bins,
             peaks: analysis.report.peaks,
             live_bins: analysis.peaks.bins().filter(|bin| !bin.is_empty()).count(),
-            areas: analysis.masks.iter().map(area).collect(),
+            areas: areas(analysis),
         }
     }
 
@@ -116,6 +116,27 @@ impl<'a> Summary<'a> {
     }
 }
 
+/// Cells of all masks of each level, in whatever form they are; none where there are neither masks nor a summary.
+fn areas<T: Element>(analysis: &Analysis<T>) -> Vec<u64> {
+    let sum = |areas: &mut dyn Iterator<Item = i64>| areas.sum::<i64>() as u64;
+    if let Some(summary) = &analysis.summary {
+        let levels = summary.area.rows().into_iter();
+        return levels
+            .map(|level| sum(&mut level.iter().copied()))
+            .collect();
+    }
+    if let Some(packed) = &analysis.packed {
+        return packed
+            .iter()
+            .map(|mask| sum(&mut mask.areas().into_iter()))
+            .collect();
+    }
+    match &analysis.sparse {
+        Some(sparse) => sparse.iter().map(|mask| mask.cells.len() as u64).collect(),
+        None => analysis.masks.iter().map(area).collect(),
+    }
+}
+
 /// Who computed, in words, and why no GPU did, or not to the end.
 fn engines(report: &Report) -> String {
     let adapter = report.gpu.as_ref().map_or("GPU".to_owned(), |gpu| {
@@ -165,7 +186,7 @@ fn area(mask: &Array3<bool>) -> u64 {
 /// The whole story of a run as JSON.
 pub(crate) fn json(
     args: &RunArgs,
-    output: &std::path::Path,
+    output: Option<&std::path::Path>,
     input: &Input,
     bins: &Range<usize>,
     plan: &Plan,
@@ -203,7 +224,7 @@ pub(crate) fn json(
             "on_limit": args.on_limit.to_string(),
             "stream": args.stream,
             "resume": args.resume,
-            "packed": args.packed,
+            "masks": args.form().to_string(),
         },
         "environment": {
             "PEAKMASK_ADAPTER": variable("PEAKMASK_ADAPTER"),
@@ -220,7 +241,8 @@ pub(crate) fn json(
             "total_bytes": plan.total(),
         },
         "outputs": {
-            "result": path(output),
+            "result": output.map(path),
+            "summary": args.summary.as_deref().map(path),
             "picture": args.picture.as_deref().map(path),
         },
         "run": summary.json(),

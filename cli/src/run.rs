@@ -1,13 +1,16 @@
 //! `peakmask run`: from a posterior to masks, peaks, a report and a picture.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytemuck::Pod;
 use indicatif::ProgressBar;
-use peakmask::{Analysis, Backend, CancelToken, Dtype, Element, GpuUse, MemoryGuard, Options};
+use peakmask::{
+    Analysis, Backend, CancelToken, Dtype, Element, GpuUse, MaskForm, MemoryGuard, Options,
+};
 
 use crate::args::{BinRange, InputArgs, RunArgs};
 use crate::budget::{self, Budget, Plan};
@@ -17,13 +20,21 @@ use crate::output::{Pending, check_distinct, npz_bytes, persist_all, write_npz};
 use crate::report::{self, Summary};
 use crate::sheet::Format;
 use crate::stream::Job;
+use crate::table::{self, Table};
 use crate::{drivers, picture, signals, terminal};
 
 pub(crate) fn run(args: &RunArgs, cancel: &CancelToken) -> Result<(), Failure> {
     check_engine(args)?;
+    if args.picture.is_some() && args.form() != MaskForm::Bytes {
+        return Err(Failure::Input(format!(
+            "--picture draws outlines of masks of the form bytes, not {}; leave out --picture, or --masks and --packed",
+            args.form()
+        )));
+    }
     drivers::try_first(&args.gpu, Some(args.backend), cancel);
     if let [input] = args.inputs.as_slice() {
-        let one = One::new(args, input, args.output.clone(), is_folder(&args.output));
+        let may_stream = args.output.as_deref().is_some_and(is_folder);
+        let one = One::new(args, input, args.output.clone(), may_stream);
         return one.run(cancel);
     }
     let inputs = each_with_output(args)?;
@@ -60,8 +71,9 @@ fn is_folder(output: &Path) -> bool {
 
 /// The results of several inputs: each in the folder that is named as the output, under the name of the input.
 fn each_with_output(args: &RunArgs) -> Result<Vec<One<'_>>, Failure> {
-    let folder = &args.output;
+    let folder = args.output.as_deref().unwrap_or(Path::new("."));
     if let Some(option) = [
+        args.summary.as_ref().map(|_| "--summary"),
         args.picture.as_ref().map(|_| "--picture"),
         args.report.as_ref().map(|_| "--report"),
     ]
@@ -109,8 +121,8 @@ fn each_with_output(args: &RunArgs) -> Result<Vec<One<'_>>, Failure> {
             archive.push(".npz");
             let output = folder.join(if args.stream { name } else { &archive });
             One {
-                streamed: folder.join(name),
-                ..One::new(args, input, output, true)
+                streamed: Some(folder.join(name)),
+                ..One::new(args, input, Some(output), true)
             }
         })
         .collect())
@@ -120,15 +132,16 @@ fn each_with_output(args: &RunArgs) -> Result<Vec<One<'_>>, Failure> {
 struct One<'a> {
     args: &'a RunArgs,
     input: InputArgs,
-    output: PathBuf,
+    /// None where only a summary is written.
+    output: Option<PathBuf>,
     /// Where the result goes if it is streamed.
-    streamed: PathBuf,
+    streamed: Option<PathBuf>,
     /// Whether it may be streamed without having been asked for.
     may_stream: bool,
 }
 
 impl<'a> One<'a> {
-    fn new(args: &'a RunArgs, input: &Path, output: PathBuf, may_stream: bool) -> Self {
+    fn new(args: &'a RunArgs, input: &Path, output: Option<PathBuf>, may_stream: bool) -> Self {
         let input = InputArgs {
             input: input.to_owned(),
             reading: args.reading.clone(),
@@ -144,11 +157,15 @@ impl<'a> One<'a> {
 
     fn run(&self, cancel: &CancelToken) -> Result<(), Failure> {
         let input = Input::open(&self.input)?;
-        let (picture, report) = (&self.args.picture, &self.args.report);
-        let outputs: Vec<&Path> = [Some(&self.output), picture.as_ref(), report.as_ref()]
+        let RunArgs {
+            summary,
+            picture,
+            report,
+            ..
+        } = self.args;
+        let outputs: Vec<&Path> = [&self.output, summary, picture, report]
             .into_iter()
-            .flatten()
-            .map(AsRef::as_ref)
+            .filter_map(Option::as_deref)
             .collect();
         check_distinct(&[&self.input.input], &outputs)?;
         match input.dtype {
@@ -157,7 +174,7 @@ impl<'a> One<'a> {
         }
     }
 
-    fn run_as<T: Element + Pod + Into<f64>>(
+    fn run_as<T: Element + Pod + Into<f64> + Display>(
         &self,
         input: &Input,
         cancel: &CancelToken,
@@ -175,18 +192,22 @@ impl<'a> One<'a> {
         };
         let plan = budget.plan()?;
         let strict = args.on_limit == MemoryGuard::Strict;
-        if args.stream {
-            return self.stream::<T>(&budget, &plan, cancel);
+        let streamed = self.streamed.as_deref();
+        if let Some(folder) = streamed.filter(|_| args.stream) {
+            return self.stream::<T>(folder, &budget, &plan, cancel);
         }
-        if strict && self.may_stream && args.picture.is_none() && plan.total() > budget.limit.bytes
+        let can_stream =
+            self.may_stream && args.picture.is_none() && args.form() != MaskForm::Sparse;
+        if let Some(folder) =
+            streamed.filter(|_| strict && can_stream && plan.total() > budget.limit.bytes)
         {
             terminal::say(&format!(
                 "note: the analysis needs {}, but the memory limit is {}; results are streamed to the folder {}",
                 budget::size(plan.total()),
                 budget::limit_in_words(budget.limit),
-                self.streamed.display()
+                folder.display()
             ));
-            return self.stream::<T>(&budget, &plan, cancel);
+            return self.stream::<T>(folder, &budget, &plan, cancel);
         }
         if strict && plan.copy > 0 {
             // Before the copy is made; a mapped input is first checked for swapped axes, which falsify every estimate.
@@ -206,7 +227,10 @@ impl<'a> One<'a> {
         }
         let format = args.picture.as_deref().map(Format::of).transpose()?;
         // Made before the analysis, so that a folder that takes no files is found out now.
-        let mut result = Pending::create(&self.output)?;
+        let mut result = self.output.as_deref().map(Pending::create).transpose()?;
+        let table = self.table()?;
+        let kind = table.map(|(_, kind)| kind);
+        let mut table = table.map(|(path, _)| Pending::create(path)).transpose()?;
         let mut sheet = args.picture.as_deref().map(Pending::create).transpose()?;
         let mut file = args.report.as_deref().map(Pending::create).transpose()?;
 
@@ -219,14 +243,19 @@ impl<'a> One<'a> {
 
         let levels = args.levels();
         let [n_x, n_y, _] = input.shape();
-        terminal::count_bytes(bar, npz_bytes(&analysis));
-        result.write(|writer| {
-            let shape = [n_x, n_y, bins.len()];
-            let track = input.is_track();
-            write_npz(writer, track, shape, &levels, &analysis, cancel, &|bytes| {
-                bar.inc(bytes);
-            })
-        })?;
+        if let Some(result) = &mut result {
+            terminal::count_bytes(bar, npz_bytes(&analysis));
+            result.write(|writer| {
+                let what = (input.is_track(), [n_x, n_y, bins.len()], args.form());
+                write_npz(writer, what, &levels, &analysis, cancel, &|bytes| {
+                    bar.inc(bytes);
+                })
+            })?;
+        }
+        if let (Some(table), Some(kind), Some(summary)) = (&mut table, kind, &analysis.summary) {
+            let rows = Table::of(summary);
+            table.write(|writer| rows.write(writer, kind, &levels, cancel))?;
+        }
         bar.finish_and_clear();
         if let Some(sheet) = &mut sheet {
             let image = picture::of_analysis(
@@ -244,7 +273,7 @@ impl<'a> One<'a> {
         if let Some(file) = &mut file {
             let report = report::json(
                 args,
-                &self.output,
+                self.output.as_deref(),
                 input,
                 &bins,
                 &plan,
@@ -253,14 +282,15 @@ impl<'a> One<'a> {
             );
             file.write(|writer| Ok(writeln!(writer, "{report:#}")?))?;
         }
-        persist_all([Some(result), sheet, file].into_iter().flatten())?;
+        persist_all([result, table, sheet, file].into_iter().flatten())?;
         self.say(&summary);
         Ok(())
     }
 
     /// The same piece by piece, into a folder.
-    fn stream<T: Element + Pod>(
+    fn stream<T: Element + Pod + Display>(
         &self,
+        folder: &Path,
         budget: &Budget<'_>,
         plan: &Plan,
         cancel: &CancelToken,
@@ -278,30 +308,35 @@ impl<'a> One<'a> {
                     .to_owned(),
             ));
         }
+        if self.args.form() == MaskForm::Sparse {
+            return Err(Failure::Input(
+                "--stream writes masks of the form bytes, packed, or none; choose another for --masks"
+                    .to_owned(),
+            ));
+        }
         let job = Job {
             args: self.args,
             input,
             bins: bins.clone(),
             options,
             limit,
-            output: &self.streamed,
+            output: folder,
             cancel,
         };
         input.verify(cancel, &AtomicBool::new(true))?;
-        let outcome = job.run::<T>(|outcome| {
+        let outcome = job.run::<T>(self.table()?, |outcome| {
             let summary = Summary::streamed(bins.len(), outcome);
-            report::json(
-                self.args,
-                &self.streamed,
-                input,
-                bins,
-                plan,
-                limit,
-                &summary,
-            )
+            report::json(self.args, Some(folder), input, bins, plan, limit, &summary)
         })?;
         self.say(&Summary::streamed(bins.len(), &outcome));
         Ok(())
+    }
+
+    /// Where the summary goes, and what kind of file that is, if one is wanted.
+    fn table(&self) -> Result<Option<(&Path, table::Format)>, Failure> {
+        let path = self.args.summary.as_deref();
+        path.map(|path| Ok((path, table::Format::of(path)?)))
+            .transpose()
     }
 
     /// What came out, in one line; of several inputs with the name of this one.
@@ -358,6 +393,8 @@ fn check_engine(args: &RunArgs) -> Result<(), Failure> {
 pub(crate) fn of_results(args: &RunArgs) -> Options {
     args.other
         .choose(Options::new(), &args.levels())
+        .masks(args.form())
+        .summary(args.summary.is_some())
         .connectivity(args.connectivity)
         .prominence(args.prominence)
 }
@@ -405,6 +442,8 @@ fn peaks_per_bin<T: Element>(
         .options
         .clone()
         .alphas([])
+        .masks(MaskForm::None)
+        .summary(false)
         .backend(Backend::Cpu)
         .threads(1)
         .memory_guard(MemoryGuard::Strict)

@@ -5,6 +5,7 @@
 //! the run has come. So a run that was killed is continued after its last complete piece.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
@@ -16,8 +17,8 @@ use bytemuck::{NoUninit, Pod};
 use memmap2::{MmapMut, UncheckedAdvice};
 use ndarray::{ArrayViewMut3, ArrayViewMut4, Axis, Slice};
 use peakmask::{
-    Analyzer, CancelToken, Element, Error, MemoryGuard, MemoryLimit, Options, Outputs, Peaks,
-    Report,
+    Analyzer, CancelToken, Element, Error, MaskForm, MemoryGuard, MemoryLimit, Options, Outputs,
+    Peaks, Report, Summary,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -30,6 +31,7 @@ use crate::output::{
     Pending, along_track, column_header, folder_of, header, mask_shape, native, persist_behind,
 };
 use crate::run::of_results;
+use crate::table::{Format, Shelf, Table};
 use crate::{signals, terminal};
 
 /// The most bytes that the peaks of a piece take, and a copy of its values where these cannot be read where they lie. Peaks of
@@ -82,9 +84,11 @@ struct Piece<T> {
 }
 
 impl Job<'_> {
-    /// Analyses all bins, or those that are left, and gives the folder its name; `tell` makes a report, if one is wanted.
-    pub(crate) fn run<T: Element + Pod>(
+    /// Analyses all bins, or those that are left, and gives the folder its name, and the file of a summary, if there is one;
+    /// `tell` makes a report, if one is wanted.
+    pub(crate) fn run<T: Element + Pod + Display>(
         &self,
+        table: Option<(&Path, Format)>,
         tell: impl FnOnce(&Outcome) -> Value,
     ) -> Result<Outcome, Failure> {
         if self.input.copy() == Some(Copy::Compressed) {
@@ -102,6 +106,10 @@ impl Job<'_> {
         let work = Work::open(self.output, self.args.resume, &self.identity()?)?;
         let mut progress = work.progress;
         let mut masks = MaskFile::open(&work, self)?;
+        let mut rows = match table {
+            Some(_) => Some(SummaryFile::open(&work, self)?),
+            None => None,
+        };
         let columns = Columns::open::<T>(&work, self, progress)?;
         let mut report = None;
         let bar = terminal::bar(self.args.quiet);
@@ -125,7 +133,7 @@ impl Job<'_> {
                 })?;
             let found = self.find::<T>(
                 progress.bins,
-                &mut masks,
+                (&mut masks, &mut rows),
                 &to_writer,
                 (&back, &spare),
                 |position| {
@@ -175,7 +183,17 @@ impl Job<'_> {
             let report = tell(&outcome);
             file.write(|writer| Ok(writeln!(writer, "{report:#}")?))?;
         }
-        work.finish(self, masks, progress, file)?;
+        let mut others = Vec::from_iter(file);
+        if let (Some((path, format)), Some(rows)) = (table, &rows) {
+            let Some(rows) = rows.table() else {
+                return Err(work.unwritable(&std::io::ErrorKind::InvalidData.into()));
+            };
+            let mut table = Pending::create(path)?;
+            let levels = self.args.levels();
+            table.write(|writer| rows.write(writer, format, &levels, self.cancel))?;
+            others.push(table);
+        }
+        work.finish(self, masks, progress, others)?;
         Ok(outcome)
     }
 
@@ -183,7 +201,7 @@ impl Job<'_> {
     fn find<T: Element + Pod>(
         &self,
         mut first: usize,
-        masks: &mut Option<MaskFile>,
+        (masks, rows): (&mut Option<MaskFile>, &mut Option<SummaryFile<T>>),
         to_writer: &Sender<Piece<T>>,
         (back, spare): (&Sender<Peaks<T>>, &Receiver<Peaks<T>>),
         tell: impl Fn(usize) + Send + Sync + 'static,
@@ -197,6 +215,12 @@ impl Job<'_> {
         });
         let mut analyzer = self.analyzer::<T>(size, options)?;
         let mut total: Option<Report> = None;
+        if let Some(rows) = rows.as_mut().filter(|_| (1..n_t).contains(&first)) {
+            // What comes next overlaps the last bin of what was done before.
+            let last = self.bins.start + first - 1..self.bins.start + first;
+            let p = self.input.load::<T>(last, self.cancel)?;
+            analyzer.run(p.view()?, Outputs::new().summary(&mut rows.summary))?;
+        }
         while first < n_t {
             let end = n_t.min(first + size);
             let Ok(mut peaks) = spare.recv() else {
@@ -209,6 +233,9 @@ impl Job<'_> {
             let mut outputs = Outputs::new().peaks(&mut peaks);
             if let Some(masks) = masks {
                 outputs = masks.outputs(outputs, first..end)?;
+            }
+            if let Some(rows) = rows {
+                outputs = outputs.append_summary(&mut rows.summary);
             }
             let report = match analyzer.run(p.view()?, outputs) {
                 Err(Error::OverBudget { peaks: Some(_), .. } | Error::OutOfMemory { .. })
@@ -226,7 +253,11 @@ impl Job<'_> {
             drop(p);
             // What is written, and what has been read, need not stay in this process's memory.
             if let Some(masks) = masks {
-                masks.give_back();
+                give_back(&masks.map);
+            }
+            if let Some(rows) = rows {
+                rows.put(end);
+                give_back(&rows.map);
             }
             self.input.array.give_back();
             total = Some(match total {
@@ -318,7 +349,8 @@ impl Job<'_> {
                 "--region": other.region.to_string(),
                 "--nan": other.nan_policy.to_string(),
                 "--connectivity": self.args.connectivity.to_string(),
-                "--packed": self.args.packed,
+                "--masks": self.args.form().to_string(),
+                "--summary": self.args.summary.is_some(),
                 "what results depend on": format!("{:?}", of_results(self.args)),
             },
         }))
@@ -358,6 +390,7 @@ struct Work {
 
 const NOTE: &str = ".progress.json";
 const LOCK: &str = ".lock";
+const ROWS: &str = ".summary";
 
 impl Work {
     /// Makes the folder, or goes on in one that is there.
@@ -485,6 +518,23 @@ impl Work {
         open().map_err(|error: std::io::Error| self.unwritable(&error))
     }
 
+    /// Maps a file of the folder, which is made if it is not there.
+    fn map(&self, name: &str, length: u64) -> Result<MmapMut, Failure> {
+        let file = self.file(name, length)?;
+        #[expect(
+            unsafe_code,
+            reason = "a memory map of a file that is larger than memory"
+        )]
+        // SAFETY: the file is this run's own, which holds the folder's lock; nobody else is to write to it.
+        let map = unsafe { MmapMut::map_mut(&file) }.map_err(|error| self.unwritable(&error))?;
+        #[cfg(unix)]
+        signals::watch_mapping(
+            &map,
+            &self.unwritable(&std::io::Error::other("the disk is full, or failed")),
+        );
+        Ok(map)
+    }
+
     fn unwritable(&self, error: &std::io::Error) -> Failure {
         Failure::output(
             &self.output,
@@ -495,13 +545,13 @@ impl Work {
         )
     }
 
-    /// Completes the files, stores them, and gives the folder its name, and then the report.
+    /// Completes the files, stores them, and gives the folder its name, and then the other files.
     fn finish(
         self,
         job: &Job<'_>,
         masks: Option<MaskFile>,
         progress: Progress,
-        report: Option<Pending>,
+        others: Vec<Pending>,
     ) -> Result<(), Failure> {
         let (numbers, kinds) = columns(&job.args.levels());
         let complete = || {
@@ -533,13 +583,13 @@ impl Work {
                     ),
                 )
             })?;
-            for name in [NOTE, LOCK] {
+            for name in [NOTE, LOCK, ROWS] {
                 let _ = fs::remove_file(self.output.join(name));
             }
             let _ = File::open(folder_of(&self.output)).and_then(|folder| folder.sync_all());
             Ok(())
         };
-        persist_behind(name, report)
+        persist_behind(name, others)
     }
 }
 
@@ -589,11 +639,12 @@ impl MaskFile {
     /// The file of the masks of a run, unless there are none.
     fn open(work: &Work, job: &Job<'_>) -> Result<Option<Self>, Failure> {
         let levels = job.args.levels().len();
-        if levels == 0 {
+        let form = job.args.form();
+        if levels == 0 || form == MaskForm::None {
             return Ok(None);
         }
         let [n_x, n_y, _] = job.input.shape();
-        let packed = job.args.packed;
+        let packed = form == MaskForm::Packed;
         let (name, descr, row) = match packed {
             true => ("packed.npy", "|u1", job.bins.len().div_ceil(8)),
             false => ("masks.npy", "|b1", job.bins.len()),
@@ -606,19 +657,7 @@ impl MaskFile {
         let length = shape
             .iter()
             .fold(1_u64, |product, &n| product.saturating_mul(n as u64));
-        let file = work.file(name, length.saturating_add(header.len() as u64))?;
-        #[expect(
-            unsafe_code,
-            reason = "a memory map of a file that is larger than memory"
-        )]
-        // SAFETY: the file is this run's own, which holds the folder's lock; nobody else is to write to it.
-        let mut map =
-            unsafe { MmapMut::map_mut(&file) }.map_err(|error| work.unwritable(&error))?;
-        #[cfg(unix)]
-        signals::watch_mapping(
-            &map,
-            &work.unwritable(&std::io::Error::other("the disk is full, or failed")),
-        );
+        let mut map = work.map(name, length.saturating_add(header.len() as u64))?;
         map[..header.len()].copy_from_slice(&header);
         Ok(Some(Self {
             map,
@@ -653,12 +692,45 @@ impl MaskFile {
         }
         Ok(outputs)
     }
+}
 
-    /// Lets the operating system have the pages: what they hold is the file's.
-    fn give_back(&self) {
-        #[expect(unsafe_code, reason = "page advice")]
-        // SAFETY: the pages of a shared map of a file are read from it again, with everything that was written to them.
-        let _ = unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) };
+/// Lets the operating system have the pages of a file: what they hold is the file's.
+fn give_back(map: &MmapMut) {
+    #[expect(unsafe_code, reason = "page advice")]
+    // SAFETY: the pages of a shared map of a file are read from it again, with everything that was written to them.
+    let _ = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
+}
+
+/// The rows of the summary: mapped, until they are all there and a table can be written.
+struct SummaryFile<T> {
+    map: MmapMut,
+    shelf: Shelf,
+    /// Of the piece at hand, and of the bin before it, whose overlaps with the piece are known only now.
+    summary: Summary<T>,
+}
+
+impl<T: Element + Pod> SummaryFile<T> {
+    fn open(work: &Work, job: &Job<'_>) -> Result<Self, Failure> {
+        let shelf = Shelf::new(job.bins.len(), job.args.levels().len());
+        // A file of no bytes cannot be mapped.
+        let length = shelf.bytes::<T>().max(1);
+        Ok(Self {
+            map: work.map(ROWS, length as u64)?,
+            shelf,
+            summary: Summary::new(),
+        })
+    }
+
+    /// Puts the rows of the bins before `end` into the file.
+    fn put(&mut self, end: usize) {
+        let rows = Table::of(&self.summary);
+        self.shelf
+            .put(&mut self.map, end - self.summary.n_bins(), &rows);
+        self.summary.keep_last(1);
+    }
+
+    fn table(&self) -> Option<Table<'_, T>> {
+        self.shelf.table(&self.map)
     }
 }
 

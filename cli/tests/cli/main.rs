@@ -12,4 +12,5 @@ mod picture;
 mod refusals;
 mod run;
 mod stream;
+mod summary;
 mod support;

@@ -312,9 +312,10 @@ fn a_killed_run_is_continued_to_the_same_bytes() {
     folder.write("in.npy", &npy(p.view(), PLAIN));
     let words = "run in.npy --alpha 0.5 --alpha 0.9 --threads 2 --stream --piece-bins 16";
     let mut continued = 0;
-    for form in ["", "--packed"] {
-        folder.succeed(&format!("{words} {form} -o right{form}"));
-        let right = files(&folder.path(&format!("right{form}")));
+    for (form, others) in [("", 0), ("--packed --summary table.npz", 1)] {
+        folder.succeed(&format!("{words} {form} -o right{others}"));
+        let right = files(&folder.path(&format!("right{others}")));
+        let table = (others > 0).then(|| folder.read("table.npz"));
         let mut rng = 12_345_u64;
         for round in 0..4 {
             let mut killed = 0;
@@ -361,6 +362,10 @@ fn a_killed_run_is_continued_to_the_same_bytes() {
             let mut found = files(&folder.path("out"));
             found.retain(|name, _| !name.starts_with('.'));
             assert_eq!(found, right, "{form}, round {round}");
+            if let Some(table) = &table {
+                assert!(*table == folder.read("table.npz"), "round {round}");
+                fs::remove_file(folder.path("table.npz")).expect("it goes");
+            }
             fs::remove_dir_all(folder.path("out")).expect("it goes");
         }
     }
