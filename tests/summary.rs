@@ -189,7 +189,7 @@ fn rows_can_be_taken_away_as_they_come() {
     let p = Array3::from_shape_fn((6, 7, 60), |(x, y, t)| {
         ((x * 31 + y * 17 + t * (x + 3)) % 23) as f64
     });
-    let options = peakmask::Options::new().alphas([0.5, 0.9]);
+    let options = Options::new().alphas([0.5, 0.9]);
     let mut analyzer = Analyzer::new([6, 7], options).expect("an analyzer");
     let rows = |summary: &Summary<f64>| -> Vec<_> {
         let levels = |column: &ndarray::Array2<i64>, t| column.column(t).to_vec();
@@ -207,7 +207,7 @@ fn rows_can_be_taken_away_as_they_come() {
         .run(p.view(), Outputs::new().summary(&mut whole))
         .expect("an analysis");
     let (mut moving, mut taken) = (Summary::new(), Vec::new());
-    for first in (0..60).step_by(13) {
+    for first in (0..60_usize).step_by(13) {
         let piece = p.slice_axis(Axis(2), Slice::from(first..60.min(first + 13)));
         analyzer
             .run(piece, Outputs::new().append_summary(&mut moving))

@@ -253,7 +253,7 @@ fn a_gpu_declines() {
     let options = Options::new().prominence(Prominence::Topographic);
     let gpu = options.clone().backend(peakmask::Backend::Gpu);
     let error = analyze(p.view(), &gpu).expect_err("no GPU engine computes it");
-    assert!(matches!(error, peakmask::Error::NoGpu { .. }), "{error}");
+    assert!(matches!(error, Error::NoGpu { .. }), "{error}");
     let report = analyze(p.view(), &options)
         .expect("the CPU computes it")
         .report;
