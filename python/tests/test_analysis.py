@@ -29,7 +29,7 @@ def test_masks_by_value(analysis):
     assert analysis.mask(float("nan")) is analysis.masks[2]
     assert not np.shares_memory(analysis.masks[0], analysis.masks[3])
     for wrong in ("0.5", None, [0.5], b"0.5"):
-        with pytest.raises(TypeError, match="a mask is found by its alpha, a number, not by"):
+        with pytest.raises(TypeError, match="a mask is found by its level, a number, not by"):
             analysis.mask(wrong)
     assert analysis.mask(np.float32(0.5)) is analysis.masks[0]
     with pytest.raises(KeyError, match="no mask for alpha 0.7; there are masks for 0.5, 0.9, nan, 0.5"):

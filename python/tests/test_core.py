@@ -23,7 +23,7 @@ def p():
 
 
 def analyze(p, out):
-    return _core.analyze(p, [0.5] * len(out), out=out, **OPTIONS)
+    return _core.analyze(p, [("of_peak", 0.5)] * len(out), out=out, **OPTIONS)
 
 
 def blank(shape=(6, 7, 16)):

@@ -314,9 +314,13 @@ def test_a_missing_package_is_named_with_its_extra(code, package, extra):
 def test_dir_shows_what_is_for_callers():
     ran = in_new_process("import peakmask; print(*dir(peakmask))")
     types = (
-        "Analysis Analyzer BinPeaks Epochs MapSummits PackedMask Peaks Regions Report SparseMask Stream Summary Summits"
+        "Analysis Analyzer BinPeaks Epochs Level MapSummits PackedMask Peaks Regions Report SparseMask Stream "
+        "Summary Summits"
     )
-    names = "__version__ analyze analyze_many compat dask estimate load napari plot prominence regions stream"
+    names = (
+        "__version__ absolute analyze analyze_many compat coverage dask estimate load napari of_peak plot prominence "
+        "regions stream"
+    )
     assert ran.stdout.split() == types.split() + names.split()
     with pytest.raises(AttributeError, match="module 'peakmask' has no attribute 'analyse'; it has .*analyze"):
         peakmask.analyse  # noqa: B018
