@@ -22,7 +22,7 @@ CHUNK = 1 << 16
 """The most rows of a chunk of zarr, along each axis."""
 
 
-TEXTS = ("format", "report", "names", "form")
+TEXTS = ("format", "report", "names", "form", "region", "nan_policy", "prominence")
 """What a zarr group keeps as attributes: its arrays hold numbers."""
 
 
@@ -94,7 +94,7 @@ def load(file: str | os.PathLike[str] | Any) -> Analysis:
     ValueError
         When the file holds no analysis.
     """
-    group = file
+    group: Any = file
     if isinstance(file, (str, os.PathLike)) and os.path.isdir(file):
         import zarr
 
