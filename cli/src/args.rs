@@ -178,39 +178,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", requires = "stream", hide = true)]
     pub(crate) piece_bins: Option<usize>,
 
-    /// Which neighbours connect the cells of a mask: the 4 that share an edge, or all 8
-    #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
-    pub(crate) connectivity: Connectivity,
-
-    /// Which prominence peaks have
-    #[arg(long, value_parser = named::<Prominence>(&PROMINENCES), default_value_t)]
-    pub(crate) prominence: Prominence,
-
-    /// Which engine computes; the results are the same
-    #[arg(long, value_parser = named::<Backend>(&BACKENDS), default_value_t)]
-    pub(crate) backend: Backend,
-
     #[command(flatten)]
-    pub(crate) gpu: GpuArgs,
-
-    /// Number of worker threads; 0 means one for each core that the process may use
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) threads: usize,
-
-    /// Analyse only time bins A to B - 1, as a Python slice: 0:1000, 500:, :100, -100:
-    #[arg(long, value_name = "A:B", allow_hyphen_values = true)]
-    pub(crate) bins: Option<BinRange>,
-
-    /// The most memory that results, scratch and copies may take: 8GiB, 500MB, or a number of bytes
-    ///
-    /// Default: what the machine and the process's control group have to spare (see `peakmask info`). The pages of a
-    /// mapped input do not count: the operating system takes them back at will.
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub(crate) memory_limit: Option<u64>,
-
-    /// Whether to stop (exit code 3) or to go on with a warning when more memory is needed than the limit
-    #[arg(long, value_parser = named::<MemoryGuard>(&ON_LIMIT), default_value_t)]
-    pub(crate) on_limit: MemoryGuard,
+    pub(crate) how: HowArgs,
 
     /// Also write a report: input, options, memory plan, what ran and for how long
     #[arg(long, value_name = "FILE.json")]
@@ -219,13 +188,14 @@ pub(crate) struct RunArgs {
     /// Also draw up to 12 evenly spaced time bins, as `peakmask picture` would
     #[arg(long, value_name = "OUT.png")]
     pub(crate) picture: Option<PathBuf>,
-
-    /// No progress bar and no summary; warnings and errors are still shown
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
 }
 
 impl RunArgs {
+    /// The levels of all masks, in the order of the results.
+    pub(crate) fn levels(&self) -> Vec<Level> {
+        self.other.with(&self.alphas)
+    }
+
     /// The form of the masks.
     pub(crate) fn form(&self) -> MaskForm {
         if self.packed {
@@ -253,40 +223,8 @@ pub(crate) struct SummaryArgs {
     #[arg(short, long, value_name = "OUT.npz|OUT.csv")]
     pub(crate) output: PathBuf,
 
-    /// Which neighbours connect the cells of a mask
-    #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
-    pub(crate) connectivity: Connectivity,
-
-    /// Which prominence peaks have
-    #[arg(long, value_parser = named::<Prominence>(&PROMINENCES), default_value_t)]
-    pub(crate) prominence: Prominence,
-
-    /// Which engine computes; the results are the same
-    #[arg(long, value_parser = named::<Backend>(&BACKENDS), default_value_t)]
-    pub(crate) backend: Backend,
-
     #[command(flatten)]
-    pub(crate) gpu: GpuArgs,
-
-    /// Number of worker threads; 0 means one for each core that the process may use
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) threads: usize,
-
-    /// Summarise only time bins A to B - 1, as a Python slice: 0:1000, 500:, :100, -100:
-    #[arg(long, value_name = "A:B", allow_hyphen_values = true)]
-    pub(crate) bins: Option<BinRange>,
-
-    /// The most memory that the summary, scratch and copies may take: 8GiB, 500MB, or a number of bytes
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub(crate) memory_limit: Option<u64>,
-
-    /// Whether to stop (exit code 3) or to go on with a warning when more memory is needed than the limit
-    #[arg(long, value_parser = named::<MemoryGuard>(&ON_LIMIT), default_value_t)]
-    pub(crate) on_limit: MemoryGuard,
-
-    /// No progress bar and no summary; warnings and errors are still shown
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
+    pub(crate) how: HowArgs,
 }
 
 impl SummaryArgs {
@@ -307,17 +245,9 @@ impl SummaryArgs {
             stream: false,
             resume: false,
             piece_bins: None,
-            connectivity: self.connectivity,
-            prominence: self.prominence,
-            backend: self.backend,
-            gpu: self.gpu,
-            threads: self.threads,
-            bins: self.bins,
-            memory_limit: self.memory_limit,
-            on_limit: self.on_limit,
+            how: self.how,
             report: None,
             picture: None,
-            quiet: self.quiet,
         }
     }
 }
@@ -369,11 +299,46 @@ pub(crate) struct ProbeArgs {
     pub(crate) gpu: GpuArgs,
 }
 
-impl RunArgs {
-    /// The levels of all masks, in the order of the results.
-    pub(crate) fn levels(&self) -> Vec<Level> {
-        self.other.with(&self.alphas)
-    }
+/// How an analysis goes, whatever is written of it.
+#[derive(Debug, Args)]
+pub(crate) struct HowArgs {
+    /// Which neighbours connect the cells of a mask: the 4 that share an edge, or all 8
+    #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
+    pub(crate) connectivity: Connectivity,
+
+    /// Which prominence peaks have
+    #[arg(long, value_parser = named::<Prominence>(&PROMINENCES), default_value_t)]
+    pub(crate) prominence: Prominence,
+
+    /// Which engine computes; the results are the same
+    #[arg(long, value_parser = named::<Backend>(&BACKENDS), default_value_t)]
+    pub(crate) backend: Backend,
+
+    #[command(flatten)]
+    pub(crate) gpu: GpuArgs,
+
+    /// Number of worker threads; 0 means one for each core that the process may use
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) threads: usize,
+
+    /// Analyse only time bins A to B - 1, as a Python slice: 0:1000, 500:, :100, -100:
+    #[arg(long, value_name = "A:B", allow_hyphen_values = true)]
+    pub(crate) bins: Option<BinRange>,
+
+    /// The most memory that results, scratch and copies may take: 8GiB, 500MB, or a number of bytes
+    ///
+    /// Default: what the machine and the process's control group have to spare (see `peakmask info`). The pages of a
+    /// mapped input do not count: the operating system takes them back at will.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) memory_limit: Option<u64>,
+
+    /// Whether to stop (exit code 3) or to go on with a warning when more memory is needed than the limit
+    #[arg(long, value_parser = named::<MemoryGuard>(&ON_LIMIT), default_value_t)]
+    pub(crate) on_limit: MemoryGuard,
+
+    /// No progress bar and no summary; warnings and errors are still shown
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 /// Levels beside alphas, and the rules that all levels share.
@@ -453,8 +418,8 @@ OUT.npz, for numpy.load:
   peak_coords   int64 (N, 2)                    x, y in cells, row by row
   prominences   input's type (N,)               height above the highest neighbour that is no peak, in the input's unit
   peak_heights  input's type (N,)               P at the peak
-A bin that is constant has no peaks and an empty mask, and unless --nan says otherwise one that holds a NaN. Of a linear track, masks are (n_alpha, n_x, n_t) and
-peak_coords (N, 1). With --stream each array is a file, as in OUT/masks.npy.
+A bin that is constant has no peaks and an empty mask, and so has, unless --nan says otherwise, one that holds a NaN. Of a
+linear track, masks are (n_alpha, n_x, n_t) and peak_coords (N, 1). With --stream each array is a file, as in OUT/masks.npy.
 
 Examples:
   peakmask run posterior.npy --alpha 0.5 --alpha 0.9 -o result.npz

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &RunArgs, cancel: &CancelToken) -> Result<(), Failure> {
             args.form()
         )));
     }
-    drivers::try_first(&args.gpu, Some(args.backend), cancel);
+    drivers::try_first(&args.how.gpu, Some(args.how.backend), cancel);
     if let [input] = args.inputs.as_slice() {
         let may_stream = args.output.as_deref().is_some_and(is_folder);
         let one = One::new(args, input, args.output.clone(), may_stream);
@@ -180,18 +180,18 @@ impl<'a> One<'a> {
         cancel: &CancelToken,
     ) -> Result<(), Failure> {
         let args = self.args;
-        let bins = BinRange::resolve(args.bins, input.n_bins())
+        let bins = BinRange::resolve(args.how.bins, input.n_bins())
             .map_err(|sentence| input.array.unusable(sentence))?;
         let options = options(args, cancel);
         let budget = Budget {
             input,
             options: &options,
             bins: bins.clone(),
-            limit: budget::limit(args.memory_limit),
+            limit: budget::limit(args.how.memory_limit),
             panels: args.picture.as_ref().map_or(0, |_| picture::PANELS),
         };
         let plan = budget.plan()?;
-        let strict = args.on_limit == MemoryGuard::Strict;
+        let strict = args.how.on_limit == MemoryGuard::Strict;
         let streamed = self.streamed.as_deref();
         if let Some(folder) = streamed.filter(|_| args.stream) {
             return self.stream::<T>(folder, &budget, &plan, cancel);
@@ -234,7 +234,7 @@ impl<'a> One<'a> {
         let mut sheet = args.picture.as_deref().map(Pending::create).transpose()?;
         let mut file = args.report.as_deref().map(Pending::create).transpose()?;
 
-        let bar = terminal::bar(args.quiet);
+        let bar = terminal::bar(args.how.quiet);
         let options = options
             .clone()
             .memory_limit(budget.limit.bytes.saturating_sub(plan.beside_analysis()));
@@ -341,7 +341,7 @@ impl<'a> One<'a> {
 
     /// What came out, in one line; of several inputs with the name of this one.
     fn say(&self, summary: &Summary<'_>) {
-        if self.args.quiet {
+        if self.args.how.quiet {
             return;
         }
         let line = summary.line();
@@ -380,7 +380,7 @@ fn beside_checksum<R>(
 /// Refuses an engine that other options rule out.
 fn check_engine(args: &RunArgs) -> Result<(), Failure> {
     let ((backend @ Backend::Cpu, Some(gpu_use @ GpuUse::Require))
-    | (backend @ Backend::Gpu, Some(gpu_use @ GpuUse::Off))) = (args.backend, args.gpu.gpu)
+    | (backend @ Backend::Gpu, Some(gpu_use @ GpuUse::Off))) = (args.how.backend, args.how.gpu.gpu)
     else {
         return Ok(());
     };
@@ -395,16 +395,17 @@ pub(crate) fn of_results(args: &RunArgs) -> Options {
         .choose(Options::new(), &args.levels())
         .masks(args.form())
         .summary(args.summary.is_some())
-        .connectivity(args.connectivity)
-        .prominence(args.prominence)
+        .connectivity(args.how.connectivity)
+        .prominence(args.how.prominence)
 }
 
 fn options(args: &RunArgs, cancel: &CancelToken) -> Options {
-    args.gpu
+    args.how
+        .gpu
         .choose(of_results(args))
-        .backend(args.backend)
-        .threads(args.threads)
-        .memory_guard(args.on_limit)
+        .backend(args.how.backend)
+        .threads(args.how.threads)
+        .memory_guard(args.how.on_limit)
         .cancel_token(cancel.clone())
 }
 

@@ -112,7 +112,7 @@ impl Job<'_> {
         };
         let columns = Columns::open::<T>(&work, self, progress)?;
         let mut report = None;
-        let bar = terminal::bar(self.args.quiet);
+        let bar = terminal::bar(self.args.how.quiet);
         terminal::count_bins(bar, self.bins.len());
         bar.set_position(progress.bins as u64);
         let result = std::thread::scope(|threads| {
@@ -278,7 +278,7 @@ impl Job<'_> {
         let plan = peakmask::estimate([n_x, n_y, bins], T::DTYPE, &options)
             .map_err(|error| self.input.array.unusable(error))?;
         let room = (plan.fixed_bytes - plan.mask_bytes).saturating_add(PIECE_BYTES);
-        let limit = match self.args.on_limit {
+        let limit = match self.args.how.on_limit {
             MemoryGuard::Strict => self.limit.bytes.saturating_sub(PIECE_BYTES),
             _ => u64::MAX,
         };
@@ -348,7 +348,7 @@ impl Job<'_> {
                 "--coverage": bits(&other.coverages),
                 "--region": other.region.to_string(),
                 "--nan": other.nan_policy.to_string(),
-                "--connectivity": self.args.connectivity.to_string(),
+                "--connectivity": self.args.how.connectivity.to_string(),
                 "--masks": self.args.form().to_string(),
                 "--summary": self.args.summary.is_some(),
                 "what results depend on": format!("{:?}", of_results(self.args)),
