@@ -23,7 +23,7 @@ use crate::outputs::{
 };
 use crate::plan::{Estimate, Plan, Wanted};
 use crate::posterior::{Posterior, check_map};
-use crate::schedule::{Crew, Job};
+use crate::schedule::{Crew, Job, crew};
 use crate::summary::Summary;
 
 /// Finds all peaks of every time bin and, for each alpha, the mask of the region around the dominant peak.
@@ -256,7 +256,7 @@ pub struct Analyzer<T> {
     options: Options,
     threads: usize,
     limit: KeptLimit,
-    crew: Crew<T>,
+    crew: Box<dyn Crew<T> + Send>,
 }
 
 impl<T: Element> Analyzer<T> {
@@ -293,7 +293,7 @@ impl<T: Element> Analyzer<T> {
         Ok(Self {
             shape: [n_x, n_y],
             threads: options.threads.unwrap_or_else(cores),
-            crew: Crew::new(&options, instruction_set)?,
+            crew: crew(&options, instruction_set)?,
             options,
             limit: KeptLimit::recent(),
         })

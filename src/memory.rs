@@ -252,6 +252,13 @@ pub(crate) fn room<V>(len: usize) -> Vec<V> {
     vector
 }
 
+/// Makes room for so many more values.
+pub(crate) fn reserve<V>(vector: &mut Vec<V>, more: usize) {
+    if vector.try_reserve(more).is_err() {
+        refuse::<V>(vector.len().saturating_add(more));
+    }
+}
+
 /// A vector of zeros, whose memory is touched only when it is written.
 pub(crate) fn zeros<V: bytemuck::Zeroable>(len: usize) -> Vec<V> {
     bytemuck::allocation::try_zeroed_vec(len).unwrap_or_else(|()| refuse::<V>(len))

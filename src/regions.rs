@@ -165,6 +165,7 @@ impl Regions {
             let [low_x, high_x, low_y, high_y] = corners;
             corners = [low_x.min(x), high_x.max(x), low_y.min(y), high_y.max(y)];
         }
+        self.reserve(1);
         let [low_x, high_x, low_y, high_y] = corners;
         let border = [low_x, n_x - 1 - high_x, low_y, n_y - 1 - high_y];
         self.areas.push(area);
@@ -176,10 +177,22 @@ impl Regions {
         self.holders.push(-1);
         if cells {
             flood.reached.sort_unstable();
+            memory::reserve(&mut self.cells, flood.reached.len());
+            memory::reserve(&mut self.cell_offsets, 1);
             self.cells
                 .extend(flood.reached.iter().map(|&place| cell(place)));
             self.cell_offsets.push(self.cells.len() as i64);
         }
+    }
+
+    /// Makes room for the rows of so many more regions.
+    fn reserve(&mut self, more: usize) {
+        memory::reserve(&mut self.areas, more);
+        memory::reserve(&mut self.boxes, more);
+        memory::reserve(&mut self.centres, more);
+        memory::reserve(&mut self.border_distances, more);
+        memory::reserve(&mut self.overlaps, more);
+        memory::reserve(&mut self.holders, more);
     }
 
     /// Says which regions overlap, of those from `first` on, which belong to the peaks from `row` on: `inside` holds for each
@@ -213,6 +226,9 @@ impl Regions {
     /// Appends the columns of the peaks that come next.
     fn append(&mut self, mut next: Self) {
         let cells = self.cells.len() as i64;
+        self.reserve(next.areas.len());
+        memory::reserve(&mut self.cells, next.cells.len());
+        memory::reserve(&mut self.cell_offsets, next.cell_offsets.len());
         self.areas.append(&mut next.areas);
         self.boxes.append(&mut next.boxes);
         self.centres.append(&mut next.centres);

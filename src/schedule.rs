@@ -3,13 +3,14 @@
 mod far_end;
 mod gpu_use;
 
+use std::any::Any;
 use std::borrow::Cow;
 
 use rayon::ThreadPool;
 
 use crate::analysis::{Engines, GpuReport, Peaks, Report, Seconds};
 use crate::cpu::Cpu;
-use crate::element::Element;
+use crate::element::{Dtype, Element};
 use crate::engine::{Measuring, Stop, Task};
 use crate::error::Error;
 use crate::gather::Gathering;
@@ -29,7 +30,7 @@ use gpu_use::KeptGpu;
 pub(crate) type Reason = Cow<'static, str>;
 
 /// Threads and engines, kept from call to call.
-pub(crate) struct Crew<T> {
+struct Kept<T> {
     instruction_set: InstructionSet,
     pool: Option<ThreadPool>,
     workers: Vec<Worker<Cpu<T>, T>>,
@@ -57,26 +58,128 @@ pub(crate) struct Helper {
     no_gpu: Option<Reason>,
 }
 
-impl<T: Element> Crew<T> {
-    /// Nobody yet: threads and engines come with the first job that needs them.
-    pub(crate) fn new(options: &Options, instruction_set: InstructionSet) -> Result<Self, Error> {
-        Ok(Self {
+/// What an analyzer knows of its crew.
+pub(crate) trait Crew<T> {
+    /// Opens a GPU that the options require.
+    fn open(&mut self, options: &Options) -> Result<(), Error>;
+
+    /// Looks for a GPU that can take part in a job, as the options say.
+    fn helper(
+        &mut self,
+        shape: [usize; 3],
+        plan: &Plan,
+        options: &Options,
+        task: Task<'_>,
+    ) -> Result<Helper, Error>;
+
+    /// Runs a job, and appends its peaks to `peaks`: with all rows, or, when it fails, as they were. Masks of pieces meet at
+    /// `seams`.
+    fn run(
+        &mut self,
+        job: Job<'_, '_, T>,
+        peaks: &mut Peaks<T>,
+        seams: &mut Seams,
+    ) -> Result<Report, Error>;
+}
+
+/// A crew of nobody yet: threads and engines come with the first job that needs them.
+///
+/// It is made by a function for each type, and known by its trait alone, so that the engines are compiled once, with this
+/// crate, and not anew with every crate that calls it.
+pub(crate) fn crew<T: Element>(
+    options: &Options,
+    instruction_set: InstructionSet,
+) -> Result<Box<dyn Crew<T> + Send>, Error> {
+    #[inline(never)]
+    fn of_f32(gpu: KeptGpu, instruction_set: InstructionSet) -> Box<dyn Crew<f32> + Send> {
+        Box::new(Kept::new(gpu, instruction_set))
+    }
+    #[inline(never)]
+    fn of_f64(gpu: KeptGpu, instruction_set: InstructionSet) -> Box<dyn Crew<f64> + Send> {
+        Box::new(Kept::new(gpu, instruction_set))
+    }
+    let gpu = KeptGpu::new(options)?;
+    let crew: Box<dyn Any> = match T::DTYPE {
+        Dtype::F32 => Box::new(of_f32(gpu, instruction_set)),
+        Dtype::F64 => Box::new(of_f64(gpu, instruction_set)),
+    };
+    Ok(*crew.downcast().expect("it is of the type that was matched"))
+}
+
+impl<T: Element> Kept<T> {
+    fn new(gpu: KeptGpu, instruction_set: InstructionSet) -> Self {
+        Self {
             instruction_set,
             pool: None,
             workers: Vec::new(),
-            gpu: KeptGpu::new(options)?,
-        })
+            gpu,
+        }
     }
 
-    /// Opens a GPU that the options require.
-    pub(crate) fn open(&mut self, options: &Options) -> Result<(), Error> {
+    /// Starts threads, unless there are enough.
+    fn start_threads(&mut self, threads: usize) -> Result<(), Error> {
+        let enough = |pool: &ThreadPool| pool.current_num_threads() >= threads;
+        if !self.pool.as_ref().is_some_and(enough) {
+            self.pool = Some(pool("peakmask", threads)?);
+        }
+        Ok(())
+    }
+
+    /// Has as many engines of the CPU as there are workers follow a plan.
+    fn prepare_workers(&mut self, workers: usize, plan: &Plan, n_x: usize, n_y: usize) {
+        for worker in self.workers.iter_mut().take(workers) {
+            worker.engine.follow(&plan.cpu);
+        }
+        while self.workers.len() < workers {
+            let engine = Cpu::new(&plan.cpu, n_x, n_y, self.instruction_set);
+            self.workers.push(Worker::new(engine));
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a report holds")]
+    fn report(
+        &self,
+        plan: &Plan,
+        bins: usize,
+        peaks: usize,
+        uncovered_bins: usize,
+        seconds: Seconds,
+        gpu_bins: usize,
+        alone: bool,
+        gpu: Option<GpuReport>,
+        no_gpu: Option<Reason>,
+    ) -> Report {
+        let by_gpu = gpu.as_ref().map_or(0, GpuReport::host_bytes);
+        Report {
+            engine: match (gpu_bins, bins - gpu_bins) {
+                (0, _) if !alone => Engines::Cpu,
+                (_, 0) => Engines::Gpu,
+                _ => Engines::Both,
+            },
+            instruction_set: self.instruction_set,
+            threads: plan.threads,
+            bins,
+            cpu_bins: bins - gpu_bins,
+            gpu_bins,
+            peaks,
+            uncovered_bins,
+            seconds,
+            bytes_planned: plan.estimate.total() + by_gpu,
+            bytes_used: plan.estimate.total_with(peaks as u64) + by_gpu,
+            gpu,
+            no_gpu,
+        }
+    }
+}
+
+impl<T: Element> Crew<T> for Kept<T> {
+    fn open(&mut self, options: &Options) -> Result<(), Error> {
         self.gpu
             .open_required::<T>(options, options.task())
             .map(|_| ())
     }
 
-    /// Looks for a GPU that can take part in a job, as the options say.
-    pub(crate) fn helper(
+    fn helper(
         &mut self,
         shape: [usize; 3],
         plan: &Plan,
@@ -87,9 +190,7 @@ impl<T: Element> Crew<T> {
         Ok(Helper { role, no_gpu })
     }
 
-    /// Runs a job, and appends its peaks to `peaks`: with all rows, or, when it fails, as they were. Masks of pieces meet at
-    /// `seams`.
-    pub(crate) fn run(
+    fn run(
         &mut self,
         job: Job<'_, '_, T>,
         peaks: &mut Peaks<T>,
@@ -167,61 +268,6 @@ impl<T: Element> Crew<T> {
             gpu,
             no_gpu,
         ))
-    }
-
-    /// Starts threads, unless there are enough.
-    fn start_threads(&mut self, threads: usize) -> Result<(), Error> {
-        let enough = |pool: &ThreadPool| pool.current_num_threads() >= threads;
-        if !self.pool.as_ref().is_some_and(enough) {
-            self.pool = Some(pool("peakmask", threads)?);
-        }
-        Ok(())
-    }
-
-    /// Has as many engines of the CPU as there are workers follow a plan.
-    fn prepare_workers(&mut self, workers: usize, plan: &Plan, n_x: usize, n_y: usize) {
-        for worker in self.workers.iter_mut().take(workers) {
-            worker.engine.follow(&plan.cpu);
-        }
-        while self.workers.len() < workers {
-            let engine = Cpu::new(&plan.cpu, n_x, n_y, self.instruction_set);
-            self.workers.push(Worker::new(engine));
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what a report holds")]
-    fn report(
-        &self,
-        plan: &Plan,
-        bins: usize,
-        peaks: usize,
-        uncovered_bins: usize,
-        seconds: Seconds,
-        gpu_bins: usize,
-        alone: bool,
-        gpu: Option<GpuReport>,
-        no_gpu: Option<Reason>,
-    ) -> Report {
-        let by_gpu = gpu.as_ref().map_or(0, GpuReport::host_bytes);
-        Report {
-            engine: match (gpu_bins, bins - gpu_bins) {
-                (0, _) if !alone => Engines::Cpu,
-                (_, 0) => Engines::Gpu,
-                _ => Engines::Both,
-            },
-            instruction_set: self.instruction_set,
-            threads: plan.threads,
-            bins,
-            cpu_bins: bins - gpu_bins,
-            gpu_bins,
-            peaks,
-            uncovered_bins,
-            seconds,
-            bytes_planned: plan.estimate.total() + by_gpu,
-            bytes_used: plan.estimate.total_with(peaks as u64) + by_gpu,
-            gpu,
-            no_gpu,
-        }
     }
 }
 

@@ -77,6 +77,7 @@ impl<T: Element> Summits<T> {
         let [_, n_y] = terrain.shape();
         let cell = |[x, y]: [usize; 2]| x * n_y + y;
         let first = self.len();
+        self.reserve(terrain.summits().count());
         for (number, summit) in terrain.summits().enumerate() {
             numbers[cell(summit.cell)] = number as i32;
             self.coords.push(summit.cell.map(|c| c as i64));
@@ -108,13 +109,26 @@ impl<T: Element> Summits<T> {
         self.close_bin();
     }
 
+    /// Makes room for the rows of so many more summits.
+    fn reserve(&mut self, more: usize) {
+        memory::reserve(&mut self.coords, more);
+        memory::reserve(&mut self.heights, more);
+        memory::reserve(&mut self.prominences, more);
+        memory::reserve(&mut self.saddles, more);
+        memory::reserve(&mut self.saddle_heights, more);
+        memory::reserve(&mut self.parents, more);
+    }
+
     fn close_bin(&mut self) {
+        memory::reserve(&mut self.offsets, 1);
         self.offsets.push(self.heights.len() as i64);
     }
 
     /// Appends the columns of the bins that come next.
     fn append(&mut self, mut next: Self) {
         let rows = self.heights.len() as i64;
+        self.reserve(next.len());
+        memory::reserve(&mut self.offsets, next.offsets.len());
         self.offsets
             .extend(next.offsets[1..].iter().map(|end| rows + end));
         self.coords.append(&mut next.coords);

@@ -454,6 +454,8 @@ fn peaks_per_bin<T: Element>(
         Err(peakmask::Error::OverBudget { .. } | peakmask::Error::OutOfMemory { .. }) => {
             Ok((n_x * n_y) as f64)
         }
+        // The analysis itself will say which of all time bins it is.
+        Err(peakmask::Error::Nan { .. }) => Ok(0.0),
         Err(error) => Err(error.into()),
     }
 }

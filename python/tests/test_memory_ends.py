@@ -10,6 +10,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="address spaces 
 CALLS = {
     "masks": "peakmask.analyze(P, ALPHA, threads=2, backend='cpu')",
     "bits and summary": "peakmask.analyze(P, ALPHA, masks='packed', summary=True, threads=2, backend='cpu')",
+    "cells": "peakmask.analyze(P, ALPHA, masks='sparse', threads=2, backend='cpu')",
+    "trees": "peakmask.prominence(P[:, :, :400])",
+    "regions": "peakmask.regions(P[:, :, :400], peakmask.analyze(P[:, :, :400], []).peaks, 0.5)",
     "a copy": "peakmask.analyze(P.astype('>f8'), ALPHA, threads=2, backend='cpu')",
     "drop-in": "compat.compute_2d_dt_posterior_peak_promenences(P, ALPHA)",
     "epochs": "peakmask.analyze_many([P[:, :, :700], P[:, :, 700:]], ALPHA, threads=2, backend='cpu')",

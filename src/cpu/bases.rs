@@ -114,6 +114,9 @@ impl<T: Element> Lists<T> {
             let (values, floor) = bin(lane);
             let list = lane * self.room..lane * self.room + self.counts[lane];
             let start = findings.cells.len();
+            memory::reserve(&mut findings.cells, list.len());
+            memory::reserve(&mut findings.heights, list.len());
+            memory::reserve(&mut findings.bases, list.len());
             findings.cells.extend_from_slice(&self.cells[list.clone()]);
             findings
                 .heights

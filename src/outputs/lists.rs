@@ -92,7 +92,7 @@ pub(crate) fn write_lists<T>(
         wanted.map(|(i, growing)| (i, growing.level)).collect()
     };
     for (i, level) in wanted {
-        let piece = Piece::new(findings.mask(level - levels.start, shape), bins.clone());
+        let piece = Piece::new(findings.mask(level - levels.start, shape), bins.clone())?;
         bytes += (piece.cells.len() * size_of::<u32>()) as u64;
         lock(lists).masks[i].add(piece)?;
     }
@@ -100,7 +100,7 @@ pub(crate) fn write_lists<T>(
 }
 
 impl Piece {
-    fn new(rows: Rows<'_>, bins: Range<usize>) -> Self {
+    fn new(rows: Rows<'_>, bins: Range<usize>) -> Result<Self, Error> {
         let mut counts = vec![0; bins.len()];
         each(rows, bins.len(), |_, lane| counts[lane] += 1);
         let mut end = 0;
@@ -109,16 +109,19 @@ impl Piece {
             end - count as usize
         });
         let mut next: Vec<usize> = starts.collect();
-        let mut cells = vec![0; end];
+        let mut cells: Vec<u32> = bytemuck::allocation::try_zeroed_vec(end).map_err(|()| {
+            let bytes = (end * size_of::<u32>()) as u64;
+            Error::OutOfMemory { bytes }
+        })?;
         each(rows, bins.len(), |cell, lane| {
             cells[next[lane]] = cell;
             next[lane] += 1;
         });
-        Self {
+        Ok(Self {
             first: bins.start,
             counts,
             cells,
-        }
+        })
     }
 }
 

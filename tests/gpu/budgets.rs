@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ndarray::{Array1, Array3, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadableElement};
@@ -30,8 +31,12 @@ fn what_a_budget_leaves_is_continued_or_handed_over() {
             let gpu = known.exact(&on(context, tuning)).gpu.expect("it ran");
             (gpu.continued_bins, gpu.handed_over_bins)
         };
-        // Enough for everything.
-        assert_eq!(counts(GpuTuning::default()), (0, 0));
+        // Enough for everything, however slow the device has been so far.
+        let unhurried = GpuTuning {
+            submission: Some(Duration::from_secs(3600)),
+            ..Default::default()
+        };
+        assert_eq!(counts(unhurried), (0, 0));
         // No cap: all is continued to the end.
         for (iterations, dispatches) in [(5, 64), (7, 30), (61, 1)] {
             let (continued, handed_over) = counts(budget(iterations, dispatches, u32::MAX));
@@ -220,6 +225,6 @@ fn submissions_end_in_time() {
             .batches
     };
     let usual = batches(None);
-    let least = batches(Some(std::time::Duration::from_nanos(1)));
+    let least = batches(Some(Duration::from_nanos(1)));
     assert!(least > usual && least >= 300 / 8, "{usual}, {least}");
 }

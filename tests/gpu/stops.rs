@@ -17,6 +17,8 @@ fn a_long_flood_is_cancelled_within_a_second() {
     let tuning = GpuTuning {
         batch: Some(8),
         slots: Some(1),
+        // Short on slow machines too: the test is about the look at the switch between two submissions.
+        iterations: Some(4096),
         dispatches: Some(1),
         rounds: Some(u32::MAX),
         ..Default::default()
