@@ -93,7 +93,9 @@ fn several_outputs_come_together_or_not_at_all() {
     folder.write("out.npz", b"before");
     let words = "run in.npy --backend cpu --alpha 0.5 -o out.npz --report out.json";
     let mut program = crate::watch::Watched::start(folder.command(words));
-    program.until(|| folder.names().iter().any(|name| name.ends_with(".partial")));
+    // Both places have been looked at once their files have been begun.
+    let begun = |name: &String| name.ends_with(".partial");
+    program.until(|| folder.names().iter().filter(|name| begun(name)).count() == 2);
     fs::create_dir(folder.path("out.json")).expect("it is in time");
     let end = program.end();
     assert_eq!(end.code, Some(1), "{end:?}");
