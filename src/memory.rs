@@ -226,8 +226,25 @@ pub(crate) fn error_of(panic: &(dyn Any + Send), message: impl FnOnce() -> Strin
     }
 }
 
+/// Memory that is laid by, untouched, and given back once the system refuses more: to unwind, and to say so, takes some.
+static LAID_BY: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// More than allocators ask of the system at a time.
+const BYTES_LAID_BY: usize = 4 << 20;
+
+fn lay_by() -> Result<(), Error> {
+    let mut laid_by = lock(&LAID_BY);
+    let bytes = BYTES_LAID_BY.saturating_sub(laid_by.capacity());
+    laid_by
+        .try_reserve_exact(bytes)
+        .map_err(|_| Error::OutOfMemory {
+            bytes: bytes as u64,
+        })
+}
+
 /// Does what takes scratch where nobody else notes how it ends.
 pub(crate) fn taking<R>(scratch: impl FnOnce() -> R) -> Result<R, Error> {
+    lay_by()?;
     catch_unwind(AssertUnwindSafe(scratch)).map_err(|panic| {
         if panic.is::<Refused>() {
             error_of(&*panic, String::new)
@@ -238,6 +255,7 @@ pub(crate) fn taking<R>(scratch: impl FnOnce() -> R) -> Result<R, Error> {
 }
 
 fn refuse<V>(len: usize) -> ! {
+    drop(std::mem::take(&mut *lock(&LAID_BY)));
     let bytes = (len as u64).saturating_mul(size_of::<V>() as u64);
     // Without a word on the standard error: it is no defect.
     resume_unwind(Box::new(Refused { bytes }))
