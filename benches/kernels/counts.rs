@@ -224,7 +224,7 @@ impl<'w> Program<'w> {
                 Op::SelectionMerge => after = operands[0],
                 Op::BranchConditional => match self.constants.get(&operands[0]) {
                     Some(true) if operands[2] != after => {
-                        never = Some((operands[2], [after, after]))
+                        never = Some((operands[2], [after, after]));
                     }
                     Some(false) if operands[1] != after => {
                         never = Some((operands[1], [operands[2], after]));
