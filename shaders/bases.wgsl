@@ -88,7 +88,10 @@ fn rim(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) gr
 // and of one group.
 fn passed_on(best: Key, x: u32, y: u32, t: u32) -> Key {
     if (!is_peak(x, y, t)) { return best; }
-    return higher(best, rims[(x * p.n_y + y) * p.lanes + t]);
+    let other = rims[(x * p.n_y + y) * p.lanes + t];
+    // No selection: the compiler of one driver takes a minute over eight of them in a row.
+    if (exceeds(other, best)) { return other; }
+    return best;
 }
 
 // The highest that the neighbours behind the peak at (x, y) hold, on a sweep's way, or `best`. `back` is one step back:
