@@ -121,15 +121,14 @@ fn gpu_phases<T: Value>() -> [(&'static str, Job<T>); 4] {
 }
 
 /// In the order of the report.
-fn gpu_stages<T: Value>() -> [(&'static str, Job<T>); 7] {
+fn gpu_stages<T: Value>() -> [(&'static str, Job<T>); 6] {
     [
         ("gpu/survey", stage::<T, 0>),
         ("gpu/threshold", stage::<T, 1>),
         ("gpu/flood", stage::<T, 2>),
-        ("gpu/peaks", stage::<T, 3>),
-        ("gpu/bases", stage::<T, 4>),
-        ("gpu/pack", stage::<T, 5>),
-        ("gpu/collect", stage::<T, 6>),
+        ("gpu/bases", stage::<T, 3>),
+        ("gpu/pack", stage::<T, 4>),
+        ("gpu/collect", stage::<T, 5>),
     ]
 }
 

@@ -5,12 +5,12 @@
 // group of peak cells to which it belongs. A group is a set and its rim's maximum a comparison, so no order matters. Where
 // all neighbours of a group are off the track, its base is the lowest value of the lane.
 //
-// Here a base is the number of the cell that holds it, and one off the track is the lowest; the order is left to the collection. Every peak finds its highest
-// neighbour that is no peak, and one on its own is done with that. The cells of a group pass the highest cell that they
-// know of on to each other until all hold the same: a least fixpoint of a monotone update, whoever is asked first. That
-// happens a few times in blocks of rows side by side, which settles nearly all groups. In the lanes where it does not, one
-// invocation sweeps over the map, down and up in turn; every iteration is one word or one cell of a group, and a sweep may
-// end anywhere and go on later.
+// Here a base is a key, and one off the track is the lowest; the order is left to the collection. The survey has left each peak
+// its highest neighbour, and one on its own is done with that. The cells of a group find their highest neighbour that is no
+// peak, and pass the highest that they know of on to each other until all hold the same: a least fixpoint of a monotone
+// update, whoever is asked first. That happens a few times in blocks of rows side by side, which settles nearly all groups. In
+// the lanes where it does not, one invocation sweeps over the map, down and up in turn; every iteration is one word or one
+// cell of a group, and a sweep may end anywhere and go on later. Lanes without groups are left alone.
 
 // Beside DONE: rows are taken from below to above.
 const UPWARD: u32 = 2u;
@@ -49,33 +49,29 @@ fn grouped(x: u32, word: u32, t: u32) -> u32 {
     return row.x & (row.y | row.z | before.x | before.y | before.z | after.x | after.y | after.z);
 }
 
-// Whether cell `a` is higher than cell `b`; nowhere is lowest.
-fn higher_cell(a: u32, b: u32, t: u32) -> bool {
-    if (a == b || a == NOWHERE) { return false; }
-    if (b == NOWHERE) { return true; }
-    return exceeds(key(values[a * p.lanes + t]), key(values[b * p.lanes + t]));
+// Whether a lane may have groups at all.
+fn has_groups(t: u32) -> bool {
+    return (surveys[t].flags & TIES) != 0u;
 }
 
 // The higher of `best` and the cell at (x, y), if that is on the map and no peak.
-fn rim_with(best: u32, x: u32, y: u32, t: u32) -> u32 {
+fn rim_with(best: Key, x: u32, y: u32, t: u32) -> Key {
     if (x >= p.n_x || y >= p.n_y || is_peak(x, y, t)) { return best; }
-    let cell = x * p.n_y + y;
-    if (higher_cell(cell, best, t)) { return cell; }
-    return best;
+    return higher(best, key(values[(x * p.n_y + y) * p.lanes + t]));
 }
 
-// The rim of each peak on its own.
+// The rim of each cell of a group.
 @compute @workgroup_size(GROUP)
 fn rim(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
     let t = lane(group, local);
     let place = task(group);
-    if (t >= p.bins || place >= p.n_x * p.words) { return; }
+    if (t >= p.bins || place >= p.n_x * p.words || !has_groups(t)) { return; }
     let x = place / p.words;
-    var left = peaks[place * p.lanes + t];
+    var left = grouped(x, place % p.words, t);
     for (var i = 0u; i < 32u && left != 0u; i++) {
         let y = (place % p.words) * 32u + countTrailingZeros(left);
         left &= left - 1u;
-        var best = NOWHERE;
+        var best = LOWEST;
         best = rim_with(best, x - 1u, y - 1u, t);
         best = rim_with(best, x - 1u, y, t);
         best = rim_with(best, x - 1u, y + 1u, t);
@@ -90,28 +86,29 @@ fn rim(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) gr
 
 // The higher of `best` and what the cell at (x, y) holds, if that is a peak: where peaks are neighbours they are equal,
 // and of one group.
-fn passed_on(best: u32, x: u32, y: u32, t: u32) -> u32 {
+fn passed_on(best: Key, x: u32, y: u32, t: u32) -> Key {
     if (!is_peak(x, y, t)) { return best; }
     let other = rims[(x * p.n_y + y) * p.lanes + t];
-    if (higher_cell(other, best, t)) { return other; }
+    // No selection: the compiler of one driver takes a minute over eight of them in a row.
+    if (exceeds(other, best)) { return other; }
     return best;
 }
 
-// The highest cell that the neighbours behind the peak at (x, y) hold, on a sweep's way, or `best`. `back` is one step back:
+// The highest that the neighbours behind the peak at (x, y) hold, on a sweep's way, or `best`. `back` is one step back:
 // BACK, or 1 on the way up.
-fn heard(best: u32, x: u32, y: u32, back: u32, t: u32) -> u32 {
+fn heard(best: Key, x: u32, y: u32, back: u32, t: u32) -> Key {
     var found = passed_on(best, x, y + back, t);
     found = passed_on(found, x + back, y + back, t);
     found = passed_on(found, x + back, y, t);
     return passed_on(found, x + back, y - back, t);
 }
 
-// Moves the cell at (x, y) on to the highest cell that its neighbours behind it hold; whether it was lower.
+// Moves the cell at (x, y) on to the highest that its neighbours behind it hold; whether it was lower.
 fn moved_on(x: u32, y: u32, back: u32, t: u32) -> bool {
     let here = (x * p.n_y + y) * p.lanes + t;
     let old = rims[here];
     let best = heard(old, x, y, back, t);
-    if (best == old) { return false; }
+    if (!exceeds(best, old)) { return false; }
     rims[here] = best;
     return true;
 }
@@ -125,7 +122,7 @@ fn next_bit(left: u32, upward: bool) -> u32 {
 // what another one writes. Where it takes too long it ends before its end: nobody relies on it.
 fn share(odd: u32, block: u32, t: u32) {
     let row = (2u * block + odd) * p.share_rows;
-    if (t >= p.bins || row >= p.n_x) { return; }
+    if (t >= p.bins || row >= p.n_x || !has_groups(t)) { return; }
     let start = row * p.words;
     let end = min(row + p.share_rows, p.n_x) * p.words;
     let n = end - start;
@@ -163,7 +160,7 @@ fn share_odd(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_
 fn settle(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
     let t = lane(group, local);
     let place = task(group);
-    if (t >= p.bins || place >= p.n_x * p.words) { return; }
+    if (t >= p.bins || place >= p.n_x * p.words || !has_groups(t)) { return; }
     let x = place / p.words;
     let word = place % p.words;
     var left = grouped(x, word, t);
@@ -172,7 +169,7 @@ fn settle(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id)
         left &= left - 1u;
         let old = rims[(x * p.n_y + y) * p.lanes + t];
         // Those behind on the way down, and on the way up, are all neighbours.
-        if (heard(heard(old, x, y, BACK, t), x, y, 1u, t) != old) {
+        if (exceeds(heard(heard(old, x, y, BACK, t), x, y, 1u, t), old)) {
             atomicStore(&restless[t], 1u);
             return;
         }

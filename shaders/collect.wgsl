@@ -91,13 +91,14 @@ fn collect(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id
             left &= left - 1u;
             if (row < p.rows) {
                 let cell = x * p.n_y + (place % p.words) * 32u + bit;
-                let base = rims[cell * p.lanes + t];
                 row_cells[row] = cell;
                 row_values[row] = values[cell * p.lanes + t];
-                var base_value = values[base * p.lanes + t];
+                var base = rims[cell * p.lanes + t];
                 // Off the track lies what has no neighbour: its base is the lane's lowest value.
-                if (OFF_TRACK && is_nan(base_value)) { base_value = value_of(surveys[t].floor); }
-                row_values[p.room + row] = base_value;
+                if (OFF_TRACK) {
+                    if (!exceeds(base, LOWEST)) { base = surveys[t].floor; }
+                }
+                row_values[p.room + row] = value_of(base);
             }
             row += 1u;
         }

@@ -26,15 +26,17 @@ fn seed(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) g
     let t = lane(group, local);
     let a = task(group);
     if (t >= p.bins) { return; }
-    let found = surveys[t];
-    let row = found.dominant / p.n_y;
-    let column = found.dominant % p.n_y;
+    let dominant = atomicLoad(&surveys[t].dominant);
+    // In a silent lane it is nowhere, and not looked at.
+    let live = (surveys[t].flags & LIVE) != 0u;
+    let row = dominant / p.n_y;
+    let column = dominant % p.n_y;
     let place = row * p.words + column / 32u;
     let at = (a * p.n_x * p.words + place) * p.lanes + t;
     let bit = 1u << (column % 32u);
     var flags = DONE;
     // A whole level is not filled: what reaches it is what is asked for.
-    if (found.live == 1u && !WHOLE) {
+    if (live && !WHOLE) {
         filled[at] = bit;
         // Where the dominant cell does not reach its own threshold, it is the whole mask.
         if ((above[at] & bit) != 0u) { flags = 0u; }

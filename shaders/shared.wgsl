@@ -12,6 +12,10 @@ override EIGHT: bool;
 override WHOLE: bool;
 // Whether NaN is off the track: no cell at all.
 override OFF_TRACK: bool;
+// Whether peaks are asked for.
+override PEAKS: bool;
+// Levels that are looked at together, of as many as are asked for; none: no masks are asked for.
+override LEVELS: u32;
 
 struct Params {
     n_x: u32,
@@ -23,8 +27,8 @@ struct Params {
     // Lanes that hold a time bin.
     bins: u32,
     levels: u32,
-    // Cells of a block of the survey, and blocks.
-    survey_cells: u32,
+    // Words of a block of the survey, each of four map rows, and blocks.
+    survey_words: u32,
     survey_blocks: u32,
     // Words of a block of the list of peaks, and blocks; no blocks: no peaks are asked for.
     list_words: u32,
@@ -45,14 +49,16 @@ struct Params {
 struct Partial {
     low: Key,
     high: Key,
-    first: u32,
-    nan: u32,
+    // Whether a cell is as high as its highest neighbour.
+    ties: u32,
 }
 
 struct Survey {
     floor: Key,
-    dominant: u32,
-    live: u32,
+    high: Key,
+    // LIVE, TIES.
+    flags: u32,
+    dominant: atomic<u32>,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -76,8 +82,8 @@ struct Survey {
 @group(0) @binding(9) var<storage, read_write> masks: array<u32>;
 // [map row][word][lane]: bits by cell of the row
 @group(0) @binding(10) var<storage, read_write> peaks: array<u32>;
-// [cell][lane]: for a peak, the highest cell found on the rim of its plateau
-@group(0) @binding(11) var<storage, read_write> rims: array<u32>;
+// [cell][lane]: for a peak, the highest value found on the rim of its plateau
+@group(0) @binding(11) var<storage, read_write> rims: array<Key>;
 // [lane]
 @group(0) @binding(12) var<storage, read_write> plateaus: array<vec4<u32>>;
 // [list block][lane]: peaks before this block
@@ -89,7 +95,7 @@ struct Survey {
 // [row] twice: heights, bases
 @group(0) @binding(16) var<storage, read_write> row_values: array<Value>;
 
-// [lane]: whether a cell on a plateau has yet to hear of a higher one on the rim
+// [lane]: whether a cell on a plateau has yet to hear of a higher value on the rim
 @group(0) @binding(17) var<storage, read_write> restless: array<atomic<u32>>;
 
 // Kinds of levels.
@@ -97,6 +103,10 @@ const OF_PEAK: u32 = 0u;
 const ABSOLUTE: u32 = 1u;
 
 const NOWHERE: u32 = 0xffffffffu;
+// In the flags of a lane: there is something to be found in it.
+const LIVE: u32 = 1u;
+// Some peak may have a neighbour as high as itself.
+const TIES: u32 = 2u;
 // In the flags of a flood, or of a lane's plateaus: it has come to its end.
 const DONE: u32 = 1u;
 
@@ -114,4 +124,74 @@ fn task(group: vec3<u32>) -> u32 {
 // The bits of a row's word that are cells.
 fn cells_of_word(word: u32) -> u32 {
     return min(32u, p.n_y - word * 32u);
+}
+
+// Map rows are taken four at a time, as a band.
+const BAND: u32 = 4u;
+
+fn bands() -> u32 {
+    return (p.n_x + BAND - 1u) / BAND;
+}
+
+// A word of a band: 32 cells of each of its rows.
+struct Patch {
+    row: u32,
+    word: u32,
+    // Its rows that are on the map.
+    rows: u32,
+    // Which they are.
+    inside: vec4<bool>,
+    // Where the first value of each row lies; rows beyond the map stand for the last one on it.
+    at: vec4<u32>,
+}
+
+// Number `place` of those of a lane.
+fn patch_at(place: u32, t: u32) -> Patch {
+    let row = place / p.words * BAND;
+    let word = place % p.words;
+    let rows = min(BAND, p.n_x - row);
+    let number = vec4<u32>(0u, 1u, 2u, 3u);
+    let first = (row * p.n_y + word * 32u) * p.lanes + t;
+    let at = vec4<u32>(first) + min(number, vec4<u32>(rows - 1u)) * (p.n_y * p.lanes);
+    return Patch(row, word, rows, number < vec4<u32>(rows), at);
+}
+
+// Where bits by cell of row `i` of a patch lie.
+fn word_of(here: Patch, i: u32, t: u32) -> u32 {
+    return ((here.row + i) * p.words + here.word) * p.lanes + t;
+}
+
+// The keys of a column of a patch, `offset` lanes from its first.
+fn column(at: vec4<u32>, offset: u32) -> Keys {
+    return side_by_side(
+        key(values[at.x + offset]),
+        key(values[at.y + offset]),
+        key(values[at.z + offset]),
+        key(values[at.w + offset]),
+    );
+}
+
+fn each(k: Key) -> Keys {
+    return side_by_side(k, k, k, k);
+}
+
+fn each_higher(a: Keys, b: Keys) -> Keys {
+    return each_of(a, b, each_exceeds(b, a));
+}
+
+fn each_lower(a: Keys, b: Keys) -> Keys {
+    return each_of(a, b, each_exceeds(a, b));
+}
+
+fn higher(a: Key, b: Key) -> Key {
+    return select(a, b, exceeds(b, a));
+}
+
+fn lower(a: Key, b: Key) -> Key {
+    return select(a, b, exceeds(a, b));
+}
+
+// A bit in each row where that is said.
+fn each_bit(bit: u32, where_said: vec4<bool>) -> vec4<u32> {
+    return select(vec4<u32>(0u), vec4<u32>(bit), where_said);
 }

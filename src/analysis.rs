@@ -265,19 +265,12 @@ pub struct GpuSeconds {
 
 impl GpuSeconds {
     /// The stages of the kernels, in the order in which they run.
-    pub const STAGES: [&'static str; STAGES] = [
-        "survey",
-        "threshold",
-        "flood",
-        "peaks",
-        "bases",
-        "pack",
-        "collect",
-    ];
+    pub const STAGES: [&'static str; STAGES] =
+        ["survey", "threshold", "flood", "bases", "pack", "collect"];
 }
 
 /// The number of stages of the kernels.
-const STAGES: usize = 7;
+const STAGES: usize = 6;
 
 /// Seconds by the name of their stage.
 #[cfg(feature = "serde")]

@@ -13,7 +13,9 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Literal, Module, ScalarKind, StorageAccess, TypeInner};
 
 /// Shaders of a stage that the CPU engine has too.
-const TWINS: [&str; 5] = ["survey", "threshold", "flood", "peaks", "bases"];
+const TWINS: [&str; 4] = ["survey", "threshold", "flood", "bases"];
+/// Stages of the CPU engine that another stage's shader does as well, and tells of in its header.
+const TOGETHER: [(&str, &str); 1] = [("peaks", "survey")];
 /// Shaders that count and move, and decide nothing.
 const LAYOUT_KERNELS: [&str; 2] = ["pack", "collect"];
 /// Texts that stand before each shader, the first of them one for each element type.
@@ -93,6 +95,8 @@ fn every_target_takes_every_entry_point() {
                     ("EIGHT", switch),
                     ("WHOLE", switch),
                     ("OFF_TRACK", switch),
+                    ("PEAKS", switch),
+                    ("LEVELS", 4.0 * switch),
                 ];
                 let constants = constants.map(|(name, value)| (name.to_owned(), value));
                 let name = format!("{}, {}", shader.name, entry.name);
@@ -355,7 +359,15 @@ fn numbers_come_from_the_program() {
             .collect();
         assert_eq!(
             names,
-            BTreeSet::from(["EIGHT", "GROUP", "ITERATIONS", "OFF_TRACK", "WHOLE"])
+            BTreeSet::from([
+                "EIGHT",
+                "GROUP",
+                "ITERATIONS",
+                "LEVELS",
+                "OFF_TRACK",
+                "PEAKS",
+                "WHOLE"
+            ])
         );
         for (_, number) in overrides.iter() {
             assert!(number.init.is_none(), "{}: {number:?}", shader.name);
@@ -396,6 +408,19 @@ fn twins_have_one_definition() {
         assert!(title.starts_with(&format!("{name}: ")), "{title}");
         assert!(definition.starts_with("Reads: "), "{definition}");
         assert!(definition.contains(" Writes: "), "{definition}");
+    }
+}
+
+#[test]
+fn what_is_done_together_has_one_definition() {
+    for (stem, within) in TOGETHER {
+        let here = header(&shader(within), "//");
+        let there = text(&folder("src/cpu").join(stem).with_extension("rs"));
+        let there = header(&there, "//!");
+        assert!(
+            here.windows(2).any(|pair| *pair == there[..2]),
+            "{stem} in shaders/{within}.wgsl"
+        );
     }
 }
 

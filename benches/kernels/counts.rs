@@ -10,16 +10,8 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use spirv::{Op, StorageClass};
 
-/// Shaders with kernels, in the order in which they run.
-const FILES: [&str; 7] = [
-    "survey",
-    "threshold",
-    "flood",
-    "peaks",
-    "bases",
-    "pack",
-    "collect",
-];
+/// Texts that stand before every shader.
+const COMMON: [&str; 4] = ["f32", "f64", "product", "shared"];
 /// The deepest that loops are nested, and one.
 const DEPTHS: usize = 3;
 
@@ -48,11 +40,17 @@ pub(crate) struct Kernel {
     pub(crate) depths: [Count; DEPTHS],
 }
 
-/// Counts all kernels for values of a type, `f32` or `f64`.
-pub(crate) fn kernels(values: &str) -> Vec<Kernel> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shaders");
+/// Counts all kernels of a folder's shaders for values of a type, `f32` or `f64`.
+pub(crate) fn kernels(folder: &Path, values: &str) -> Vec<Kernel> {
+    let files =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut stems: Vec<_> = files
+        .filter_map(|file| Some(file.ok()?.path().file_stem()?.to_str()?.to_owned()))
+        .filter(|stem| !COMMON.contains(&&**stem))
+        .collect();
+    stems.sort();
     let mut kernels = Vec::new();
-    for file in FILES {
+    for file in &stems {
         let text = |stem: &str| {
             let path = folder.join(stem).with_extension("wgsl");
             fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -75,10 +73,21 @@ fn spirv(module: &naga::Module, entry: &str) -> Vec<u32> {
     let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
         .validate(module)
         .expect("a valid shader");
-    let numbers = [("GROUP", 64.0), ("ITERATIONS", 32_768.0)];
+    let numbers = [
+        ("GROUP", 64.0),
+        ("ITERATIONS", 32_768.0),
+        ("PEAKS", 1.0),
+        ("LEVELS", 2.0),
+    ];
     let switches = ["EIGHT", "WHOLE", "OFF_TRACK"].map(|name| (name, 0.0));
     let constants = numbers.into_iter().chain(switches);
+    // Those that these shaders have.
+    let known = |name: &str| {
+        let mut overrides = module.overrides.iter();
+        overrides.any(|(_, constant)| constant.name.as_deref() == Some(name))
+    };
     let constants = constants
+        .filter(|(name, _)| known(name))
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
     let (module, info) =
@@ -120,6 +129,8 @@ struct Program<'w> {
     in_buffers: HashMap<u32, u32>,
     /// By the function's number.
     functions: HashMap<u32, Range<usize>>,
+    /// Conditions that are known beforehand.
+    constants: HashMap<u32, bool>,
     /// The number of the one entry point's function.
     main: u32,
 }
@@ -143,6 +154,7 @@ impl<'w> Program<'w> {
             components: HashMap::new(),
             in_buffers: HashMap::new(),
             functions: HashMap::new(),
+            constants: HashMap::new(),
             main: 0,
         };
         let mut buffer_pointers = HashMap::new();
@@ -150,6 +162,8 @@ impl<'w> Program<'w> {
         for (at, &Instruction { op, operands }) in instructions.iter().enumerate() {
             match (op, operands) {
                 (Op::EntryPoint, &[_, function, ..]) => program.main = function,
+                (Op::ConstantTrue, &[_, id]) => drop(program.constants.insert(id, true)),
+                (Op::ConstantFalse, &[_, id]) => drop(program.constants.insert(id, false)),
                 (Op::TypeBool, &[id]) => drop(program.bytes.insert(id, 0)),
                 (Op::TypeInt, &[id, bits, ..]) => drop(program.bytes.insert(id, bits / 8)),
                 (Op::TypeVector, &[id, component, n]) => {
@@ -190,10 +204,33 @@ impl<'w> Program<'w> {
     fn function(&self, id: u32) -> [Count; DEPTHS] {
         let mut depths = [Count::default(); DEPTHS];
         let mut ends = Vec::new();
+        // The block after the choice at hand; and where what is never chosen begins, and where it ends.
+        let mut after = 0;
+        let mut never: Option<(u32, [u32; 2])> = None;
+        let mut dead: Option<[u32; 2]> = None;
         for &instruction in &self.instructions[self.functions[&id].clone()] {
             let Instruction { op, operands } = instruction;
+            if op == Op::Label {
+                dead = dead.filter(|ends| !ends.contains(&operands[0]));
+                if let Some((_, ends)) = never.take_if(|(first, _)| *first == operands[0]) {
+                    dead = dead.or(Some(ends));
+                }
+            }
+            if dead.is_some() {
+                continue;
+            }
             match op {
                 Op::Label => ends.retain(|&end| end != operands[0]),
+                Op::SelectionMerge => after = operands[0],
+                Op::BranchConditional => match self.constants.get(&operands[0]) {
+                    Some(true) if operands[2] != after => {
+                        never = Some((operands[2], [after, after]));
+                    }
+                    Some(false) if operands[1] != after => {
+                        never = Some((operands[1], [operands[2], after]));
+                    }
+                    _ => {}
+                },
                 Op::LoopMerge => ends.push(operands[0]),
                 Op::FunctionCall => {
                     for (depth, count) in self.function(operands[2]).into_iter().enumerate() {
@@ -224,6 +261,11 @@ impl<'w> Program<'w> {
                 written: bytes(operands[0]),
                 ..Count::default()
             },
+            Op::AtomicUMin => Count {
+                read: 4,
+                written: 4,
+                operations: 1,
+            },
             Op::AtomicStore => Count {
                 written: 4,
                 ..Count::default()
@@ -237,6 +279,7 @@ impl<'w> Program<'w> {
             | Op::Not
             | Op::ShiftLeftLogical
             | Op::ShiftRightLogical
+            | Op::ShiftRightArithmetic
             | Op::BitwiseAnd
             | Op::BitwiseOr
             | Op::BitwiseXor

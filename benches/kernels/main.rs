@@ -5,6 +5,9 @@
 //! cargo bench -p peakmask-benches --bench kernels [-- BINS]
 //! ```
 //!
+//! `PEAKMASK_SHADERS` names another folder of shaders to be counted, those of an earlier state, say; what is run is what has
+//! been compiled in.
+//!
 //! The longest invocation of the resumable kernels is the smallest budget of loop iterations that leaves no bin pending,
 //! found by bisection; it holds back the whole batch. Bins are all in one batch, alphas are 0.5 and 0.9, values `f64`.
 //! `PEAKMASK_ADAPTER` names the adapter. Before anything is counted, the batch is compared with the CPU's.
@@ -25,6 +28,7 @@ mod value;
 mod counts;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use half::f16;
 use inputs::Kind;
@@ -97,12 +101,16 @@ fn main() {
     }
 }
 
-/// What each kernel does, for `f64`, by the SPIR-V: outside of loops, and in one iteration of a loop and of a loop in it, if
+/// What each kernel does, for `f64`, two levels and peaks, by the SPIR-V: outside of loops, and in one iteration of a loop and of a loop in it, if
 /// every branch is taken.
 fn counted() {
     say("| kernel, f64 | once: bytes in, out, operations | in a loop | in a loop in it |");
     say("|---|---|---|---|");
-    for kernel in counts::kernels("f64") {
+    let folder = std::env::var_os("PEAKMASK_SHADERS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shaders"),
+        PathBuf::from,
+    );
+    for kernel in counts::kernels(&folder, "f64") {
         let depths = kernel
             .depths
             .map(|count| format!("{}, {}, {}", count.read, count.written, count.operations));

@@ -36,9 +36,9 @@ arrays! {
     /// What each level is: bits, and their kind.
     Levels = 2: |b| b.levels * 16;
     /// What each block of the survey has found.
-    Partials = 3: |b| b.survey_blocks() * b.lanes * (2 * b.value() + 8);
-    /// Live, floor and dominant cell of each lane.
-    Surveys = 4: |b| b.lanes * (b.value() + 8);
+    Partials = 3: |b| b.survey_blocks() * b.lanes * 3 * b.value();
+    /// Extremes, flags and dominant cell of each lane.
+    Surveys = 4: |b| b.lanes * (2 * b.value() + 8);
     /// Thresholds.
     Thresholds = 5: |b| b.levels * b.lanes * b.value();
     /// Bits by cell: what reaches its threshold.
@@ -51,8 +51,8 @@ arrays! {
     Masks = 9: |b| b.levels * b.cells() * b.lane_words() * 4;
     /// Bits by cell: the peaks.
     Peaks = 10: |b| b.if_peaks(b.map_words() * b.lanes * 4);
-    /// The highest cell known of the rim of each peak's plateau.
-    Rims = 11: |b| b.if_peaks(b.cells() * b.lanes * 4);
+    /// The highest value known of the rim of each peak's plateau.
+    Rims = 11: |b| b.if_peaks(b.cells() * b.lanes * b.value());
     /// Where the sweeps over each lane's plateaus stand.
     Plateaus = 12: |b| b.if_peaks(b.lanes * 16);
     /// Peaks before each block of the list.
@@ -113,16 +113,18 @@ impl Sizes {
         if self.peaks { bytes } else { 0 }
     }
 
-    /// Cells that one invocation surveys: about as many as there are blocks.
-    pub(crate) fn survey_cells(&self) -> u64 {
-        self.cells()
-            .isqrt()
-            .clamp(32, 4096)
-            .max(self.cells().div_ceil(4096))
+    /// Words of 32 cells in each of four map rows.
+    pub(crate) fn patches(&self) -> u64 {
+        self.n_x.div_ceil(4) * self.words()
+    }
+
+    /// So many of them one invocation surveys: one, unless blocks were too many to be looked through.
+    pub(crate) fn survey_words(&self) -> u64 {
+        self.patches().div_ceil(4096)
     }
 
     pub(crate) fn survey_blocks(&self) -> u64 {
-        self.cells().div_ceil(self.survey_cells())
+        self.patches().div_ceil(self.survey_words())
     }
 
     /// Map rows of a block in which one invocation settles plateaus: about as many as there are blocks.

@@ -18,7 +18,6 @@ pub(crate) enum Stage {
     Survey,
     Threshold,
     Flood,
-    Peaks,
     Bases,
     Pack,
     Collect,
@@ -143,21 +142,23 @@ macro_rules! kernels {
     };
 }
 
+/// The most levels that values are compared with at once: as many as have their thresholds and bits in registers.
+const LEVELS: usize = 4;
 /// Rounds of passing on in blocks of rows side by side, so many that what they cannot settle is rare.
 const ROUNDS: Times = Times::Rounds(3);
 
 kernels! {
-    Survey: "survey" "survey", Both, ONCE, Times::One, [Values, Partials], Sizes::survey_blocks;
-    Survey: "survey" "join", Both, ONCE, Times::One, [Values, Levels, Partials, Surveys, Thresholds], |_| 1;
-    Threshold: "threshold" "threshold", Masks, ONCE, Times::One, [Values, Thresholds, Above], Sizes::map_words;
+    Survey: "survey" "survey", Both, ONCE, Times::One, [Values, Partials, Peaks, Rims], Sizes::survey_blocks;
+    Survey: "survey" "join", Both, ONCE, Times::One, [Levels, Partials, Surveys, Thresholds], |_| 1;
+    Threshold: "threshold" "threshold", Both, ONCE, Times::One,
+        [Values, Partials, Surveys, Thresholds, Above, Peaks], Sizes::patches;
     Flood: "flood" "seed", Masks, ONCE, Times::One, [Surveys, Above, Filled, Floods], |sizes| sizes.levels;
     Flood: "flood" "flood", Masks, AGAIN, Times::Resumed, [Above, Filled, Floods], |sizes| sizes.levels;
-    Peaks: "peaks" "find", Peaks, ONCE, Times::One, [Values, Surveys, Peaks], Sizes::map_words;
-    Bases: "bases" "rim", Peaks, ONCE, Times::One, [Values, Peaks, Rims], Sizes::map_words;
-    Bases: "bases" "share_even", Peaks, ONCE, ROUNDS, [Values, Peaks, Rims], Sizes::share_pairs;
-    Bases: "bases" "share_odd", Peaks, ONCE, ROUNDS, [Values, Peaks, Rims], Sizes::share_pairs;
-    Bases: "bases" "settle", Peaks, ONCE, Times::One, [Values, Peaks, Rims, Restless], Sizes::map_words;
-    Bases: "bases" "spread", Peaks, AGAIN, Times::Resumed, [Values, Peaks, Rims, Plateaus, Restless], |_| 1;
+    Bases: "bases" "rim", Peaks, ONCE, Times::One, [Values, Surveys, Peaks, Rims], Sizes::map_words;
+    Bases: "bases" "share_even", Peaks, ONCE, ROUNDS, [Surveys, Peaks, Rims], Sizes::share_pairs;
+    Bases: "bases" "share_odd", Peaks, ONCE, ROUNDS, [Surveys, Peaks, Rims], Sizes::share_pairs;
+    Bases: "bases" "settle", Peaks, ONCE, Times::One, [Surveys, Peaks, Rims, Restless], Sizes::map_words;
+    Bases: "bases" "spread", Peaks, AGAIN, Times::Resumed, [Peaks, Rims, Plateaus, Restless], |_| 1;
     Pack: "pack" "pack", Masks, RESULTS, Times::One, [Above, Filled, Masks], |sizes| sizes.levels * sizes.map_words();
     // Counts become sums in place: whoever adds up again counts again.
     Collect: "collect" "count", Peaks, RESULTS, Times::One, [Peaks, Before], Sizes::list_blocks;
@@ -169,11 +170,10 @@ kernels! {
 }
 
 /// Shader sources by stem.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 6] = [
     ("survey", include_str!("../../shaders/survey.wgsl")),
     ("threshold", include_str!("../../shaders/threshold.wgsl")),
     ("flood", include_str!("../../shaders/flood.wgsl")),
-    ("peaks", include_str!("../../shaders/peaks.wgsl")),
     ("bases", include_str!("../../shaders/bases.wgsl")),
     ("pack", include_str!("../../shaders/pack.wgsl")),
     ("collect", include_str!("../../shaders/collect.wgsl")),
@@ -208,7 +208,7 @@ pub(crate) struct Params {
     pub(crate) lanes: u32,
     pub(crate) bins: u32,
     pub(crate) levels: u32,
-    pub(crate) survey_cells: u32,
+    pub(crate) survey_words: u32,
     pub(crate) survey_blocks: u32,
     pub(crate) list_words: u32,
     pub(crate) list_blocks: u32,
@@ -230,7 +230,7 @@ impl Params {
             lanes: sizes.lanes as u32,
             bins: bins as u32,
             levels: sizes.levels as u32,
-            survey_cells: sizes.survey_cells() as u32,
+            survey_words: sizes.survey_words() as u32,
             survey_blocks: sizes.survey_blocks() as u32,
             list_words: sizes.list_words() as u32,
             list_blocks: sizes.list_blocks() as u32,
@@ -251,7 +251,8 @@ pub(crate) struct Variant {
     pub(super) connectivity: Connectivity,
     pub(super) region: Region,
     pub(super) off_track: bool,
-    pub(super) masks: bool,
+    /// Levels that are looked at together; none where no masks are wanted.
+    pub(super) levels: u32,
     pub(super) peaks: bool,
     pub(super) group: u32,
     pub(super) unbounded_loops: bool,
@@ -269,7 +270,7 @@ impl Variant {
             connectivity: demand.connectivity,
             region: demand.region,
             off_track: demand.nan_policy == NanPolicy::OffTrack,
-            masks: demand.levels > 0,
+            levels: demand.levels.min(LEVELS) as u32,
             peaks: demand.peaks,
             group: GpuPlan::group(tuning),
             unbounded_loops: tuning.unbounded_loops,
@@ -298,11 +299,16 @@ impl Pipelines {
             ("EIGHT", switch(variant.connectivity == Connectivity::Eight)),
             ("WHOLE", switch(variant.region == Region::Whole)),
             ("OFF_TRACK", switch(variant.off_track)),
+            ("PEAKS", switch(variant.peaks)),
+            ("LEVELS", f64::from(variant.levels)),
         ];
         let list = KERNELS
             .iter()
             .map(|kernel| {
-                if !kernel.needed_for.is_wanted(variant.masks, variant.peaks) {
+                if !kernel
+                    .needed_for
+                    .is_wanted(variant.levels > 0, variant.peaks)
+                {
                     return Ok(None);
                 }
                 let mut source = source(kernel.file, variant.dtype);
@@ -423,7 +429,6 @@ mod tests {
             Stage::Survey,
             Stage::Threshold,
             Stage::Flood,
-            Stage::Peaks,
             Stage::Bases,
             Stage::Pack,
             Stage::Collect,
@@ -439,7 +444,7 @@ mod tests {
             ($($field:ident)*) => { [$((stringify!($field), offset_of!(Params, $field))),*] };
         }
         let here = offsets! {
-            n_x n_y words lanes bins levels survey_cells survey_blocks list_words list_blocks first_row rows room fold iterations share_rows
+            n_x n_y words lanes bins levels survey_words survey_blocks list_words list_blocks first_row rows room fold iterations share_rows
         };
         for (file, _) in FILES {
             let (module, _) = parsed(file, Dtype::F64);

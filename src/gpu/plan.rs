@@ -670,12 +670,12 @@ mod tests {
         let cells_of_word = sizes.n_y.min(32);
         let tuned = u64::from(plan.iterations);
         vec![
-            ("survey", 1, sizes.survey_cells()),
+            ("survey", 2, sizes.survey_words() * (1 + cells_of_word)),
             ("join", 2, sizes.survey_blocks() + levels),
-            ("threshold", 2, levels.div_ceil(4) * (1 + cells_of_word)),
+            // One level at a time, at worst.
+            ("threshold", 3, cells_of_word + levels * (1 + cells_of_word)),
             ("seed", 0, 0),
             ("flood", 1, tuned),
-            ("find", 1, cells_of_word),
             ("rim", 1, cells_of_word),
             ("share_even", 1, u64::from(ITERATIONS)),
             ("share_odd", 1, u64::from(ITERATIONS)),

@@ -115,7 +115,11 @@ fn compare<T: Element>(
         true => NanPolicy::OffTrack,
         false => NanPolicy::Silence,
     };
-    let factors = if variant.masks { known.factors } else { &[] };
+    let factors = if variant.levels > 0 {
+        known.factors
+    } else {
+        &[]
+    };
     let levels: Vec<_> = factors
         .iter()
         .flat_map(|&factor| [Level::OfPeak(factor), Level::Absolute(1.0 + factor)])
@@ -192,7 +196,7 @@ fn compare<T: Element>(
             first += done;
         }
     }
-    let floods = variant.masks && variant.region == Region::Dominant;
+    let floods = variant.levels > 0 && variant.region == Region::Dominant;
     if known.long && floods && gpu.tally.continued_bins == 0 {
         let iterations = DISPATCHES * ITERATIONS;
         return Err(failure(format!(
