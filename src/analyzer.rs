@@ -320,6 +320,12 @@ impl<T: Element> Analyzer<T> {
         self.options.memory_limit = bytes;
     }
 
+    /// Where the animal was in each time bin of the next [`analyze`](Self::analyze) or [`analyze_many`](Self::analyze_many), in
+    /// place of what [`Options::animal`] says; none, where nobody knows.
+    pub fn set_animal(&mut self, animal: Option<(Vec<[f64; 2]>, f64)>) {
+        self.options.animal = animal.map(|(positions, radius)| (positions.into(), radius));
+    }
+
     /// Finds what [`analyze`] finds, with fresh outputs for all of it.
     ///
     /// # Errors

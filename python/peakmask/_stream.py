@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, Callable, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from . import _analyze, _inputs, _options
 from ._analysis import Analysis, Peaks
 from ._analyzer import Analyzer
+from ._files import OF_SUMMARY, about_summary, load_summary, texts
 from ._levels import kinds_of
 from ._options import Alpha, Backend, Connectivity, NanPolicy, OnLimit, Region
+from ._summary import OVERLAPS, Summary, bins_of, columns_of
 
 BYTE = 8
 """Pieces are multiples of as many time bins as a byte of packed masks has."""
@@ -24,14 +26,23 @@ BYTE = 8
 COLUMNS = ("peak_offsets", "peak_coords", "prominences", "peak_heights")
 
 
-class Stream(NamedTuple):
-    """What `stream` has written: arrays that are read from their files when they are looked at."""
+SUMMARY = "summary"
+"""The folder or group in which a summary's columns are."""
 
+
+class _MasksAndPeaks(NamedTuple):
     masks: Any
     """bool, (n_alpha, n_x, n_y, n_t), or uint8, (n_alpha, n_x, n_y, ceil(n_t / 8)), as ``numpy.packbits(axis=-1,
-    bitorder="little")`` has it; of a linear track without y. None without alphas."""
+    bitorder="little")`` has it; of a linear track without y. None without alphas, and with ``masks=None``."""
     peaks: Peaks
     """Of all time bins."""
+
+
+class Stream(_MasksAndPeaks):
+    """What `stream` has written, masks and peaks: arrays that are read from their files when they are looked at."""
+
+    summary: Summary | None = None
+    """Of all time bins, with ``summary=True``; beside the two that the tuple has."""
 
 
 def stream(
@@ -40,7 +51,7 @@ def stream(
     out: str | os.PathLike[str] | Any | None = None,
     *,
     callback: Callable[[int, Analysis], object] | None = None,
-    masks: Literal["bytes", "packed"] = "bytes",
+    masks: Literal["bytes", "packed"] | None = "bytes",
     bins: int = 4096,
     connectivity: Connectivity = 4,
     backend: Backend = "auto",
@@ -51,6 +62,9 @@ def stream(
     nan_policy: NanPolicy = "silence",
     threads: int | None = None,
     progress: bool | Callable[[int, int], object] | None = None,
+    summary: bool = False,
+    animal: ArrayLike | None = None,
+    radius: float = 1.0,
 ) -> Stream | None:
     """Do what `analyze` does piece by piece: for posteriors and results that are larger than memory.
 
@@ -65,15 +79,19 @@ def stream(
     out : path or zarr.Group, optional
         A folder to write, which is there when it is complete: ``masks.npy`` or ``packed.npy``, ``alpha.npy``,
         ``peak_offsets.npy``, ``peak_coords.npy``, ``prominences.npy``, ``peak_heights.npy``, as ``run --stream`` of the
-        program writes them. Or a group in which arrays of these names are made; it is filled as pieces come.
+        program writes them; and ``summary``, a folder with a file for each column of a `Summary`. Or a group in which arrays
+        of these names are made; it is filled as pieces come.
     callback : callable, optional
         Called with (number of the first time bin, `Analysis`) for each piece, in order. What it raises ends the stream.
-    masks : {"bytes", "packed"}
-        A byte for each cell and time bin, or a bit. For ``out``; a callback has booleans.
+    masks : {"bytes", "packed", None}
+        A byte for each cell and time bin, or a bit, for ``out``; a callback has booleans. Or none.
     bins : int
         Time bins of a piece, rounded up to a multiple of eight. Pieces that are passed are taken as they are.
     connectivity, backend, layout, memory_limit, on_limit, region, nan_policy, threads, progress
         As for `analyze`; the limit is one for each piece. Of an iterable the number of bins is not known: progress says 0.
+    summary, animal, radius
+        As for `analyze`. What ``out`` holds is the summary of the whole, overlaps between pieces and all; a callback has
+        that of a piece alone, whose last bin has no next one.
 
     Returns
     -------
@@ -106,10 +124,13 @@ def stream(
         raise ValueError("a stream needs somewhere to go: pass out=, the name of a folder, or callback=")
     alphas = _options.alphas(alpha)
     _options.options(connectivity, backend, threads, memory_limit, on_limit, region=region, nan_policy=nan_policy)
-    packed = _options.one_of("masks", masks, ("bytes", "packed")) == "packed"
+    form = None if masks is None else _options.one_of("masks", masks, ("bytes", "packed"))
+    _options.wanted(None, summary, None, radius, 0)
     size = -(-_options.whole("bins", bins, 1, 2**40) // BYTE) * BYTE
     n_t, pieces = _pieces(P, size, layout)
-    sink = None if out is None else _sink(out, packed)
+    where = _Positions(animal, summary, n_t)
+    sink = None if out is None else _sink(out, form, summary)
+    seam = _Seam() if summary and sink is not None else None
     analyzer: Analyzer | None = None
     first = 0
     try:
@@ -120,7 +141,9 @@ def stream(
                     analyzer = Analyzer(
                         p.shape[:2], _inputs.element_type(p.array), alpha=alphas, connectivity=connectivity,
                         backend=backend, threads=threads, memory_limit=memory_limit, on_limit=on_limit, region=region,
-                        nan_policy=nan_policy,
+                        nan_policy=nan_policy, summary=summary,
+                        # What a callback has are booleans.
+                        masks="bytes" if form and callback else form,
                     )  # fmt: skip
                     if sink is not None:
                         sink.begin(p, alphas, n_t)
@@ -131,12 +154,15 @@ def stream(
                 # Of a piece alone the length of its axes says nothing about their order.
                 known = layout or ("xyt" if first or p.shape[0] > 1024 else None)
                 heard = None if tell is None else _from(tell, first, n_t or 0)
-                analysis = analyzer.run(piece, layout=known, progress=heard)
+                place = where.of(first, p.shape[2])
+                analysis = analyzer.run(piece, layout=known, progress=heard, animal=place, radius=radius)
+                overlaps = None if seam is None else seam.to(analyzer, p)
                 if callback is not None:
                     callback(first, analysis)
                 if sink is not None:
-                    sink.add(first, analysis, p)
+                    sink.add(first, analysis, p, overlaps)
                 first += p.shape[2]
+        where.check(first)
         if sink is None:
             return None
         if analyzer is None:
@@ -146,6 +172,60 @@ def stream(
         if sink is not None:
             sink.give_up()
         raise
+
+
+class _Positions:
+    """Where the animal was, piece by piece."""
+
+    def __init__(self, animal: ArrayLike | None, summary: bool, n_t: int | None) -> None:
+        self.positions = None if animal is None else np.asarray(animal, np.float64)
+        if self.positions is None:
+            return
+        if not summary:
+            raise ValueError("animal= is for a summary; pass summary=True")
+        if self.positions.ndim != 2 or self.positions.shape[1] != 2:
+            raise ValueError(
+                f"animal has shape {self.positions.shape}, but is x and y, in cells, for each time bin: (n_t, 2)"
+            )
+        if n_t is not None:
+            self.check(n_t)
+
+    def of(self, first: int, n: int) -> NDArray[np.float64] | None:
+        if self.positions is None:
+            return None
+        if first + n > len(self.positions):
+            self.check(first + n, "at least ")
+        return self.positions[first : first + n]
+
+    def check(self, n_t: int, at_least: str = "") -> None:
+        if self.positions is not None and len(self.positions) != n_t:
+            raise ValueError(
+                f"animal has positions for {len(self.positions)} time bins, but there are {at_least}{n_t}; give one for each"
+            )
+
+
+class _Seam:
+    """What the masks of the last bin of a piece and those of the first of the next have in common.
+
+    The two bins are analysed together once more: no mask is kept for it.
+    """
+
+    def __init__(self) -> None:
+        self.last: NDArray[Any] | None = None
+
+    def to(self, analyzer: Analyzer, p: _inputs.Posterior) -> dict[str, NDArray[Any]] | None:
+        """Overlaps of the last bin before this piece with its first one, if there is one."""
+        if not p.shape[2]:
+            return None
+        maps = p.array.transpose(p.axes)
+        overlaps = None
+        if self.last is not None:
+            pair = np.concatenate([self.last, maps[:, :, :1]], axis=2)
+            found = analyzer.run(pair, layout="xyt").summary
+            assert found is not None
+            overlaps = {name: getattr(found, name)[:, 0] for name in OVERLAPS}
+        self.last = maps[:, :, -1:].copy()
+        return overlaps
 
 
 def _from(tell: Callable[[int, int], object], first: int, total: int) -> Callable[[int, int], object]:
@@ -192,16 +272,18 @@ def _look(P: NDArray[Any]) -> None:
         )
 
 
-def _sink(out: Any, packed: bool) -> _Folder | _Group:
+def _sink(out: Any, form: str | None, summary: bool) -> _Folder | _Group:
     if isinstance(out, (str, os.PathLike)):
-        return _Folder(Path(out), packed)
+        return _Folder(Path(out), form, summary)
     if type(out).__module__.partition(".")[0] == "zarr":
-        return _Group(out, packed)
+        return _Group(out, form, summary)
     raise TypeError(f"out is the path of a folder or a zarr.Group, not a {type(out).__name__}")
 
 
 def _rows(analysis: Analysis, p: _inputs.Posterior, packed: bool) -> list[NDArray[Any]]:
     """Masks of a piece with axes x, y, t (x, t of a track), as booleans or bits."""
+    if analysis.packed is not None:
+        return [mask.bits[:, 0] if p.track else mask.bits for mask in analysis.packed]
     rows = [mask.transpose(analysis._axes) for mask in analysis._maps]
     if p.track:
         rows = [mask[:, 0] for mask in rows]
@@ -211,8 +293,10 @@ def _rows(analysis: Analysis, p: _inputs.Posterior, packed: bool) -> list[NDArra
 class _Sink:
     """What folders and groups have in common: arrays of masks of a known or growing length, and columns of peaks."""
 
-    def __init__(self, packed: bool) -> None:
-        self.packed = packed
+    def __init__(self, form: str | None, summary: bool) -> None:
+        self.form = form
+        self.packed = form == "packed"
+        self.summary = summary
         self.peaks = 0
         self.track = False
         self.shape: tuple[int, int] = (0, 0)
@@ -220,6 +304,7 @@ class _Sink:
     def begin(self, p: _inputs.Posterior, alphas: Sequence[float], n_t: int | None) -> None:
         self.track, self.shape, self.alphas = p.track, p.shape[:2], alphas
         self.dtype = _inputs.element_type(p.array)
+        self.masked = bool(alphas) and self.form is not None
 
     def mask_shape(self, n_t: int) -> tuple[int, ...]:
         maps = self.shape[:1] if self.track else self.shape
@@ -245,8 +330,8 @@ class _Sink:
 class _Folder(_Sink):
     """A folder of .npy files, made beside its place."""
 
-    def __init__(self, path: Path, packed: bool) -> None:
-        super().__init__(packed)
+    def __init__(self, path: Path, form: str | None, summary: bool) -> None:
+        super().__init__(form, summary)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise FileExistsError(f"{path} is there already; remove it, or give another name")
         self.path = path
@@ -254,6 +339,7 @@ class _Folder(_Sink):
         self.work.mkdir()
         self.files: list[Any] = []
         self.mask: Any = None
+        self.rows: dict[str, Any] = {}
 
     def begin(self, p: _inputs.Posterior, alphas: Sequence[float], n_t: int | None) -> None:
         super().begin(p, alphas, n_t)
@@ -265,20 +351,34 @@ class _Folder(_Sink):
         kinds = kinds_of(alphas)
         if kinds is not None:
             np.save(self.work / "level_kind.npy", kinds)
-        if alphas:
+        if n_t is None and (self.masked or self.summary):
+            raise ValueError(
+                f"a folder of {'masks' if self.masked else 'summaries'} needs to know how many time bins there are, and an "
+                "iterable does not say; pass an array, a path, or out= a zarr.Group, which grows"
+            )
+        if self.summary:
+            assert n_t is not None
+            self._begin_summary(n_t)
+        if self.masked:
+            assert n_t is not None
             self.name = "packed.npy" if self.packed else "masks.npy"
-            if n_t is None:
-                raise ValueError(
-                    "a folder of masks needs to know how many time bins there are, and an iterable does not say; pass an "
-                    "array, a path, or out= a zarr.Group, which grows"
-                )
             dtype = np.dtype(np.uint8 if self.packed else np.bool_)
             self.mask = np.lib.format.open_memmap(self.work / self.name, "w+", dtype, self.mask_shape(n_t))
+
+    def _begin_summary(self, n_t: int) -> None:
+        folder = self.work / SUMMARY
+        folder.mkdir()
+        for name, array in about_summary(tuple(self.alphas), self.shape).items():
+            np.save(folder / f"{name}.npy", array)
+        for name, (shape, dtype) in columns_of(len(self.alphas), n_t, self.dtype).items():
+            self.rows[name] = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
 
     def _dtypes(self) -> tuple[np.dtype[Any], ...]:
         return np.dtype(np.int64), np.dtype(np.int64), self.dtype, self.dtype
 
-    def add(self, first: int, analysis: Analysis, p: _inputs.Posterior) -> None:
+    def add(
+        self, first: int, analysis: Analysis, p: _inputs.Posterior, overlaps: dict[str, NDArray[Any]] | None
+    ) -> None:
         for column, file in zip(self.columns(analysis), self.files):
             file.write(np.ascontiguousarray(column).tobytes())
         if self.mask is not None:
@@ -286,6 +386,13 @@ class _Folder(_Sink):
             for alpha, rows in enumerate(_rows(analysis, p, self.packed)):
                 self.mask[alpha, ..., span] = rows
             _give_back(self.mask)
+        if analysis.summary is not None and self.rows:
+            for name, column in analysis.summary.columns().items():
+                self.rows[name][bins_of(name, first, first + p.shape[2])] = column
+            for name, column in (overlaps or {}).items():
+                self.rows[name][:, first - 1] = column
+            for rows in self.rows.values():
+                _give_back(rows)
 
     def end(self, n_t: int) -> Stream:
         coords = (self.peaks, 1 if self.track else 2)
@@ -299,17 +406,23 @@ class _Folder(_Sink):
         if self.mask is not None:
             self.mask.flush()
             self.mask = None
+        for rows in self.rows.values():
+            rows.flush()
+        self.rows = {}
         self.work.replace(self.path)
-        masks = np.load(self.path / self.name, mmap_mode="r") if self.alphas else None
+        masks = np.load(self.path / self.name, mmap_mode="r") if self.masked else None
         offsets, coords_, prominences, heights = (_mapped(self.path / f"{name}.npy") for name in COLUMNS)
         if self.track:
             coords_ = np.concatenate([coords_, np.zeros_like(coords_)], axis=1)
-        return Stream(masks, Peaks(offsets, coords_, prominences, heights, shape=self.shape, track=self.track))
+        found = Stream(masks, Peaks(offsets, coords_, prominences, heights, shape=self.shape, track=self.track))
+        found.summary = load_summary(self.path / SUMMARY) if self.summary else None
+        return found
 
     def give_up(self) -> None:
         for file in self.files:
             file.close()
         self.mask = None
+        self.rows = {}
         shutil.rmtree(self.work, ignore_errors=True)
 
 
@@ -336,14 +449,25 @@ def _give_back(mask: Any) -> None:
 class _Group(_Sink):
     """Arrays of a zarr group, which grow along time where its length is not known before."""
 
-    def __init__(self, group: Any, packed: bool) -> None:
-        super().__init__(packed)
+    def __init__(self, group: Any, form: str | None, summary: bool) -> None:
+        super().__init__(form, summary)
         self.group = group
+        self.rows: dict[str, Any] = {}
 
     def begin(self, p: _inputs.Posterior, alphas: Sequence[float], n_t: int | None) -> None:
         super().begin(p, alphas, n_t)
         self.mask = None
-        if alphas:
+        if self.summary:
+            part = self.group.create_group(SUMMARY)
+            about = about_summary(tuple(alphas), self.shape)
+            part.attrs.update(texts(about))
+            for name in about.keys() - texts(about).keys():
+                array = about[name]
+                self._make(name, array.shape, tuple(max(n, 1) for n in array.shape), array.dtype, part)[...] = array
+            for name, (shape, column_type) in columns_of(len(alphas), 0, self.dtype).items():
+                chunks = tuple(4096 if n == 0 else max(n, 1) for n in shape)
+                self.rows[name] = self._make(name, shape, chunks, column_type, part)
+        if self.masked:
             shape = self.mask_shape(0)
             chunk = (1, *shape[1:-1], 4096 // (BYTE if self.packed else 1))
             name, dtype = ("packed", "u1") if self.packed else ("masks", "bool")
@@ -360,11 +484,16 @@ class _Group(_Sink):
         self.heights = self._make("peak_heights", (0,), (rows,), self.dtype)
         self.offsets[0] = 0
 
-    def _make(self, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: Any) -> Any:
-        make = getattr(self.group, "create_array", None) or self.group.create_dataset
+    def _make(
+        self, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: Any, group: Any | None = None
+    ) -> Any:
+        group = self.group if group is None else group
+        make = getattr(group, "create_array", None) or group.create_dataset
         return make(name, shape=shape, chunks=chunks, dtype=np.dtype(dtype))
 
-    def add(self, first: int, analysis: Analysis, p: _inputs.Posterior) -> None:
+    def add(
+        self, first: int, analysis: Analysis, p: _inputs.Posterior, overlaps: dict[str, NDArray[Any]] | None
+    ) -> None:
         for array, rows in zip((self.offsets, self.coords, self.prominences, self.heights), self.columns(analysis)):
             at = array.shape[0]
             array.resize((at + len(rows), *array.shape[1:]))
@@ -374,13 +503,26 @@ class _Group(_Sink):
             self.mask.resize((*self.mask.shape[:-1], span.stop))
             for alpha, rows in enumerate(_rows(analysis, p, self.packed)):
                 self.mask[alpha, ..., span] = rows
+        if analysis.summary is not None and self.rows:
+            end = first + p.shape[2]
+            for name, column in analysis.summary.columns().items():
+                array = self.rows[name]
+                array.resize(columns_of(len(self.alphas), end, self.dtype)[name][0])
+                array[bins_of(name, first, end)] = column
+            for name, column in (overlaps or {}).items():
+                self.rows[name][:, first - 1] = column
 
     def end(self, n_t: int) -> Stream:
         coords = self.coords[:]
         if self.track:
             coords = np.concatenate([coords, np.zeros_like(coords)], axis=1)
         peaks = Peaks(self.offsets[:], coords, self.prominences[:], self.heights[:], shape=self.shape, track=self.track)
-        return Stream(self.mask, peaks)
+        found = Stream(self.mask, peaks)
+        if self.summary:
+            part = self.group[SUMMARY]
+            part.attrs["format"] = OF_SUMMARY
+            found.summary = load_summary(part)
+        return found
 
     def give_up(self) -> None:
         """A group keeps what came before."""

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import bumps
+from same import assert_same_summary
 
 import peakmask
 
@@ -127,3 +128,102 @@ def test_zarr_in_and_out(tmp_path, masks):
         assert np.array_equal(out["peak_coords"][...], expected.peaks.coords)
         assert np.array_equal(out["prominences"][...], expected.peaks.prominences)
         assert np.array_equal(found.peaks.heights, expected.peaks.heights)
+
+
+@pytest.mark.parametrize("masks", ["bytes", "packed", None])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_summary_in_pieces_is_that_of_the_whole(tmp_path, masks, dtype):
+    p = bumps(7, 9, 203).astype(dtype)
+    p[:, :, 50] = 1.0
+    animal = np.random.default_rng(1).uniform(0, 9, (203, 2))
+    options = {"summary": True, "animal": animal, "radius": 2.5}
+    expected = peakmask.analyze(p, ALPHAS, **options)
+    np.save(tmp_path / "p.npy", np.moveaxis(p, 2, 0).copy())
+    found = peakmask.stream(tmp_path / "p.npy", ALPHAS, tmp_path / "out", masks=masks, bins=50, layout="txy", **options)
+    assert_same_summary(found.summary, expected.summary)
+    assert isinstance(found.summary.area, np.memmap)
+    assert_same_summary(peakmask.Summary.load(tmp_path / "out/summary"), expected.summary)
+    assert np.array_equal(found.summary.focality(), expected.summary.focality())
+    assert (found.masks is None) == (masks is None)
+    if masks:
+        right = np.stack(expected.masks)
+        assert np.array_equal(found.masks, right if masks == "bytes" else np.packbits(right, -1, bitorder="little"))
+    assert np.array_equal(found.peaks.coords, expected.peaks.coords)
+    of_masks = {"bytes": {"masks.npy"}, "packed": {"packed.npy"}, None: set()}[masks]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == of_masks | {
+        "alpha.npy", "peak_offsets.npy", "peak_coords.npy", "prominences.npy", "peak_heights.npy", "summary",
+    }  # fmt: skip
+    # One piece, one bin a piece, no bins, no levels, and a track.
+    assert_same_summary(peakmask.stream(p, ALPHAS, tmp_path / "one", **options).summary, expected.summary)
+    none = np.zeros((4, 5, 0), dtype)
+    found = peakmask.stream(none, ALPHAS, tmp_path / "none", masks=masks, summary=True)
+    assert_same_summary(found.summary, peakmask.analyze(none, ALPHAS, summary=True).summary)
+    found = peakmask.stream(p, [], tmp_path / "bare", masks=masks, summary=True, bins=8)
+    assert_same_summary(found.summary, peakmask.analyze(p, [], summary=True).summary)
+    track = np.ascontiguousarray(p[:, 4])
+    found = peakmask.stream(track.T, ALPHAS, tmp_path / "track", masks=masks, summary=True, bins=8, layout="tx")
+    assert_same_summary(found.summary, peakmask.analyze(track, ALPHAS, summary=True, layout="xt").summary)
+
+
+def test_levels_of_other_kinds_are_known_again(tmp_path):
+    p = bumps(7, 9, 100)
+    levels = [0.5, peakmask.absolute(0.02), peakmask.coverage(0.5)]
+    expected = peakmask.analyze(p, levels, summary=True).summary
+    peakmask.stream(p, levels, tmp_path / "out", summary=True, bins=16, masks=None)
+    assert_same_summary(peakmask.Summary.load(tmp_path / "out/summary"), expected)
+
+
+@pytest.mark.parametrize("masks", ["bytes", "packed", None])
+def test_a_callback_has_the_summary_of_its_piece(masks):
+    p = bumps(7, 9, 100)
+    animal = np.random.default_rng(1).uniform(0, 9, (100, 2))
+    heard = []
+    cuts = [(0, 7), (7, 7), (7, 8), (8, 100)]
+    peakmask.stream(
+        (p[:, :, a:b] for a, b in cuts), ALPHAS, callback=lambda first, piece: heard.append((first, piece)),
+        masks=masks, summary=True, animal=animal,
+    )  # fmt: skip
+    assert [first for first, _ in heard] == [first for first, _ in cuts]
+    for (a, b), (_, piece) in zip(cuts, heard):
+        alone = peakmask.analyze(p[:, :, a:b], ALPHAS, summary=True, animal=animal[a:b])
+        assert_same_summary(piece.summary, alone.summary)
+        assert len(piece.masks) == (2 if masks else 0)
+        assert all(np.array_equal(mine, theirs) for mine, theirs in zip(piece.masks, alone.masks))
+
+
+def test_zarr_has_the_summary_of_the_whole(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    p = bumps(7, 9, 203)
+    expected = peakmask.analyze(p, ALPHAS, summary=True).summary
+    for i, cuts in enumerate([[0, 64, 64, 65, 203], [0, 203], [0, 0]]):
+        group = zarr.open_group(str(tmp_path / f"{i}.zarr"), mode="w")
+        pieces = iter([p[:, :, a:b] for a, b in zip(cuts, cuts[1:])])
+        found = peakmask.stream(pieces, ALPHAS, group, masks=None, summary=True)
+        right = expected if cuts[-1] else peakmask.analyze(p[:, :, :0], ALPHAS, summary=True).summary
+        assert_same_summary(found.summary, right)
+        assert_same_summary(peakmask.Summary.load(tmp_path / f"{i}.zarr/summary"), right)
+        assert "masks" not in group
+
+
+def test_summaries_that_a_stream_refuses(tmp_path):
+    p = bumps(7, 9, 100)
+    out = tmp_path / "out"
+    for given, more, sentence in [
+        (p, {"animal": np.zeros((100, 2))}, "summary=True"),
+        (p, {"summary": True, "animal": np.zeros((99, 2))}, "positions for 99 time bins, but there are 100"),
+        (p, {"summary": True, "animal": np.zeros(100)}, r"animal has shape \(100,\)"),
+        (iter([p]), {"summary": True, "masks": None}, "a folder of summaries needs to know"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            peakmask.stream(given, ALPHAS, out, **more)
+    # Of an iterable the number of bins is known at its end.
+    for n, sentence in [
+        (99, "for 99 time bins, but there are at least 100"),
+        (101, "for 101 time bins, but there are 100"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            peakmask.stream(
+                iter([p[:, :, :60], p[:, :, 60:]]), ALPHAS, callback=lambda first, piece: None, summary=True,
+                animal=np.zeros((n, 2)),
+            )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []

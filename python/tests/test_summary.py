@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from conftest import bumps
+from same import assert_same_summary
 from scipy import ndimage
 
 import peakmask
@@ -221,3 +222,52 @@ def test_what_is_refused():
     with pytest.raises(MemoryError, match=f"masks in the form packed would need {limit} bytes, and fit"):
         peakmask.analyze(p, ALPHA, memory_limit=limit)
     assert peakmask.analyze(p, ALPHA, memory_limit=limit, masks="packed").peaks.n_peaks
+
+
+def test_a_summary_is_saved_alone(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    levels = [0.5, peakmask.coverage(0.5)]
+    x, t = np.linspace(0, 1, 11), np.arange(200) * 0.25
+    xarray = pytest.importorskip("xarray")
+    p = xarray.DataArray(posterior(), dims=("x", "y", "t"), coords={"x": x, "t": t})
+    animal = np.random.default_rng(3).uniform(0, 11, (200, 2))
+    summary = peakmask.analyze(p, levels, masks=None, summary=True, animal=animal).summary
+    group = zarr.open_group(str(tmp_path / "group"), mode="w")
+    for file in (tmp_path / "summary.npz", tmp_path / "summary.zarr", group):
+        summary.save(file)
+        again = peakmask.Summary.load(file)
+        assert_same_summary(again, summary)
+        np.testing.assert_array_equal(again.positions(), summary.positions())
+        np.testing.assert_array_equal(again.focality(), summary.focality())
+        np.testing.assert_array_equal(again.to_xarray()["t"], t)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["group", "summary.npz", "summary.zarr"]
+    # As the program writes it: columns and levels alone.
+    with np.load(tmp_path / "summary.npz") as file:
+        columns = {name: file[name] for name in file if name not in ("format", "names", "shape", "distance", "near")}
+    np.savez(tmp_path / "theirs.npz", **{name: column for name, column in columns.items() if "label" not in name})
+    theirs = peakmask.Summary.load(tmp_path / "theirs.npz")
+    assert np.isnan(theirs.distance).all()
+    assert not theirs.near.any()
+    assert theirs.area.tobytes() == summary.area.tobytes()
+    del columns["mass"]
+    np.savez(tmp_path / "less.npz", **columns)
+    for file, column in [
+        (tmp_path / "less.npz", "mass"),
+        (zarr.open_group(str(tmp_path / "empty"), mode="w"), "alpha"),
+    ]:
+        with pytest.raises(ValueError, match=f"holds no summary: it has no column '{column}'"):
+            peakmask.Summary.load(file)
+    with pytest.raises(TypeError, match="zarr.Group"):
+        summary.save(3)
+
+
+def test_parts_are_views_of_the_rows():
+    summary = peakmask.analyze(posterior(), ALPHA, masks=None, summary=True).summary
+    part = summary.part(20, 50)
+    assert len(part) == 30
+    for name, column in part.columns().items():
+        whole = summary.columns()[name]
+        np.testing.assert_array_equal(column, whole[:, 20:50] if len(whole) == 2 else whole[20:50])
+        assert np.shares_memory(column, whole)
+    np.testing.assert_array_equal(part.focality(), summary.focality()[20:50])
+    assert (len(summary.part(-5, 999)), len(summary.part(7, 3))) == (5, 0)
