@@ -12,7 +12,7 @@ from typing import Any, Callable, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _analyze, _inputs, _options
+from . import _analyze, _inputs, _options, _resume
 from ._analysis import Analysis, Peaks
 from ._analyzer import Analyzer
 from ._files import OF_SUMMARY, about_summary, load_summary, texts
@@ -26,8 +26,15 @@ BYTE = 8
 COLUMNS = ("peak_offsets", "peak_coords", "prominences", "peak_heights")
 
 
+HEADER = 128
+"""Bytes of the header of a .npy file that grows."""
+
 SUMMARY = "summary"
 """The folder or group in which a summary's columns are."""
+
+
+_Identity = tuple[dict[str, Any], dict[str, Any]]
+"""What stands for the input and the options of a stream that may be continued."""
 
 
 class _MasksAndPeaks(NamedTuple):
@@ -65,6 +72,7 @@ def stream(
     summary: bool = False,
     animal: ArrayLike | None = None,
     radius: float = 1.0,
+    resume: bool = False,
 ) -> Stream | None:
     """Do what `analyze` does piece by piece: for posteriors and results that are larger than memory.
 
@@ -92,6 +100,11 @@ def stream(
     summary, animal, radius
         As for `analyze`. What ``out`` holds is the summary of the whole, overlaps between pieces and all; a callback has
         that of a piece alone, whose last bin has no next one.
+    resume : bool
+        From a .npy file to a folder: whether a stream that is interrupted or killed is kept beside the folder, as the hidden
+        folder ``.peakmask-NAME.partial-python``, and the next call goes on after its last complete piece; without one it
+        begins anew. The file and all that results depend on have to be the same, and the bytes are those of a stream that
+        was not interrupted. A callback hears of the pieces that are left.
 
     Returns
     -------
@@ -101,10 +114,11 @@ def stream(
     Raises
     ------
     FileExistsError
-        When the folder is there already and is not empty.
+        When the folder is there already and is not empty; without ``resume=True``, when an unfinished stream is beside it.
     ValueError, TypeError, MemoryError, KeyboardInterrupt
-        As from `analyze`; when neither ``out`` nor ``callback`` is given; when pieces have different maps. A folder that was
-        begun is removed.
+        As from `analyze`; when neither ``out`` nor ``callback`` is given; when pieces have different maps; when the stream
+        to be continued was one of another file or of other options. A folder that was begun is removed, unless
+        ``resume=True``.
 
     Examples
     --------
@@ -127,13 +141,31 @@ def stream(
     form = None if masks is None else _options.one_of("masks", masks, ("bytes", "packed"))
     _options.wanted(None, summary, None, radius, 0)
     size = -(-_options.whole("bins", bins, 1, 2**40) // BYTE) * BYTE
+    where = _Positions(animal, summary)
+    identity = None
+    if resume:
+        if not isinstance(P, (str, os.PathLike)) or not isinstance(out, (str, os.PathLike)):
+            raise ValueError(
+                "resume=True goes on from a file to a folder: P is the path of a .npy file, and out the name of a folder"
+            )
+        options = _resume.of_options(
+            alphas, where.positions, radius=float(radius).hex(), connectivity=connectivity, layout=layout, masks=form,
+            summary=summary, region=region, nan_policy=nan_policy,
+        )  # fmt: skip
+        identity = (_resume.of_input(P), options)
+    P = _opened(P)
     n_t, pieces = _pieces(P, size, layout)
-    where = _Positions(animal, summary, n_t)
-    sink = None if out is None else _sink(out, form, summary)
+    if n_t is not None:
+        where.check(n_t)
+    sink = None if out is None else _sink(out, form, summary, identity)
     seam = _Seam() if summary and sink is not None else None
     analyzer: Analyzer | None = None
-    first = 0
+    first = 0 if sink is None else sink.done.bins
     try:
+        if first:
+            pieces = _pieces(P, size, layout, first)[1]
+            if seam is not None:
+                seam.behind(_inputs.posterior(next(_pieces(P, 1, layout, first - 1)[1]), layout))
         with _analyze._teller(progress, n_t or 0) as tell:
             for piece in pieces:
                 p = _inputs.posterior(piece, layout)
@@ -177,7 +209,7 @@ def stream(
 class _Positions:
     """Where the animal was, piece by piece."""
 
-    def __init__(self, animal: ArrayLike | None, summary: bool, n_t: int | None) -> None:
+    def __init__(self, animal: ArrayLike | None, summary: bool) -> None:
         self.positions = None if animal is None else np.asarray(animal, np.float64)
         if self.positions is None:
             return
@@ -187,8 +219,6 @@ class _Positions:
             raise ValueError(
                 f"animal has shape {self.positions.shape}, but is x and y, in cells, for each time bin: (n_t, 2)"
             )
-        if n_t is not None:
-            self.check(n_t)
 
     def of(self, first: int, n: int) -> NDArray[np.float64] | None:
         if self.positions is None:
@@ -217,27 +247,35 @@ class _Seam:
         """Overlaps of the last bin before this piece with its first one, if there is one."""
         if not p.shape[2]:
             return None
-        maps = p.array.transpose(p.axes)
         overlaps = None
         if self.last is not None:
-            pair = np.concatenate([self.last, maps[:, :, :1]], axis=2)
+            pair = np.concatenate([self.last, p.array.transpose(p.axes)[:, :, :1]], axis=2)
             found = analyzer.run(pair, layout="xyt").summary
             assert found is not None
             overlaps = {name: getattr(found, name)[:, 0] for name in OVERLAPS}
-        self.last = maps[:, :, -1:].copy()
+        self.behind(p)
         return overlaps
+
+    def behind(self, p: _inputs.Posterior) -> None:
+        """Keep the last bin, which the next piece follows."""
+        self.last = p.array.transpose(p.axes)[:, :, -1:].copy()
 
 
 def _from(tell: Callable[[int, int], object], first: int, total: int) -> Callable[[int, int], object]:
     return lambda done, _: tell(first + done, total)
 
 
-def _pieces(P: Any, size: int, layout: str | None) -> tuple[int | None, Iterator[Any]]:
-    """Number of time bins, if it is known, and the pieces."""
+def _opened(P: Any) -> Any:
+    """A file that is given by its path, mapped into memory."""
     if isinstance(P, (str, os.PathLike)):
         P = np.load(P, mmap_mode="r")
         if not isinstance(P, np.ndarray):
             raise TypeError("P is the path of a .npy file; of an .npz file pass one array: numpy.load(path)[name]")
+    return P
+
+
+def _pieces(P: Any, size: int, layout: str | None, first: int = 0) -> tuple[int | None, Iterator[Any]]:
+    """Number of time bins, if it is known, and the pieces from a time bin on."""
     shape = getattr(P, "shape", None)
     if isinstance(P, (list, tuple)) or shape is None:
         return None, iter(P)
@@ -258,8 +296,8 @@ def _pieces(P: Any, size: int, layout: str | None) -> tuple[int | None, Iterator
         # A look at the whole, from which order of axes is told best.
         _look(P)
     at = (slice(None),) * time
-    # An empty posterior has one piece, which says of which shape its maps are.
-    starts = range(0, n_t, size) if n_t else range(1)
+    # Where nothing is left there is one piece, of no bins, which says of which shape maps are.
+    starts = range(first, n_t, size) if first < n_t else range(n_t, n_t + 1)
     return n_t, (P[at + (slice(start, min(start + size, n_t)),)] for start in starts)
 
 
@@ -272,9 +310,9 @@ def _look(P: NDArray[Any]) -> None:
         )
 
 
-def _sink(out: Any, form: str | None, summary: bool) -> _Folder | _Group:
+def _sink(out: Any, form: str | None, summary: bool, identity: _Identity | None) -> _Folder | _Group:
     if isinstance(out, (str, os.PathLike)):
-        return _Folder(Path(out), form, summary)
+        return _Folder(Path(out), form, summary, identity)
     if type(out).__module__.partition(".")[0] == "zarr":
         return _Group(out, form, summary)
     raise TypeError(f"out is the path of a folder or a zarr.Group, not a {type(out).__name__}")
@@ -292,6 +330,9 @@ def _rows(analysis: Analysis, p: _inputs.Posterior, packed: bool) -> list[NDArra
 
 class _Sink:
     """What folders and groups have in common: arrays of masks of a known or growing length, and columns of peaks."""
+
+    done = _resume.Progress()
+    """What is there of a stream that is continued."""
 
     def __init__(self, form: str | None, summary: bool) -> None:
         self.form = form
@@ -330,23 +371,41 @@ class _Sink:
 class _Folder(_Sink):
     """A folder of .npy files, made beside its place."""
 
-    def __init__(self, path: Path, form: str | None, summary: bool) -> None:
+    def __init__(self, path: Path, form: str | None, summary: bool, identity: _Identity | None) -> None:
         super().__init__(form, summary)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise FileExistsError(f"{path} is there already; remove it, or give another name")
         self.path = path
-        self.work = path.parent / f".peakmask-{path.name}.partial-{os.getpid()}"
-        self.work.mkdir()
+        self.unfinished: _resume.Unfinished | None = None
+        kept = path.parent / f".peakmask-{path.name}.partial-python"
+        if identity is not None:
+            self.work = kept
+            self.unfinished = _resume.Unfinished(kept, *identity)
+            self.done = self.unfinished.progress
+            self.peaks = self.done.peaks
+        elif kept.exists():
+            raise FileExistsError(f"an unfinished stream is in {kept}; go on with resume=True, or remove that folder")
+        else:
+            self.work = path.parent / f".peakmask-{path.name}.partial-{os.getpid()}"
+            self.work.mkdir()
         self.files: list[Any] = []
         self.mask: Any = None
         self.rows: dict[str, Any] = {}
 
     def begin(self, p: _inputs.Posterior, alphas: Sequence[float], n_t: int | None) -> None:
         super().begin(p, alphas, n_t)
-        self.files = [open(self.work / f"{name}.npy", "w+b") for name in COLUMNS]  # noqa: SIM115 (closed at the end)
-        for file, dtype in zip(self.files, self._dtypes()):
-            file.write(_header(dtype, (0,)))
-        self.files[0].write(np.zeros(1, np.int64).tobytes())
+        mode = "r+" if self.done.bins else "w+"
+        self.files = [open(self.work / f"{name}.npy", f"{mode}b") for name in COLUMNS]  # noqa: SIM115 (closed at the end)
+        if self.done.bins:
+            # What came after the last complete piece is written anew.
+            rows = (self.done.bins + 1, self.peaks * (1 if self.track else 2), self.peaks, self.peaks)
+            for file, dtype, n in zip(self.files, self._dtypes(), rows):
+                file.truncate(HEADER + n * dtype.itemsize)
+                file.seek(0, os.SEEK_END)
+        else:
+            for file, dtype in zip(self.files, self._dtypes()):
+                file.write(_header(dtype, (0,)))
+            self.files[0].write(np.zeros(1, np.int64).tobytes())
         np.save(self.work / "alpha.npy", np.array(alphas, np.float64))
         kinds = kinds_of(alphas)
         if kinds is not None:
@@ -358,20 +417,20 @@ class _Folder(_Sink):
             )
         if self.summary:
             assert n_t is not None
-            self._begin_summary(n_t)
+            self._begin_summary(n_t, mode)
         if self.masked:
             assert n_t is not None
             self.name = "packed.npy" if self.packed else "masks.npy"
             dtype = np.dtype(np.uint8 if self.packed else np.bool_)
-            self.mask = np.lib.format.open_memmap(self.work / self.name, "w+", dtype, self.mask_shape(n_t))
+            self.mask = np.lib.format.open_memmap(self.work / self.name, mode, dtype, self.mask_shape(n_t))
 
-    def _begin_summary(self, n_t: int) -> None:
+    def _begin_summary(self, n_t: int, mode: Any) -> None:
         folder = self.work / SUMMARY
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         for name, array in about_summary(tuple(self.alphas), self.shape).items():
             np.save(folder / f"{name}.npy", array)
         for name, (shape, dtype) in columns_of(len(self.alphas), n_t, self.dtype).items():
-            self.rows[name] = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
+            self.rows[name] = np.lib.format.open_memmap(folder / f"{name}.npy", mode, dtype, shape)
 
     def _dtypes(self) -> tuple[np.dtype[Any], ...]:
         return np.dtype(np.int64), np.dtype(np.int64), self.dtype, self.dtype
@@ -381,7 +440,7 @@ class _Folder(_Sink):
     ) -> None:
         for column, file in zip(self.columns(analysis), self.files):
             file.write(np.ascontiguousarray(column).tobytes())
-        if self.mask is not None:
+        if self.mask is not None and p.shape[2]:
             span = self.span(first, p.shape[2])
             for alpha, rows in enumerate(_rows(analysis, p, self.packed)):
                 self.mask[alpha, ..., span] = rows
@@ -393,6 +452,10 @@ class _Folder(_Sink):
                 self.rows[name][:, first - 1] = column
             for rows in self.rows.values():
                 _give_back(rows)
+        if self.unfinished is not None:
+            for file in self.files:
+                file.flush()
+            self.unfinished.note(_resume.Progress(first + p.shape[2], self.peaks))
 
     def end(self, n_t: int) -> Stream:
         coords = (self.peaks, 1 if self.track else 2)
@@ -409,7 +472,10 @@ class _Folder(_Sink):
         for rows in self.rows.values():
             rows.flush()
         self.rows = {}
-        self.work.replace(self.path)
+        if self.unfinished is None:
+            self.work.replace(self.path)
+        else:
+            self.unfinished.name(self.path)
         masks = np.load(self.path / self.name, mmap_mode="r") if self.masked else None
         offsets, coords_, prominences, heights = (_mapped(self.path / f"{name}.npy") for name in COLUMNS)
         if self.track:
@@ -423,6 +489,10 @@ class _Folder(_Sink):
             file.close()
         self.mask = None
         self.rows = {}
+        if self.unfinished is not None:
+            self.unfinished.close()
+            if self.unfinished.progress.bins:
+                return
         shutil.rmtree(self.work, ignore_errors=True)
 
 
@@ -434,7 +504,7 @@ def _mapped(path: Path) -> NDArray[Any]:
 def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     """The header of a .npy file, of 128 bytes whatever the shape, so that it can be written anew."""
     text = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {shape}, }}".encode()
-    return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + text.ljust(117) + b"\n"
 
 
 def _give_back(mask: Any) -> None:
@@ -498,7 +568,7 @@ class _Group(_Sink):
             at = array.shape[0]
             array.resize((at + len(rows), *array.shape[1:]))
             array[at:] = rows
-        if self.mask is not None:
+        if self.mask is not None and p.shape[2]:
             span = self.span(first, p.shape[2])
             self.mask.resize((*self.mask.shape[:-1], span.stop))
             for alpha, rows in enumerate(_rows(analysis, p, self.packed)):

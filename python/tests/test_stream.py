@@ -1,5 +1,10 @@
 """Streams: the pieces of a recording are the recording, wherever they come from and go to."""
 
+import shutil
+import subprocess
+import sys
+from functools import partial
+
 import numpy as np
 import pytest
 from conftest import bumps
@@ -227,3 +232,148 @@ def test_summaries_that_a_stream_refuses(tmp_path):
                 animal=np.zeros((n, 2)),
             )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+import peakmask
+from peakmask import _stream
+
+given_back = _stream._give_back
+left = [int(sys.argv[1])]
+
+def give_back(array):
+    given_back(array)
+    left[0] -= 1
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+_stream._give_back = give_back
+animal = np.load("animal.npy")
+peakmask.stream(
+    "p.npy", [0.5, 0.9], "out", masks=sys.argv[2], bins=int(sys.argv[3]), summary=True, animal=animal, radius=2.5,
+    resume=True, layout="txy",
+)
+print("done")
+"""
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by a signal")
+@pytest.mark.parametrize("masks", ["bytes", "packed"])
+def test_a_killed_stream_is_continued_to_the_same_bytes(tmp_path, masks):
+    p = bumps(7, 9, 203)
+    animal = np.random.default_rng(1).uniform(0, 9, (203, 2))
+    np.save(tmp_path / "p.npy", np.moveaxis(p, 2, 0).copy())
+    np.save(tmp_path / "animal.npy", animal)
+    options = {"masks": masks, "summary": True, "animal": animal, "radius": 2.5, "layout": "txy"}
+    peakmask.stream(tmp_path / "p.npy", ALPHAS, tmp_path / "whole", **options)
+    whole = contents(tmp_path / "whole")
+    # In the middle of writing a piece, again and again: of masks, of a summary's first column, of its last one.
+    runs = []
+    for kill_after, bins in [(24, 16), (30, 16), (1, 40), (47, 8), (70, 24), (10**9, 16)]:
+        ran = subprocess.run(
+            [sys.executable, "-c", KILLED, str(kill_after), masks, str(bins)],
+            cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        runs.append(ran.returncode)
+        assert (tmp_path / "out").exists() == (ran.returncode == 0)
+        assert ran.stdout == ("done\n" if ran.returncode == 0 else ""), ran.stderr
+    assert runs == [-9] * 5 + [0]
+    assert contents(tmp_path / "out") == whole
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["animal.npy", "out", "p.npy", "whole"]
+
+
+def test_an_interrupted_stream_goes_on_where_it_was(tmp_path):
+    p = bumps(7, 9, 100)
+    np.save(tmp_path / "p.npy", p)
+    heard = []
+
+    def hear(first, piece):
+        heard.append(first)
+        if first == 48:
+            raise KeyboardInterrupt
+
+    begin = partial(peakmask.stream, tmp_path / "p.npy", ALPHAS, tmp_path / "out", bins=16, summary=True)
+    with pytest.raises(KeyboardInterrupt):
+        begin(callback=hear, resume=True)
+    kept = tmp_path / ".peakmask-out.partial-python"
+    assert sorted(tmp_path.iterdir()) == [kept, tmp_path / "p.npy"]
+    with pytest.raises(FileExistsError, match="an unfinished stream is in .*; go on with resume=True"):
+        begin()
+    # What results depend on has to be the same; what they do not depend on may differ.
+    for other in (
+        {"masks": "packed"}, {"connectivity": 8}, {"region": "whole"}, {"nan_policy": "off_track"}, {"summary": False},
+        {"animal": np.zeros((100, 2))}, {"radius": 2.0}, {"layout": "xyt"},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=f"begun with other options .*{next(iter(other))} differs"):
+            begin(resume=True, **other)
+    with pytest.raises(ValueError, match="begun with other options .*alpha differs"):
+        peakmask.stream(tmp_path / "p.npy", [0.5, peakmask.absolute(0.9)], tmp_path / "out", summary=True, resume=True)
+    with open(kept / ".lock", "r+") as lock:
+        fcntl = pytest.importorskip("fcntl")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(FileExistsError, match="another stream is at work"):
+            begin(resume=True)
+    before = contents(kept)
+    heard.clear()
+    found = begin(callback=lambda first, piece: heard.append(first), resume=True, threads=1, backend="cpu")
+    assert heard == [48, 64, 80, 96]
+    expected = peakmask.analyze(p, ALPHAS, summary=True)
+    assert np.array_equal(found.masks, np.stack(expected.masks))
+    assert np.array_equal(found.peaks.coords, expected.peaks.coords)
+    assert_same_summary(found.summary, expected.summary)
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "out", tmp_path / "p.npy"]
+    # Another input: other values, or the same ones written anew.
+    (tmp_path / "out").rename(kept)
+    for name, content in before.items():
+        (kept / name).write_bytes(content)
+    np.save(tmp_path / "p.npy", p[:, :, ::-1])
+    with pytest.raises(ValueError, match="begun with another input"):
+        begin(resume=True)
+
+
+def test_all_but_the_name_was_done(tmp_path):
+    p = bumps(7, 9, 100)
+    np.save(tmp_path / "p.npy", p)
+    (tmp_path / "out").mkdir()
+    begin = partial(peakmask.stream, tmp_path / "p.npy", ALPHAS, tmp_path / "out", bins=48, resume=True, masks="packed")
+
+    def fill(first, piece):
+        if first == 96:
+            (tmp_path / "out/mine").write_text("")
+
+    with pytest.raises(OSError):  # noqa: PT011 (each system has its own)
+        begin(callback=fill)
+    (tmp_path / "out/mine").unlink()
+    begin()
+    assert_holds(tmp_path / "out", peakmask.analyze(p, ALPHAS), packed=True)
+
+
+def test_what_cannot_be_continued_begins_anew_or_is_refused(tmp_path):
+    p = bumps(7, 9, 100)
+    np.save(tmp_path / "p.npy", p)
+    kept = tmp_path / ".peakmask-out.partial-python"
+    for note in (None, b"", b"{"):
+        kept.mkdir()
+        (kept / "summary").mkdir()
+        (kept / "packed.npy").write_bytes(b"of another time")
+        if note is not None:
+            (kept / ".progress.json").write_bytes(note)
+        peakmask.stream(tmp_path / "p.npy", ALPHAS, tmp_path / "out", resume=True)
+        assert_holds(tmp_path / "out", peakmask.analyze(p, ALPHAS))
+        shutil.rmtree(tmp_path / "out")
+    for source, out in [(p, tmp_path / "out"), (tmp_path / "p.npy", None)]:
+        with pytest.raises(ValueError, match="from a file to a folder"):
+            peakmask.stream(source, ALPHAS, out, callback=print, resume=True)
+    # Nothing was done yet: nothing is kept.
+    np.save(tmp_path / "flat.npy", p[0])
+    with pytest.raises(ValueError, match="three axes"):
+        peakmask.stream(tmp_path / "flat.npy", ALPHAS, tmp_path / "out", resume=True)
+    with pytest.raises(ZeroDivisionError):
+        peakmask.stream(tmp_path / "p.npy", ALPHAS, tmp_path / "out", callback=lambda first, piece: 1 / 0, resume=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["flat.npy", "p.npy"]
