@@ -226,8 +226,8 @@ pub fn estimate(shape: [usize; 3], dtype: Dtype, options: &Options) -> Result<Es
 ///
 /// [`run`](Self::run) takes any number of time bins. What it yields is what [`analyze`] would, to the bit, however the bins of
 /// a recording are divided into calls. A call of little work, one or a few bins, runs on the calling thread; after the first
-/// such call there are no allocations (for up to eight masks, as long as `peaks` has room), no new threads, no file and no
-/// environment variable is read.
+/// such call there are no allocations (for up to eight masks, as long as peaks and lists of cells have room), no new threads, no
+/// file and no environment variable is read.
 ///
 /// An analyzer is [`Send`], and a call borrows it exclusively: threads that analyse at the same time have an analyzer each, and may
 /// share a GPU through a [`GpuContext`](crate::GpuContext).
