@@ -73,6 +73,15 @@ PICTURES = [
         "figure = plot.timeline(walk, t=np.arange(400) * 0.25, **cm)[0].figure",
     ),
     (
+        "summary",
+        "The numbers of a summary over time, for which no masks are made; below, the distance from the dominant peak to a cell "
+        "where an animal might sit.",
+        "few = peakmask.analyze(\n"
+        "    field[:, :, :400], alpha=[0.5, 0.9], masks=None, summary=True, animal=np.tile([12.0, 30.0], (400, 1))\n"
+        ").summary\n"
+        "figure = plot.summary(few, t=np.arange(400) * 0.25)[0].figure",
+    ),
+    (
         "track",
         "A linear track: position by time, the way of the dominant peak, and how far the masks reach.",
         "figure = plot.track(\n"

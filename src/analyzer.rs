@@ -226,8 +226,8 @@ pub fn estimate(shape: [usize; 3], dtype: Dtype, options: &Options) -> Result<Es
 ///
 /// [`run`](Self::run) takes any number of time bins. What it yields is what [`analyze`] would, to the bit, however the bins of
 /// a recording are divided into calls. A call of little work, one or a few bins, runs on the calling thread; after the first
-/// such call there are no allocations (for up to eight masks, as long as `peaks` has room), no new threads, no file and no
-/// environment variable is read.
+/// such call there are no allocations (for up to eight masks, as long as peaks and lists of cells have room), no new threads, no
+/// file and no environment variable is read.
 ///
 /// An analyzer is [`Send`], and a call borrows it exclusively: threads that analyse at the same time have an analyzer each, and may
 /// share a GPU through a [`GpuContext`](crate::GpuContext).
@@ -318,6 +318,12 @@ impl<T: Element> Analyzer<T> {
     /// control group have to spare.
     pub fn set_memory_limit(&mut self, bytes: Option<u64>) {
         self.options.memory_limit = bytes;
+    }
+
+    /// Where the animal was in each time bin of the next [`analyze`](Self::analyze) or [`analyze_many`](Self::analyze_many), in
+    /// place of what [`Options::animal`] says; none, where nobody knows.
+    pub fn set_animal(&mut self, animal: Option<(Vec<[f64; 2]>, f64)>) {
+        self.options.animal = animal.map(|(positions, radius)| (positions.into(), radius));
     }
 
     /// Finds what [`analyze`] finds, with fresh outputs for all of it.

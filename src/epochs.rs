@@ -69,7 +69,7 @@ impl<'a, T> Epoch<'a, T> {
         self.bins.len()
     }
 
-    /// The time bins of the epoch among those of all.
+    /// The time bins of the epoch among those of all: its rows of a summary, and its bins in the other forms of masks.
     pub fn range(&self) -> Range<usize> {
         self.bins.clone()
     }

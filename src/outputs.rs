@@ -15,7 +15,7 @@ use crate::expand::{booleans, fence, pack};
 use crate::findings::Findings;
 use crate::masks::SparseMask;
 use crate::summary::{Near, Summary, SummaryPart};
-pub(crate) use lists::{Lists, write_lists};
+pub(crate) use lists::{Listing, Lists, write_lists};
 pub(crate) use summaries::{Counting, Filling, write_summary};
 
 /// Masks for which there is room without an allocation.

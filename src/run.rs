@@ -18,7 +18,7 @@ use crate::findings::{Findings, FoundPeaks};
 use crate::gather::Gathering;
 use crate::locks::lock;
 use crate::memory;
-use crate::outputs::{Counting, Lists, write_lists, write_masks, write_summary};
+use crate::outputs::{Counting, Listing, Lists, write_lists, write_masks, write_summary};
 use crate::posterior::Posterior;
 use crate::queue::{Batch, Queue, TICK};
 use crate::seams::Seams;
@@ -33,6 +33,7 @@ pub(crate) struct Worker<E, T> {
 pub(crate) struct Desk<T> {
     findings: Findings<T>,
     counting: Counting,
+    listing: Listing,
 }
 
 impl<T> Desk<T> {
@@ -41,6 +42,7 @@ impl<T> Desk<T> {
         Self {
             findings: Findings::new(peak_room),
             counting: Counting::default(),
+            listing: Listing::default(),
         }
     }
 }
@@ -329,7 +331,11 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         desk: &mut Desk<T>,
         seconds: &mut Seconds,
     ) -> Result<usize, Ended> {
-        let Desk { findings, counting } = desk;
+        let Desk {
+            findings,
+            counting,
+            listing,
+        } = desk;
         let [n_x, n_y, _] = self.p.shape();
         // Levels in groups, so that scratch does not grow with their number; peaks come with the first group.
         let most = engine.levels();
@@ -362,7 +368,14 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
                 engine.pool(),
             );
             if self.sparse {
-                let bytes = write_lists(findings, &bins, levels.clone(), [n_x, n_y], &self.lists);
+                let bytes = write_lists(
+                    findings,
+                    &bins,
+                    levels.clone(),
+                    [n_x, n_y],
+                    &self.lists,
+                    listing,
+                );
                 let take = |bytes| {
                     self.gathering
                         .with_budget(|budget| budget.take_listed(bytes))

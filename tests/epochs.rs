@@ -181,3 +181,42 @@ fn epochs_of_other_maps_are_refused_by_their_number() {
         Err(Error::EmptyMap { .. })
     ));
 }
+
+/// In a summary no epoch overlaps the next: each has the rows that it has alone.
+#[test]
+fn epochs_have_the_summaries_that_they_have_alone() {
+    let p = Array3::from_shape_fn((11, 13, 333), |(x, y, t)| {
+        100.0 - (x.abs_diff(t % 11).max(y.abs_diff(t % 13))) as f64
+    });
+    let mut rng = fastrand::Rng::with_seed(4);
+    let mut bounds = divided(333, || [1, 1, 3, 8, 64, 70][rng.usize(..6)]);
+    bounds.insert(2, bounds[2]);
+    bounds.push(333);
+    for engine in Engine::all() {
+        let options = engine.options().alphas(ALPHAS).summary(true);
+        let views: Vec<_> = (bounds.windows(2))
+            .map(|ends| p.slice_axis(Axis(2), Slice::from(ends[0]..ends[1])))
+            .collect();
+        let found = analyze_many(&views, &options).unwrap();
+        let summary = found.analysis.summary.as_ref().expect("it was asked for");
+        for (view, epoch) in views.iter().zip(found.epochs()) {
+            let bins = epoch.range();
+            let alone = analyze(*view, &options).unwrap().summary.expect("one");
+            let how = format!("{engine}, bins {bins:?}");
+            assert_eq!(summary.dominant[bins.clone()], alone.dominant, "{how}");
+            assert_eq!(summary.peaks[bins.clone()], alone.peaks, "{how}");
+            for (all, theirs) in [
+                (&summary.area, &alone.area),
+                (&summary.overlap, &alone.overlap),
+                (&summary.dilated_overlap, &alone.dilated_overlap),
+                (&summary.dilated_union, &alone.dilated_union),
+            ] {
+                assert_eq!(all.slice(s![.., bins.clone()]), theirs, "{how}");
+            }
+            if let Some(last) = bins.clone().last() {
+                assert_eq!(summary.overlap[[0, last]], -1, "{how}");
+            }
+        }
+        assert!(summary.overlap.iter().any(|&overlap| overlap > 0));
+    }
+}

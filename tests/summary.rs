@@ -327,6 +327,53 @@ fn the_animal() {
     }
 }
 
+/// An analyzer that is kept is told anew where the animal was, for each call.
+#[test]
+fn the_animal_of_a_kept_analyzer() {
+    let p = posterior().p;
+    let (n_x, n_y, n_t) = p.dim();
+    let mut rng = fastrand::Rng::with_seed(9);
+    let positions: Vec<[f64; 2]> = (0..n_t)
+        .map(|_| [rng.f64() * 12.0, rng.f64() * 14.0])
+        .collect();
+    let options = Options::new()
+        .alphas(ALPHAS)
+        .masks(MaskForm::None)
+        .summary(true);
+    let whole = analyze(p.view(), &options.clone().animal(positions.clone(), 2.5)).unwrap();
+    let whole = whole.summary.expect("it was asked for");
+    assert!(whole.near.iter().any(|&near| near) && !whole.near.iter().all(|&near| near));
+    let bits = |distances: &[f64]| -> Vec<_> { distances.iter().map(|d| d.to_bits()).collect() };
+    let mut analyzer = Analyzer::new([n_x, n_y], options).unwrap();
+    for bins in [0..n_t, 3..4, 10..75] {
+        analyzer.set_animal(Some((positions[bins.clone()].to_vec(), 2.5)));
+        let piece = p.slice_axis(Axis(2), Slice::from(bins.clone()));
+        for many in [false, true] {
+            let analysis = match many {
+                false => analyzer.analyze(piece).unwrap(),
+                true => analyzer.analyze_many(&[piece]).unwrap().analysis,
+            };
+            let found = analysis.summary.expect("it was asked for");
+            assert_eq!(
+                bits(&found.distance),
+                bits(&whole.distance[bins.clone()]),
+                "{bins:?}"
+            );
+            let near = whole.near.slice_axis(Axis(1), Slice::from(bins.clone()));
+            assert_eq!(found.near, near, "{bins:?}");
+        }
+    }
+    // Positions of another call's bins are refused, and forgotten.
+    assert!(matches!(
+        analyzer.analyze(p.view()),
+        Err(Error::Positions { .. })
+    ));
+    analyzer.set_animal(None);
+    let found = analyzer.analyze(p.view()).unwrap().summary.expect("one");
+    assert!(found.distance.iter().all(|distance| distance.is_nan()));
+    assert!(!found.near.iter().any(|&near| near));
+}
+
 /// Peaks are counted also where they are not listed.
 #[test]
 fn peaks_that_nobody_lists() {

@@ -17,6 +17,7 @@ use peakmask::{
 use crate::marks::Marks;
 use crate::picture::DEFAULT_ALPHAS;
 use crate::sheet::Colours;
+use crate::table::Format;
 
 /// Peaks, prominences and dominant-peak masks of decoded position posteriors.
 ///
@@ -50,7 +51,7 @@ Exit codes:
 pub(crate) enum Command {
     /// Analyse a posterior and write masks and peaks to an .npz file
     Run(RunArgs),
-    /// Write areas, positions, sums and overlaps of every time bin to an .npz or .csv file, without masks
+    /// Write areas, positions, sums and overlaps of every time bin to an .npz, .csv or .parquet file, without masks
     Summary(SummaryArgs),
     /// Draw a sheet of time bins: posterior, mask outlines and peaks
     Picture(PictureArgs),
@@ -154,9 +155,13 @@ pub(crate) struct RunArgs {
 
     /// Also write areas, positions, sums and overlaps of every time bin, as `peakmask summary` would
     ///
-    /// A table in a file that ends in .npz or .csv.
+    /// A table in a file that ends in .npz, .csv, or, where the program was built with it, .parquet.
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
+
+    /// The kind of file of a summary, where its name does not say it.
+    #[arg(skip)]
+    pub(crate) format: Option<Format>,
 
     /// Write a folder of .npy files, piece by piece: for inputs and results that are larger than memory
     ///
@@ -209,8 +214,15 @@ impl RunArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = SUMMARY_AFTER_HELP)]
 pub(crate) struct SummaryArgs {
+    /// .npy or .npz files with a 3-D array of float64 or float32; of a linear track, with a 2-D one (see --layout)
+    ///
+    /// They are read as by `peakmask run`. Of several inputs each has a table of its own, in the folder that -o names. An
+    /// input that cannot be analysed does not stop the others; the exit code is then that of the first such input.
+    #[arg(value_name = "INPUT", required = true)]
+    pub(crate) inputs: Vec<PathBuf>,
+
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    pub(crate) reading: ReadingArgs,
 
     /// Summarise the mask of this alpha; repeat for more [default: 0.5 and 0.9]
     #[arg(long = "alpha", value_name = "A", value_parser = parse_alpha, allow_hyphen_values = true)]
@@ -219,9 +231,16 @@ pub(crate) struct SummaryArgs {
     #[command(flatten)]
     pub(crate) other: LevelArgs,
 
-    /// The file to write, .npz or .csv; an existing file is replaced once the new one is complete
-    #[arg(short, long, value_name = "OUT.npz|OUT.csv")]
+    /// The file to write, .npz, .csv or .parquet; an existing file is replaced once the new one is complete
+    ///
+    /// Of several inputs the folder, made if it is not there, in which each has its table: a.npz for a.npy. Parquet is there
+    /// where the program was built with it (--features parquet).
+    #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
+
+    /// The kind of table [default: what the name of the output ends in; of several inputs npz]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
 
     #[command(flatten)]
     pub(crate) how: HowArgs,
@@ -231,8 +250,12 @@ impl SummaryArgs {
     /// The run that writes nothing but a summary.
     pub(crate) fn run(self) -> RunArgs {
         RunArgs {
-            inputs: vec![self.input.input],
-            reading: self.input.reading,
+            format: match self.inputs.len() {
+                1 => self.format,
+                _ => self.format.or(Some(Format::Npz)),
+            },
+            inputs: self.inputs,
+            reading: self.reading,
             alphas: match self.other.with(&self.alphas).is_empty() {
                 true => DEFAULT_ALPHAS.to_vec(),
                 false => self.alphas,
@@ -253,8 +276,8 @@ impl SummaryArgs {
 }
 
 const SUMMARY_AFTER_HELP: &str = "\
-Columns, in .npz arrays (n_t,), for each level (n_alpha, n_t), positions with one more axis for x and y; in .csv a row for each
-time bin, those of a level ending in its alpha, those of positions in _x and _y:
+Columns, in .npz arrays (n_t,), for each level (n_alpha, n_t), positions with one more axis for x and y; in .csv and .parquet a
+row for each time bin, those of a level ending in its alpha, those of positions in _x and _y:
   live, dominant, height, prominence       of the dominant peak; nan, and -1 for its cell, where there is none
   highest_prominence, peaks                of any peak; number of peaks
   minimum, total                           lowest value; sum, one cell added to the other
@@ -266,7 +289,8 @@ time bin, those of a level ending in its alpha, those of positions in _x and _y:
 
 Examples:
   peakmask summary posterior.npy --alpha 0.5 --alpha 0.9 -o summary.npz
-  peakmask summary posterior.npy --alpha 0.9 -o summary.csv";
+  peakmask summary posterior.npy --alpha 0.9 -o summary.csv
+  peakmask summary day*.npy --alpha 0.9 --format csv -o summaries";
 
 /// Which GPU, and whether one may be used.
 #[derive(Debug, Args)]

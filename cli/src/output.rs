@@ -157,8 +157,8 @@ pub(crate) fn persist_behind(
 }
 
 /// Something to write an archive to.
-pub(crate) trait WriteSeek: Write + Seek {}
-impl<W: Write + Seek> WriteSeek for W {}
+pub(crate) trait WriteSeek: Write + Seek + Send {}
+impl<W: Write + Seek + Send> WriteSeek for W {}
 
 /// A writer that fails once and then takes everything without storing it: an archive that is given up after an error is
 /// closed quietly, instead of failing and complaining again.

@@ -71,9 +71,21 @@ fn is_folder(output: &Path) -> bool {
 
 /// The results of several inputs: each in the folder that is named as the output, under the name of the input.
 fn each_with_output(args: &RunArgs) -> Result<Vec<One<'_>>, Failure> {
-    let folder = args.output.as_deref().unwrap_or(Path::new("."));
+    // `summary` writes nothing else, and says of which kind.
+    let tables = args.format;
+    let folder = match tables {
+        Some(_) => args.summary.as_deref(),
+        None => args.output.as_deref(),
+    };
+    let folder = folder.unwrap_or(Path::new("."));
+    if let Some(format) = tables {
+        format.check()?;
+    }
     if let Some(option) = [
-        args.summary.as_ref().map(|_| "--summary"),
+        args.summary
+            .as_ref()
+            .filter(|_| tables.is_none())
+            .map(|_| "--summary"),
         args.picture.as_ref().map(|_| "--picture"),
         args.report.as_ref().map(|_| "--report"),
     ]
@@ -117,11 +129,25 @@ fn each_with_output(args: &RunArgs) -> Result<Vec<One<'_>>, Failure> {
         .iter()
         .map(|input| {
             let name = input.file_stem().unwrap_or_default();
-            let mut archive = name.to_owned();
-            archive.push(".npz");
-            let output = folder.join(if args.stream { name } else { &archive });
+            let with_ending = |ending: &str| {
+                let mut file = name.to_owned();
+                file.push(".");
+                file.push(ending);
+                folder.join(file)
+            };
+            if let Some(format) = tables {
+                return One {
+                    summary: Some(with_ending(format.ending())),
+                    ..One::new(args, input, None, false)
+                };
+            }
+            let streamed = folder.join(name);
+            let output = match args.stream {
+                true => streamed.clone(),
+                false => with_ending("npz"),
+            };
             One {
-                streamed: Some(folder.join(name)),
+                streamed: Some(streamed),
                 ..One::new(args, input, Some(output), true)
             }
         })
@@ -136,6 +162,8 @@ struct One<'a> {
     output: Option<PathBuf>,
     /// Where the result goes if it is streamed.
     streamed: Option<PathBuf>,
+    /// Where a summary goes, if one is wanted.
+    summary: Option<PathBuf>,
     /// Whether it may be streamed without having been asked for.
     may_stream: bool,
 }
@@ -151,6 +179,7 @@ impl<'a> One<'a> {
             input,
             streamed: output.clone(),
             output,
+            summary: args.summary.clone(),
             may_stream,
         }
     }
@@ -158,12 +187,9 @@ impl<'a> One<'a> {
     fn run(&self, cancel: &CancelToken) -> Result<(), Failure> {
         let input = Input::open(&self.input)?;
         let RunArgs {
-            summary,
-            picture,
-            report,
-            ..
+            picture, report, ..
         } = self.args;
-        let outputs: Vec<&Path> = [&self.output, summary, picture, report]
+        let outputs: Vec<&Path> = [&self.output, &self.summary, picture, report]
             .into_iter()
             .filter_map(Option::as_deref)
             .collect();
@@ -180,6 +206,7 @@ impl<'a> One<'a> {
         cancel: &CancelToken,
     ) -> Result<(), Failure> {
         let args = self.args;
+        let table = self.table()?;
         let bins = BinRange::resolve(args.how.bins, input.n_bins())
             .map_err(|sentence| input.array.unusable(sentence))?;
         let options = options(args, cancel);
@@ -228,7 +255,6 @@ impl<'a> One<'a> {
         let format = args.picture.as_deref().map(Format::of).transpose()?;
         // Made before the analysis, so that a folder that takes no files is found out now.
         let mut result = self.output.as_deref().map(Pending::create).transpose()?;
-        let table = self.table()?;
         let kind = table.map(|(_, kind)| kind);
         let mut table = table.map(|(path, _)| Pending::create(path)).transpose()?;
         let mut sheet = args.picture.as_deref().map(Pending::create).transpose()?;
@@ -323,8 +349,16 @@ impl<'a> One<'a> {
             output: folder,
             cancel,
         };
+        let table = self.table()?;
+        // They are made at the end, in no time; that their folders take files is found out now.
+        for path in [table.map(|(path, _)| path), self.args.report.as_deref()]
+            .into_iter()
+            .flatten()
+        {
+            drop(Pending::create(path)?);
+        }
         input.verify(cancel, &AtomicBool::new(true))?;
-        let outcome = job.run::<T>(self.table()?, |outcome| {
+        let outcome = job.run::<T>(table, |outcome| {
             let summary = Summary::streamed(bins.len(), outcome);
             report::json(self.args, Some(folder), input, bins, plan, limit, &summary)
         })?;
@@ -334,9 +368,14 @@ impl<'a> One<'a> {
 
     /// Where the summary goes, and what kind of file that is, if one is wanted.
     fn table(&self) -> Result<Option<(&Path, table::Format)>, Failure> {
-        let path = self.args.summary.as_deref();
-        path.map(|path| Ok((path, table::Format::of(path)?)))
-            .transpose()
+        let Some(path) = self.summary.as_deref() else {
+            return Ok(None);
+        };
+        let format = match self.args.format {
+            Some(format) => format,
+            None => table::Format::of(path)?,
+        };
+        Ok(Some((path, format.check()?)))
     }
 
     /// What came out, in one line; of several inputs with the name of this one.

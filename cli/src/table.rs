@@ -1,4 +1,7 @@
-//! Summaries as files: `.npz` for NumPy, `.csv` for everything else.
+//! Summaries as files: `.npz` for NumPy, `.parquet` for tables, `.csv` for everything else.
+
+#[cfg(feature = "parquet")]
+mod parquet;
 
 use std::fmt::Display;
 use std::io;
@@ -12,10 +15,14 @@ use crate::levels::{KIND_TYPE, LEVEL_KIND, columns};
 use crate::output::{Npz, WriteSeek, interruption, native};
 
 /// The kinds of files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
+    /// Arrays for NumPy
     Npz,
+    /// Text, a row for each time bin
     Csv,
+    /// Columns for pandas, polars, DuckDB; for programs that were built with it
+    Parquet,
 }
 
 impl Format {
@@ -25,10 +32,31 @@ impl Format {
         match ending.unwrap_or_default().to_ascii_lowercase().as_str() {
             "npz" => Ok(Self::Npz),
             "csv" => Ok(Self::Csv),
+            "parquet" => Ok(Self::Parquet),
             _ => Err(Failure::input(
                 path,
-                "names no kind of table; a summary is written to a file that ends in .npz or .csv",
+                "names no kind of table; a summary is written to a file that ends in .npz, .csv or .parquet",
             )),
+        }
+    }
+
+    /// What names of such files end in.
+    pub(crate) fn ending(self) -> &'static str {
+        match self {
+            Self::Npz => "npz",
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+        }
+    }
+
+    /// Refuses what this program was built without.
+    pub(crate) fn check(self) -> Result<Self, Failure> {
+        match self {
+            Self::Parquet if cfg!(not(feature = "parquet")) => Err(Failure::Input(
+                "this program was built without Parquet; write a summary as .npz or .csv, or build it with --features parquet"
+                    .to_owned(),
+            )),
+            format => Ok(format),
         }
     }
 }
@@ -172,6 +200,10 @@ impl<'a, T: Element + Pod> Table<'a, T> {
         match format {
             Format::Npz => self.write_npz(writer, levels, cancel),
             Format::Csv => self.write_csv(writer, levels, cancel),
+            #[cfg(feature = "parquet")]
+            Format::Parquet => self.write_parquet(writer, levels, cancel),
+            #[cfg(not(feature = "parquet"))]
+            Format::Parquet => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

@@ -18,6 +18,13 @@ with tempfile.TemporaryDirectory() as temporary:
     half = np.unpackbits(found.masks[0, ..., 10:20], axis=-1, bitorder="little")  # bins 80 to 159
     print(f"cells at half height: {half.sum(axis=(0, 1)).mean():.1f}")
 
+    # No masks at all: what each time bin and each of its masks comes to, in columns that are read when they are looked at.
+    numbers = peakmask.stream(
+        folder / "posterior.npy", [0.5, 0.9], folder / "numbers", masks=None, summary=True
+    ).summary
+    print(f"{numbers!r}; sequentiality {numbers.sequentiality().mean():.2f}")
+    np.testing.assert_array_equal(numbers.area[0, 80:160], half.sum(axis=(0, 1)))
+
     # Nothing is kept: a function is called with the results of each piece.
     areas = []
     pieces = (posterior(600)[:, :, start : start + 100] for start in range(0, 600, 100))

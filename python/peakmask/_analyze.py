@@ -308,8 +308,9 @@ def run(
     masks = None if out is None else [_inputs.as_bytes(mask, p) for mask in out]
     if kept is not None:
         return kept.run(
-            array, memory_limit=memory_limit, check_axis_order=check_axis_order, out=masks, progress=progress
-        )
+            array, memory_limit=memory_limit, check_axis_order=check_axis_order, out=masks, progress=progress,
+            animal=wanted.animal,
+        )  # fmt: skip
     return _core.analyze(
         array,
         [(kind_of(alpha), alpha) for alpha in alphas],

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _analyze, _core, _inputs, _options
 from ._analysis import Analysis
 from ._levels import kind_of
-from ._options import Alpha, Backend, Connectivity, NanPolicy, OnLimit, Prominence, Region
+from ._options import Alpha, Backend, Connectivity, Form, NanPolicy, OnLimit, Prominence, Region
 
 
 class Analyzer:
@@ -33,6 +33,8 @@ class Analyzer:
         As for `analyze`. ``threads=1`` answers fastest when there is one bin at a time. With ``backend="gpu"`` the GPU is
         opened here. ``memory_limit`` counts for each call; without it, what the machine has to spare is read again when a
         call needs more than a sixteenth of what was found last.
+    masks, summary
+        As for `analyze`. A summary is of the bins of one call: the last of them has no next one.
     adapter : str or int, optional
         The GPU to take: its number in the list of ``peakmask info``, its place on the PCI bus (``"0000:65:00.0"``), or a
         part of its name. Without it the environment variable ``PEAKMASK_ADAPTER`` counts, which is read here, as
@@ -87,6 +89,8 @@ class Analyzer:
         threads: int | None = None,
         adapter: str | int | None = None,
         prominence: Prominence | None = "reference",
+        masks: Form | None = "bytes",
+        summary: bool = False,
     ) -> None:
         self.shape = _shape(shape)
         self.dtype = _inputs.element_type(np.empty(0, dtype))
@@ -100,6 +104,7 @@ class Analyzer:
             connectivity, backend, threads, memory_limit, on_limit, prominence, region=region, nan_policy=nan_policy
         )
         self._options = options
+        self._wanted = _options.wanted(masks, summary, None, None, 0)
         self._kept = _core.Analyzer(
             self.shape,
             self.dtype.itemsize,
@@ -113,6 +118,8 @@ class Analyzer:
             threads=options.threads,
             memory_limit=options.memory_limit,
             on_limit=options.on_limit,
+            masks=self._wanted.masks,
+            summary=self._wanted.summary,
         )
 
     def run(
@@ -123,6 +130,8 @@ class Analyzer:
         out: NDArray[Any] | Sequence[NDArray[Any]] | None = None,
         progress: bool | Callable[[int, int], object] | None = None,
         dims: Sequence[str] | None = None,
+        animal: ArrayLike | None = None,
+        radius: float = 1.0,
     ) -> Analysis:
         """Do what `analyze` does with these maps.
 
@@ -130,8 +139,10 @@ class Analyzer:
         ----------
         P : array_like, shape (n_x, n_y, n_t), or (n_t, n_x, n_y) with ``layout="txy"``
             As for `analyze`, any number of time bins: maps of the analyzer's shape, in a type that is analysed as its type.
-        layout, out, progress, dims
+        layout, progress, dims, animal, radius
             As for `analyze`.
+        out
+            As for `analyze`, beside a summary, too; for an analyzer whose masks are ``"bytes"``.
 
         Returns
         -------
@@ -155,8 +166,17 @@ class Analyzer:
                 f"the analyzer is for {self.dtype}, but P, an array of {p.array.dtype}, is analysed as "
                 f"{_inputs.element_type(p.array)}; pass P.astype(numpy.{self.dtype}), or make an analyzer for its type"
             )
+        wanted = _options.wanted(self._masks(), self._wanted.summary, animal, radius, p.shape[2])
+        if out is not None and wanted.masks != "bytes":
+            raise ValueError(f"out= are masks of bool, but the analyzer was made with masks={self._masks()!r}")
         masks = None if out is None else _inputs.outputs(out, p, len(self._alphas))
-        return _analyze.analysed(p, self._alphas, self._options, out=masks, progress=progress, kept=self._kept)
+        return _analyze.analysed(
+            p, self._alphas, self._options, out=masks, progress=progress, kept=self._kept, wanted=wanted
+        )
+
+    def _masks(self) -> str | None:
+        """The form of masks, as it was asked for."""
+        return None if self._wanted.masks == "none" else self._wanted.masks
 
     def _other_shape(self, p: _inputs.Posterior) -> str:
         advice = "make an analyzer for each shape of map"

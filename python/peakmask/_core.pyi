@@ -51,6 +51,8 @@ class Analyzer:
         threads: int,
         memory_limit: int | None,
         on_limit: str,
+        masks: str,
+        summary: bool,
     ) -> Analyzer: ...
     def run(
         self,
@@ -60,14 +62,15 @@ class Analyzer:
         check_axis_order: bool,
         out: Sequence[NDArray[np.uint8]] | None,
         progress: Callable[[int, int], object] | None,
+        animal: tuple[Sequence[Sequence[float]], float] | None = ...,
     ) -> _Results: ...
 
 def analyze(
     p: NDArray[Any],
     levels: Sequence[tuple[str, float]],
     *,
-    region: str,
-    nan_policy: str,
+    region: str = ...,
+    nan_policy: str = ...,
     connectivity: int,
     prominence: str = "reference",
     backend: str,
@@ -94,6 +97,9 @@ def analyze_many(
     on_limit: str,
     check_axis_order: bool,
     progress: Callable[[int, int], object] | None,
+    masks: str = ...,
+    summary: bool = ...,
+    animal: tuple[Sequence[Sequence[float]], float] | None = ...,
 ) -> _Results: ...
 def estimate(
     shape: tuple[int, int, int],

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +16,24 @@ from ._analysis import Analysis, Peaks, Report
 from ._forms import PackedMask, SparseMask
 from ._inputs import Labels
 from ._levels import kinds_of, of_kinds
-from ._summary import BY_BIN, BY_LEVEL, Summary
+from ._summary import ABSENT, BY_BIN, BY_LEVEL, Summary
 
 FORMAT = "peakmask.Analysis 1"
+OF_SUMMARY = "peakmask.Summary 1"
 CHUNK = 1 << 16
 """The most rows of a chunk of zarr, along each axis."""
 
 
-TEXTS = ("format", "report", "names", "form", "region", "nan_policy", "prominence")
+TEXTS = ("format", "report", "names", "form", "region", "nan_policy", "prominence", "level_kind")
 """What a zarr group keeps as attributes: its arrays hold numbers."""
 
 
 def save(analysis: Analysis, file: str | os.PathLike[str] | Any) -> None:
     """Write an analysis under a temporary name beside the file, and give it its name when it is complete."""
-    columns = _columns(analysis)
+    _put(_columns(analysis), file)
+
+
+def _put(columns: dict[str, NDArray[Any]], file: str | os.PathLike[str] | Any) -> None:
     if not isinstance(file, (str, os.PathLike)):
         return _to_group(columns, file)
     path = os.fspath(file)
@@ -67,21 +72,29 @@ def _save_folder(columns: dict[str, NDArray[Any]], path: str) -> None:
 
 def _to_group(columns: dict[str, NDArray[Any]], group: Any) -> None:
     if type(group).__module__.partition(".")[0] != "zarr":
-        raise TypeError(f"an analysis is saved to a path or a zarr.Group, not a {type(group).__name__}")
+        raise TypeError(f"results are saved to a path or a zarr.Group, not a {type(group).__name__}")
     make = getattr(group, "create_array", None) or group.create_dataset
     for name, column in columns.items():
-        if name in TEXTS:
+        if column.dtype.kind in "US":
             continue
         # Zarr has no chunks of no elements.
         chunks = tuple(min(max(n, 1), CHUNK) for n in column.shape)
         make(name, shape=column.shape, chunks=chunks, dtype=column.dtype)[...] = column
-    # At the end: a group without them holds no analysis.
-    group.attrs.update({name: columns[name].tolist() for name in TEXTS})
+    # At the end: a group without them holds nothing complete.
+    group.attrs.update(texts(columns))
+
+
+def texts(columns: dict[str, NDArray[Any]]) -> dict[str, str | list[str]]:
+    """Those that are no numbers, as the attributes of a zarr group."""
+    return {name: column.astype(str).tolist() for name, column in columns.items() if column.dtype.kind in "US"}
 
 
 def _from_group(group: Any) -> dict[str, NDArray[Any]]:
     columns = {name: np.asarray(array[...]) for name, array in group.arrays()}
-    return columns | {name: np.array(group.attrs[name]) for name in TEXTS}
+    columns.update({name: np.array(group.attrs[name]) for name in TEXTS if name in group.attrs})
+    if "level_kind" in columns:
+        columns["level_kind"] = columns["level_kind"].astype("S")
+    return columns
 
 
 def load(file: str | os.PathLike[str] | Any) -> Analysis:
@@ -109,6 +122,75 @@ def load(file: str | os.PathLike[str] | Any) -> Analysis:
         return _analysis({name: columns[name] for name in columns})
 
 
+def save_summary(summary: Summary, file: str | os.PathLike[str] | Any) -> None:
+    """Write a summary alone, as `save` writes analyses."""
+    labels = summary._labels
+    columns: dict[str, Any] = {
+        "format": np.array(OF_SUMMARY),
+        "names": np.array(labels.names),
+        **about_summary(summary.alpha, summary._shape),
+        **summary.columns(),
+        **_centres(labels),
+    }
+    _put(columns, file)
+
+
+def about_summary(alpha: Sequence[float], shape: tuple[int, int] | None) -> dict[str, NDArray[Any]]:
+    """What a summary's columns are about: levels, and the shape of maps."""
+    about: dict[str, NDArray[Any]] = {"alpha": np.array(alpha, np.float64)}
+    kinds = kinds_of(alpha)
+    if kinds is not None:
+        about["level_kind"] = kinds
+    if shape is not None:
+        about["shape"] = np.array(shape, np.int64)
+    return about
+
+
+def load_summary(file: str | os.PathLike[str] | Any) -> Summary:
+    """Read a summary: a ``.npz`` file, a folder of ``.npy`` files or of zarr, or a ``zarr.Group``."""
+    group: Any = file
+    columns: dict[str, NDArray[Any]] = {}
+    if isinstance(file, (str, os.PathLike)) and os.path.isdir(file):
+        names = sorted(name[:-4] for name in os.listdir(file) if name.endswith(".npy"))
+        columns = {name: np.load(os.path.join(file, f"{name}.npy"), mmap_mode=_mode(name)) for name in names}
+        if not columns:
+            import zarr
+
+            group = zarr.open_group(os.fspath(file), mode="r")
+    if type(group).__module__.partition(".")[0] == "zarr":
+        columns = _from_group(group) if group.attrs.get("format") == OF_SUMMARY else {}
+    elif not columns and not (isinstance(file, (str, os.PathLike)) and os.path.isdir(file)):
+        with np.load(file, allow_pickle=False) as members:
+            columns = {name: members[name] for name in members}
+    return _summary(columns, file)
+
+
+def _mode(name: str) -> Literal["r"] | None:
+    """Columns are mapped; what they are about is read."""
+    return "r" if name in (*BY_BIN, *BY_LEVEL) else None
+
+
+def _summary(columns: dict[str, NDArray[Any]], file: Any) -> Summary:
+    missing = [name for name in ("alpha", *BY_BIN, *BY_LEVEL) if name not in columns and name not in ABSENT]
+    if missing:
+        raise ValueError(f"{file!r} holds no summary: it has no column {missing[0]!r}")
+    alpha: tuple[float, ...] = tuple(columns["alpha"].tolist())
+    if "level_kind" in columns:
+        alpha = tuple(of_kinds(alpha, columns["level_kind"].tolist()))
+    for name, nothing in ABSENT.items():
+        columns.setdefault(name, np.full(columns["area" if name in BY_LEVEL else "live"].shape, nothing))
+    x_name, y_name, t_name = columns["names"].tolist() if "names" in columns else Labels().names
+    labels = Labels((x_name, y_name, t_name), columns.get("label_x"), columns.get("label_y"), columns.get("label_t"))
+    n_x, n_y = columns["shape"].tolist() if "shape" in columns else (0, 0)
+    return Summary(alpha, columns, labels, (n_x, n_y) if "shape" in columns else None)
+
+
+def _centres(labels: Labels) -> dict[str, NDArray[Any]]:
+    """The coordinates that labels have."""
+    given = {f"label_{name}": getattr(labels, name) for name in ("x", "y", "t")}
+    return {name: np.asarray(centres) for name, centres in given.items() if centres is not None}
+
+
 def _columns(analysis: Analysis) -> dict[str, NDArray[Any]]:
     peaks, labels = analysis.peaks, analysis._labels
     columns: dict[str, Any] = {
@@ -128,10 +210,7 @@ def _columns(analysis: Analysis) -> dict[str, NDArray[Any]]:
         "prominences": peaks.prominences,
         "heights": peaks.heights,
     }
-    for name in ("x", "y", "t"):
-        centres = getattr(labels, name)
-        if centres is not None:
-            columns[f"label_{name}"] = np.asarray(centres)
+    columns.update(_centres(labels))
     kinds = kinds_of(analysis.alpha)
     if kinds is not None:
         columns["level_kind"] = kinds

@@ -46,6 +46,14 @@ class PackedMask:
         first = start % 8
         return bits[:, :, first : first + stop - start].view(np.bool_)
 
+    def part(self, start: int, stop: int) -> PackedMask:
+        """Give the mask of time bins `start` to `stop` - 1 as bits of its own: a view of whole bytes, else a copy."""
+        start, stop, _ = slice(start, stop).indices(self.shape[2])
+        n_t = max(0, stop - start)
+        if start % 8 == 0 and (stop % 8 == 0 or stop == self.shape[2]):
+            return PackedMask(self.bits[:, :, start // 8 : start // 8 + -(-n_t // 8)], n_t)
+        return PackedMask(np.packbits(self.expand(start, stop), axis=-1, bitorder="little"), n_t)
+
     @property
     def areas(self) -> NDArray[np.int64]:
         """Cells in each time bin, shape (n_t,)."""
@@ -124,6 +132,14 @@ class SparseMask:
         bins = np.repeat(np.arange(stop - start), self.areas[start:stop])
         mask[self.cells[self.offsets[start] : self.offsets[stop]], bins] = True
         return mask.reshape(n_x, n_y, stop - start)
+
+    def part(self, start: int, stop: int) -> SparseMask:
+        """Give the mask of time bins `start` to `stop` - 1 as lists of its own; cells are a view."""
+        start, stop, _ = slice(start, stop).indices(len(self))
+        stop = max(start, stop)
+        offsets = self.offsets[start : stop + 1]
+        cells = self.cells[offsets[0] : offsets[-1]]
+        return SparseMask(offsets - offsets[0], cells, (*self.shape[:2], stop - start))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """All of it, as booleans."""

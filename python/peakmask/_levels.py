@@ -128,9 +128,10 @@ def kinds_of(levels: Sequence[float]) -> NDArray[np.bytes_] | None:
     return np.array(kinds, "S8") if {*kinds} - {"of_peak"} else None
 
 
-def of_kinds(numbers: Sequence[float], kinds: Sequence[bytes]) -> list[Level]:
-    """Make the levels again that a file holds."""
-    return [Level(number, kind.decode()) for number, kind in zip(numbers, kinds)]
+def of_kinds(numbers: Sequence[float], kinds: Sequence[bytes]) -> list[float]:
+    """Make the levels again that a file holds: alphas as numbers, as an analysis has them."""
+    levels = [Level(number, kind.decode()) for number, kind in zip(numbers, kinds)]
+    return [float(level) if level.kind == "of_peak" else level for level in levels]
 
 
 def coordinates(levels: Sequence[float]) -> dict[str, Any]:

@@ -10,15 +10,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _analyze, _core, _inputs, _options
 from ._analysis import Analysis, Peaks, Report
+from ._forms import PackedMask, SparseMask
 from ._levels import kind_of
-from ._options import Alpha, Backend, Connectivity, NanPolicy, OnLimit, Options, Region
+from ._options import Alpha, Backend, Connectivity, Form, NanPolicy, OnLimit, Options, Region, Wanted
+from ._summary import OVERLAPS, Summary
 
 
 class Epochs(Sequence[Analysis]):
     """The results of `analyze_many`: a sequence of `Analysis`, one for each epoch.
 
     The results of all epochs lie one after the other in the same arrays; those of one epoch are views into them, made when
-    they are asked for. Keep one, and all stay in memory.
+    they are asked for. Keep one, and all stay in memory. (Packed masks have eight time bins a byte, and epochs begin
+    anywhere in them: an epoch's are a copy.)
 
     Attributes
     ----------
@@ -75,10 +78,14 @@ class Epochs(Sequence[Analysis]):
         masks = [mask[start:stop] if first else mask[..., start:stop] for mask in whole.masks]
         peaks = whole.peaks[start:stop]
         peaks.first_bin = 0
+        packed, sparse = whole.packed, whole.sparse
         return Analysis(
             whole.alpha, masks, peaks, whole.report, shape=(n_x, n_y, stop - start), axes=whole._axes,
             connectivity=whole.connectivity, labels=peaks._labels, track=whole._track, region=whole.region,
             nan_policy=whole.nan_policy,
+            packed=None if packed is None else [mask.part(start, stop) for mask in packed],
+            sparse=None if sparse is None else [mask.part(start, stop) for mask in sparse],
+            summary=None if whole.summary is None else whole.summary.part(start, stop),
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -100,6 +107,10 @@ def analyze_many(
     nan_policy: NanPolicy = "silence",
     threads: int | None = None,
     progress: bool | Callable[[int, int], object] | None = None,
+    masks: Form | None = "bytes",
+    summary: bool = False,
+    animal: ArrayLike | Sequence[ArrayLike] | None = None,
+    radius: float = 1.0,
 ) -> Epochs:
     """Do what `analyze` does for several epochs at once: thousands of short ones take about as long as one long recording.
 
@@ -116,8 +127,10 @@ def analyze_many(
     offsets : array_like of int, shape (n_epochs + 1,), optional
         Where epochs begin in an array that holds all of them: epoch i has the time bins ``offsets[i]`` to
         ``offsets[i + 1] - 1``. From 0 to n_t, and never falling.
-    connectivity, backend, layout, memory_limit, on_limit, region, nan_policy, threads, progress
-        As for `analyze`; the layout is that of every epoch.
+    connectivity, backend, layout, memory_limit, on_limit, region, nan_policy, threads, progress, masks, summary, radius
+        As for `analyze`; the layout is that of every epoch. In a summary no epoch overlaps the next.
+    animal : sequence of array_like, or array_like with ``offsets``, optional
+        As for `analyze`, one array for each epoch, or of all time bins.
 
     Returns
     -------
@@ -151,20 +164,57 @@ def analyze_many(
     if offsets is not None:
         p = _inputs.posterior(epochs, layout)  # type: ignore[arg-type]
         bounds = _bounds(offsets, p.shape[2])
-        return Epochs(_analyze.analysed(p, alphas, options, out=None, progress=progress), bounds)
+        wanted = _options.wanted(masks, summary, animal, radius, p.shape[2])
+        analysis = _analyze.analysed(p, alphas, options, out=None, progress=progress, wanted=wanted)
+        if analysis.summary is not None:
+            _part(analysis.summary, bounds)
+        return Epochs(analysis, bounds)
     first, arrays = _arrays(epochs, layout)
     lengths = np.array([array.shape[2] for array in arrays], np.int64)
     bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    wanted = _options.wanted(masks, summary, _positions(animal, lengths), radius, int(bounds[-1]))
     with _analyze._teller(progress, int(bounds[-1])) as tell:
-        masks, columns, report = run(arrays, alphas, options, check_axis_order=not first.known, progress=tell)
+        found, columns, report, numbers = run(
+            arrays, alphas, options, check_axis_order=not first.known, progress=tell, wanted=wanted
+        )
     shape = (*first.shape[:2], int(bounds[-1]))
     labels = _inputs.Labels(first.labels.names, first.labels.x, first.labels.y, None, first.labels.attrs)
     analysis = Analysis(
-        alphas, [first.back(mask) for mask in masks], Peaks(*columns, labels, shape[:2], track=first.track), Report(report),
+        alphas, [first.back(mask) for mask in found] if wanted.masks == "bytes" else [],
+        Peaks(*columns, labels, shape[:2], track=first.track), Report(report),
         shape=shape, axes=first.axes, connectivity=options.connectivity, labels=labels, track=first.track,
         region=options.region, nan_policy=options.nan_policy,
+        packed=[PackedMask(bits, shape[2]) for bits in found] if wanted.masks == "packed" else None,
+        sparse=[SparseMask(starts, cells, shape) for starts, cells in found] if wanted.masks == "sparse" else None,
+        summary=None if numbers is None else Summary(tuple(alphas), numbers, labels, shape[:2]),
     )  # fmt: skip
     return Epochs(analysis, bounds)
+
+
+def _part(summary: Summary, bounds: NDArray[np.int64]) -> None:
+    """Say of epochs that were analysed as one recording that none follows another."""
+    last = bounds[1:][np.diff(bounds) > 0] - 1
+    for name in OVERLAPS:
+        getattr(summary, name)[:, last] = -1
+
+
+def _positions(animal: Any, lengths: NDArray[np.int64]) -> NDArray[Any] | None:
+    """Put the animal's positions in all epochs one after the other."""
+    if animal is None:
+        return None
+    if len(animal) != len(lengths):
+        raise ValueError(
+            f"animal has {len(animal)} entries, but there are {len(lengths)} epochs; give an array of shape (n_t, 2) for "
+            "each"
+        )
+    parts = [np.asarray(part, np.float64) for part in animal]
+    for i, (part, n_t) in enumerate(zip(parts, lengths.tolist())):
+        if part.shape != (n_t, 2):
+            raise ValueError(
+                f"epoch {i}: animal has shape {part.shape}, but is x and y, in cells, for each of {n_t} time bins: "
+                f"({n_t}, 2)"
+            )
+    return np.concatenate([np.empty((0, 2)), *parts])
 
 
 def _arrays(epochs: Any, layout: str | None) -> tuple[_inputs.Posterior, list[NDArray[Any]]]:
@@ -237,7 +287,13 @@ def run(
     *,
     check_axis_order: bool = False,
     progress: Callable[[int, int], object] | None = None,
-) -> tuple[_analyze.Masks, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any]], str]:
+    wanted: Wanted = Wanted(),  # noqa: B008 (frozen)
+) -> tuple[
+    list[Any],
+    tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any]],
+    str,
+    dict[str, NDArray[Any]] | None,
+]:
     """Analyse arrays of axes x, y, t and one element type as one recording.
 
     What cannot be read where it lies is copied, if there is room for it.
@@ -253,15 +309,18 @@ def run(
             copied = sum(arrays[i].size * _inputs.element_type(arrays[i]).itemsize for i in apart)
             shape = (*arrays[0].shape[:2], sum(array.shape[2] for array in arrays))
             size = _inputs.element_type(arrays[0]).itemsize
-            plan = _core.estimate(shape, size, len(alphas), threads=options.threads)
+            plan = _core.estimate(
+                shape, size, len(alphas), threads=options.threads, masks=wanted.masks, summary=wanted.summary
+            )
             limit = _analyze._room_beside(copied, plan["total"], f"{len(arrays)} epochs", limit, options.on_limit)
         plain = list(arrays)
         copies = {*apart, *(i for i in odd if not arrays[i].size)}
         for i in copies:
             plain[i] = _inputs.values(arrays[i])
-    masks, offsets, coords, prominences, heights, report, _ = _core.analyze_many(
+    masks, offsets, coords, prominences, heights, report, summary = _core.analyze_many(
         plain, [(kind_of(alpha), alpha) for alpha in alphas], region=options.region, nan_policy=options.nan_policy,
         connectivity=options.connectivity, backend=options.backend, threads=options.threads,
         memory_limit=limit, on_limit=options.on_limit, check_axis_order=check_axis_order, progress=progress,
+        masks=wanted.masks, summary=wanted.summary, animal=wanted.animal,
     )  # fmt: skip
-    return masks, (offsets, coords, prominences, heights), report
+    return masks, (offsets, coords, prominences, heights), report, summary

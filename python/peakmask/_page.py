@@ -60,7 +60,7 @@ def page(
     if not len(chosen):
         raise ValueError(f"a page shows at least one time bin, but bins is {bins!r}")
     places = (Place(analysis, 0, x, units), Place(analysis, 1, y, units))
-    times = Times(analysis, t)
+    times = Times(analysis._labels, analysis.shape[2], t)
     peaks = _Peaks(analysis, chosen, Marks(min_height, min_prominence, top))
     source = _Source(analysis, values, chosen, peaks)
     areas, area_unit = mask_areas(analysis, places, along(analysis))

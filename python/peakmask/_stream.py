@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, Callable, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from . import _analyze, _inputs, _options
+from . import _analyze, _inputs, _options, _resume
 from ._analysis import Analysis, Peaks
 from ._analyzer import Analyzer
+from ._files import OF_SUMMARY, about_summary, load_summary, texts
 from ._levels import kinds_of
 from ._options import Alpha, Backend, Connectivity, NanPolicy, OnLimit, Region
+from ._summary import OVERLAPS, Summary, bins_of, columns_of
 
 BYTE = 8
 """Pieces are multiples of as many time bins as a byte of packed masks has."""
@@ -24,14 +26,30 @@ BYTE = 8
 COLUMNS = ("peak_offsets", "peak_coords", "prominences", "peak_heights")
 
 
-class Stream(NamedTuple):
-    """What `stream` has written: arrays that are read from their files when they are looked at."""
+HEADER = 128
+"""Bytes of the header of a .npy file that grows."""
 
+SUMMARY = "summary"
+"""The folder or group in which a summary's columns are."""
+
+
+_Identity = tuple[dict[str, Any], dict[str, Any]]
+"""What stands for the input and the options of a stream that may be continued."""
+
+
+class _MasksAndPeaks(NamedTuple):
     masks: Any
     """bool, (n_alpha, n_x, n_y, n_t), or uint8, (n_alpha, n_x, n_y, ceil(n_t / 8)), as ``numpy.packbits(axis=-1,
-    bitorder="little")`` has it; of a linear track without y. None without alphas."""
+    bitorder="little")`` has it; of a linear track without y. None without alphas, and with ``masks=None``."""
     peaks: Peaks
     """Of all time bins."""
+
+
+class Stream(_MasksAndPeaks):
+    """What `stream` has written, masks and peaks: arrays that are read from their files when they are looked at."""
+
+    summary: Summary | None = None
+    """Of all time bins, with ``summary=True``; beside the two that the tuple has."""
 
 
 def stream(
@@ -40,7 +58,7 @@ def stream(
     out: str | os.PathLike[str] | Any | None = None,
     *,
     callback: Callable[[int, Analysis], object] | None = None,
-    masks: Literal["bytes", "packed"] = "bytes",
+    masks: Literal["bytes", "packed"] | None = "bytes",
     bins: int = 4096,
     connectivity: Connectivity = 4,
     backend: Backend = "auto",
@@ -51,6 +69,10 @@ def stream(
     nan_policy: NanPolicy = "silence",
     threads: int | None = None,
     progress: bool | Callable[[int, int], object] | None = None,
+    summary: bool = False,
+    animal: ArrayLike | None = None,
+    radius: float = 1.0,
+    resume: bool = False,
 ) -> Stream | None:
     """Do what `analyze` does piece by piece: for posteriors and results that are larger than memory.
 
@@ -65,15 +87,24 @@ def stream(
     out : path or zarr.Group, optional
         A folder to write, which is there when it is complete: ``masks.npy`` or ``packed.npy``, ``alpha.npy``,
         ``peak_offsets.npy``, ``peak_coords.npy``, ``prominences.npy``, ``peak_heights.npy``, as ``run --stream`` of the
-        program writes them. Or a group in which arrays of these names are made; it is filled as pieces come.
+        program writes them; and ``summary``, a folder with a file for each column of a `Summary`. Or a group in which arrays
+        of these names are made; it is filled as pieces come.
     callback : callable, optional
         Called with (number of the first time bin, `Analysis`) for each piece, in order. What it raises ends the stream.
-    masks : {"bytes", "packed"}
-        A byte for each cell and time bin, or a bit. For ``out``; a callback has booleans.
+    masks : {"bytes", "packed", None}
+        A byte for each cell and time bin, or a bit, for ``out``; a callback has booleans. Or none.
     bins : int
         Time bins of a piece, rounded up to a multiple of eight. Pieces that are passed are taken as they are.
     connectivity, backend, layout, memory_limit, on_limit, region, nan_policy, threads, progress
         As for `analyze`; the limit is one for each piece. Of an iterable the number of bins is not known: progress says 0.
+    summary, animal, radius
+        As for `analyze`. What ``out`` holds is the summary of the whole, overlaps between pieces and all; a callback has
+        that of a piece alone, whose last bin has no next one.
+    resume : bool
+        From a .npy file to a folder: whether a stream that is interrupted or killed is kept beside the folder, as the hidden
+        folder ``.peakmask-NAME.partial-python``, and the next call goes on after its last complete piece; without one it
+        begins anew. The file and all that results depend on have to be the same, and the bytes are those of a stream that
+        was not interrupted. A callback hears of the pieces that are left.
 
     Returns
     -------
@@ -83,10 +114,11 @@ def stream(
     Raises
     ------
     FileExistsError
-        When the folder is there already and is not empty.
+        When the folder is there already and is not empty; without ``resume=True``, when an unfinished stream is beside it.
     ValueError, TypeError, MemoryError, KeyboardInterrupt
-        As from `analyze`; when neither ``out`` nor ``callback`` is given; when pieces have different maps. A folder that was
-        begun is removed.
+        As from `analyze`; when neither ``out`` nor ``callback`` is given; when pieces have different maps; when the stream
+        to be continued was one of another file or of other options. A folder that was begun is removed, unless
+        ``resume=True``.
 
     Examples
     --------
@@ -106,13 +138,34 @@ def stream(
         raise ValueError("a stream needs somewhere to go: pass out=, the name of a folder, or callback=")
     alphas = _options.alphas(alpha)
     _options.options(connectivity, backend, threads, memory_limit, on_limit, region=region, nan_policy=nan_policy)
-    packed = _options.one_of("masks", masks, ("bytes", "packed")) == "packed"
+    form = None if masks is None else _options.one_of("masks", masks, ("bytes", "packed"))
+    _options.wanted(None, summary, None, radius, 0)
     size = -(-_options.whole("bins", bins, 1, 2**40) // BYTE) * BYTE
+    where = _Positions(animal, summary)
+    identity = None
+    if resume:
+        if not isinstance(P, (str, os.PathLike)) or not isinstance(out, (str, os.PathLike)):
+            raise ValueError(
+                "resume=True goes on from a file to a folder: P is the path of a .npy file, and out the name of a folder"
+            )
+        options = _resume.of_options(
+            alphas, where.positions, radius=float(radius).hex(), connectivity=connectivity, layout=layout, masks=form,
+            summary=summary, region=region, nan_policy=nan_policy,
+        )  # fmt: skip
+        identity = (_resume.of_input(P), options)
+    P = _opened(P)
     n_t, pieces = _pieces(P, size, layout)
-    sink = None if out is None else _sink(out, packed)
+    if n_t is not None:
+        where.check(n_t)
+    sink = None if out is None else _sink(out, form, summary, identity)
+    seam = _Seam() if summary and sink is not None else None
     analyzer: Analyzer | None = None
-    first = 0
+    first = 0 if sink is None else sink.done.bins
     try:
+        if first:
+            pieces = _pieces(P, size, layout, first)[1]
+            if seam is not None:
+                seam.behind(_inputs.posterior(next(_pieces(P, 1, layout, first - 1)[1]), layout))
         with _analyze._teller(progress, n_t or 0) as tell:
             for piece in pieces:
                 p = _inputs.posterior(piece, layout)
@@ -120,7 +173,9 @@ def stream(
                     analyzer = Analyzer(
                         p.shape[:2], _inputs.element_type(p.array), alpha=alphas, connectivity=connectivity,
                         backend=backend, threads=threads, memory_limit=memory_limit, on_limit=on_limit, region=region,
-                        nan_policy=nan_policy,
+                        nan_policy=nan_policy, summary=summary,
+                        # What a callback has are booleans.
+                        masks="bytes" if form and callback else form,
                     )  # fmt: skip
                     if sink is not None:
                         sink.begin(p, alphas, n_t)
@@ -131,12 +186,15 @@ def stream(
                 # Of a piece alone the length of its axes says nothing about their order.
                 known = layout or ("xyt" if first or p.shape[0] > 1024 else None)
                 heard = None if tell is None else _from(tell, first, n_t or 0)
-                analysis = analyzer.run(piece, layout=known, progress=heard)
+                place = where.of(first, p.shape[2])
+                analysis = analyzer.run(piece, layout=known, progress=heard, animal=place, radius=radius)
+                overlaps = None if seam is None else seam.to(analyzer, p)
                 if callback is not None:
                     callback(first, analysis)
                 if sink is not None:
-                    sink.add(first, analysis, p)
+                    sink.add(first, analysis, p, overlaps)
                 first += p.shape[2]
+        where.check(first)
         if sink is None:
             return None
         if analyzer is None:
@@ -148,16 +206,76 @@ def stream(
         raise
 
 
+class _Positions:
+    """Where the animal was, piece by piece."""
+
+    def __init__(self, animal: ArrayLike | None, summary: bool) -> None:
+        self.positions = None if animal is None else np.asarray(animal, np.float64)
+        if self.positions is None:
+            return
+        if not summary:
+            raise ValueError("animal= is for a summary; pass summary=True")
+        if self.positions.ndim != 2 or self.positions.shape[1] != 2:
+            raise ValueError(
+                f"animal has shape {self.positions.shape}, but is x and y, in cells, for each time bin: (n_t, 2)"
+            )
+
+    def of(self, first: int, n: int) -> NDArray[np.float64] | None:
+        if self.positions is None:
+            return None
+        if first + n > len(self.positions):
+            self.check(first + n, "at least ")
+        return self.positions[first : first + n]
+
+    def check(self, n_t: int, at_least: str = "") -> None:
+        if self.positions is not None and len(self.positions) != n_t:
+            raise ValueError(
+                f"animal has positions for {len(self.positions)} time bins, but there are {at_least}{n_t}; give one for each"
+            )
+
+
+class _Seam:
+    """What the masks of the last bin of a piece and those of the first of the next have in common.
+
+    The two bins are analysed together once more: no mask is kept for it.
+    """
+
+    def __init__(self) -> None:
+        self.last: NDArray[Any] | None = None
+
+    def to(self, analyzer: Analyzer, p: _inputs.Posterior) -> dict[str, NDArray[Any]] | None:
+        """Overlaps of the last bin before this piece with its first one, if there is one."""
+        if not p.shape[2]:
+            return None
+        overlaps = None
+        if self.last is not None:
+            pair = np.concatenate([self.last, p.array.transpose(p.axes)[:, :, :1]], axis=2)
+            found = analyzer.run(pair, layout="xyt").summary
+            assert found is not None
+            overlaps = {name: getattr(found, name)[:, 0] for name in OVERLAPS}
+        self.behind(p)
+        return overlaps
+
+    def behind(self, p: _inputs.Posterior) -> None:
+        """Keep the last bin, which the next piece follows."""
+        self.last = p.array.transpose(p.axes)[:, :, -1:].copy()
+
+
 def _from(tell: Callable[[int, int], object], first: int, total: int) -> Callable[[int, int], object]:
     return lambda done, _: tell(first + done, total)
 
 
-def _pieces(P: Any, size: int, layout: str | None) -> tuple[int | None, Iterator[Any]]:
-    """Number of time bins, if it is known, and the pieces."""
+def _opened(P: Any) -> Any:
+    """A file that is given by its path, mapped into memory."""
     if isinstance(P, (str, os.PathLike)):
         P = np.load(P, mmap_mode="r")
         if not isinstance(P, np.ndarray):
             raise TypeError("P is the path of a .npy file; of an .npz file pass one array: numpy.load(path)[name]")
+    return P
+
+
+def _pieces(P: Any, size: int, layout: str | None, first: int = 0) -> tuple[int | None, Iterator[Any]]:
+    """Number of time bins, if it is known, and the pieces from a time bin on."""
     shape = getattr(P, "shape", None)
     if isinstance(P, (list, tuple)) or shape is None:
         return None, iter(P)
@@ -178,8 +296,8 @@ def _pieces(P: Any, size: int, layout: str | None) -> tuple[int | None, Iterator
         # A look at the whole, from which order of axes is told best.
         _look(P)
     at = (slice(None),) * time
-    # An empty posterior has one piece, which says of which shape its maps are.
-    starts = range(0, n_t, size) if n_t else range(1)
+    # Where nothing is left there is one piece, of no bins, which says of which shape maps are.
+    starts = range(first, n_t, size) if first < n_t else range(n_t, n_t + 1)
     return n_t, (P[at + (slice(start, min(start + size, n_t)),)] for start in starts)
 
 
@@ -192,16 +310,18 @@ def _look(P: NDArray[Any]) -> None:
         )
 
 
-def _sink(out: Any, packed: bool) -> _Folder | _Group:
+def _sink(out: Any, form: str | None, summary: bool, identity: _Identity | None) -> _Folder | _Group:
     if isinstance(out, (str, os.PathLike)):
-        return _Folder(Path(out), packed)
+        return _Folder(Path(out), form, summary, identity)
     if type(out).__module__.partition(".")[0] == "zarr":
-        return _Group(out, packed)
+        return _Group(out, form, summary)
     raise TypeError(f"out is the path of a folder or a zarr.Group, not a {type(out).__name__}")
 
 
 def _rows(analysis: Analysis, p: _inputs.Posterior, packed: bool) -> list[NDArray[Any]]:
     """Masks of a piece with axes x, y, t (x, t of a track), as booleans or bits."""
+    if analysis.packed is not None:
+        return [mask.bits[:, 0] if p.track else mask.bits for mask in analysis.packed]
     rows = [mask.transpose(analysis._axes) for mask in analysis._maps]
     if p.track:
         rows = [mask[:, 0] for mask in rows]
@@ -211,8 +331,13 @@ def _rows(analysis: Analysis, p: _inputs.Posterior, packed: bool) -> list[NDArra
 class _Sink:
     """What folders and groups have in common: arrays of masks of a known or growing length, and columns of peaks."""
 
-    def __init__(self, packed: bool) -> None:
-        self.packed = packed
+    done = _resume.Progress()
+    """What is there of a stream that is continued."""
+
+    def __init__(self, form: str | None, summary: bool) -> None:
+        self.form = form
+        self.packed = form == "packed"
+        self.summary = summary
         self.peaks = 0
         self.track = False
         self.shape: tuple[int, int] = (0, 0)
@@ -220,6 +345,7 @@ class _Sink:
     def begin(self, p: _inputs.Posterior, alphas: Sequence[float], n_t: int | None) -> None:
         self.track, self.shape, self.alphas = p.track, p.shape[:2], alphas
         self.dtype = _inputs.element_type(p.array)
+        self.masked = bool(alphas) and self.form is not None
 
     def mask_shape(self, n_t: int) -> tuple[int, ...]:
         maps = self.shape[:1] if self.track else self.shape
@@ -245,47 +371,91 @@ class _Sink:
 class _Folder(_Sink):
     """A folder of .npy files, made beside its place."""
 
-    def __init__(self, path: Path, packed: bool) -> None:
-        super().__init__(packed)
+    def __init__(self, path: Path, form: str | None, summary: bool, identity: _Identity | None) -> None:
+        super().__init__(form, summary)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise FileExistsError(f"{path} is there already; remove it, or give another name")
         self.path = path
-        self.work = path.parent / f".peakmask-{path.name}.partial-{os.getpid()}"
-        self.work.mkdir()
+        self.unfinished: _resume.Unfinished | None = None
+        kept = path.parent / f".peakmask-{path.name}.partial-python"
+        if identity is not None:
+            self.work = kept
+            self.unfinished = _resume.Unfinished(kept, *identity)
+            self.done = self.unfinished.progress
+            self.peaks = self.done.peaks
+        elif kept.exists():
+            raise FileExistsError(f"an unfinished stream is in {kept}; go on with resume=True, or remove that folder")
+        else:
+            self.work = path.parent / f".peakmask-{path.name}.partial-{os.getpid()}"
+            self.work.mkdir()
         self.files: list[Any] = []
         self.mask: Any = None
+        self.rows: dict[str, Any] = {}
 
     def begin(self, p: _inputs.Posterior, alphas: Sequence[float], n_t: int | None) -> None:
         super().begin(p, alphas, n_t)
-        self.files = [open(self.work / f"{name}.npy", "w+b") for name in COLUMNS]  # noqa: SIM115 (closed at the end)
-        for file, dtype in zip(self.files, self._dtypes()):
-            file.write(_header(dtype, (0,)))
-        self.files[0].write(np.zeros(1, np.int64).tobytes())
+        mode = "r+" if self.done.bins else "w+"
+        self.files = [open(self.work / f"{name}.npy", f"{mode}b") for name in COLUMNS]  # noqa: SIM115 (closed at the end)
+        if self.done.bins:
+            # What came after the last complete piece is written anew.
+            rows = (self.done.bins + 1, self.peaks * (1 if self.track else 2), self.peaks, self.peaks)
+            for file, dtype, n in zip(self.files, self._dtypes(), rows):
+                file.truncate(HEADER + n * dtype.itemsize)
+                file.seek(0, os.SEEK_END)
+        else:
+            for file, dtype in zip(self.files, self._dtypes()):
+                file.write(_header(dtype, (0,)))
+            self.files[0].write(np.zeros(1, np.int64).tobytes())
         np.save(self.work / "alpha.npy", np.array(alphas, np.float64))
         kinds = kinds_of(alphas)
         if kinds is not None:
             np.save(self.work / "level_kind.npy", kinds)
-        if alphas:
+        if n_t is None and (self.masked or self.summary):
+            raise ValueError(
+                f"a folder of {'masks' if self.masked else 'summaries'} needs to know how many time bins there are, and an "
+                "iterable does not say; pass an array, a path, or out= a zarr.Group, which grows"
+            )
+        if self.summary:
+            assert n_t is not None
+            self._begin_summary(n_t, mode)
+        if self.masked:
+            assert n_t is not None
             self.name = "packed.npy" if self.packed else "masks.npy"
-            if n_t is None:
-                raise ValueError(
-                    "a folder of masks needs to know how many time bins there are, and an iterable does not say; pass an "
-                    "array, a path, or out= a zarr.Group, which grows"
-                )
             dtype = np.dtype(np.uint8 if self.packed else np.bool_)
-            self.mask = np.lib.format.open_memmap(self.work / self.name, "w+", dtype, self.mask_shape(n_t))
+            self.mask = np.lib.format.open_memmap(self.work / self.name, mode, dtype, self.mask_shape(n_t))
+
+    def _begin_summary(self, n_t: int, mode: Any) -> None:
+        folder = self.work / SUMMARY
+        folder.mkdir(exist_ok=True)
+        for name, array in about_summary(tuple(self.alphas), self.shape).items():
+            np.save(folder / f"{name}.npy", array)
+        for name, (shape, dtype) in columns_of(len(self.alphas), n_t, self.dtype).items():
+            self.rows[name] = np.lib.format.open_memmap(folder / f"{name}.npy", mode, dtype, shape)
 
     def _dtypes(self) -> tuple[np.dtype[Any], ...]:
         return np.dtype(np.int64), np.dtype(np.int64), self.dtype, self.dtype
 
-    def add(self, first: int, analysis: Analysis, p: _inputs.Posterior) -> None:
+    def add(
+        self, first: int, analysis: Analysis, p: _inputs.Posterior, overlaps: dict[str, NDArray[Any]] | None
+    ) -> None:
         for column, file in zip(self.columns(analysis), self.files):
             file.write(np.ascontiguousarray(column).tobytes())
-        if self.mask is not None:
+        if self.mask is not None and p.shape[2]:
             span = self.span(first, p.shape[2])
             for alpha, rows in enumerate(_rows(analysis, p, self.packed)):
                 self.mask[alpha, ..., span] = rows
             _give_back(self.mask)
+        if analysis.summary is not None and self.rows:
+            for name, column in analysis.summary.columns().items():
+                self.rows[name][bins_of(name, first, first + p.shape[2])] = column
+            for name, column in (overlaps or {}).items():
+                self.rows[name][:, first - 1] = column
+            for rows in self.rows.values():
+                _give_back(rows)
+        if self.unfinished is not None:
+            for file in self.files:
+                file.flush()
+            self.unfinished.note(_resume.Progress(first + p.shape[2], self.peaks))
 
     def end(self, n_t: int) -> Stream:
         coords = (self.peaks, 1 if self.track else 2)
@@ -299,17 +469,30 @@ class _Folder(_Sink):
         if self.mask is not None:
             self.mask.flush()
             self.mask = None
-        self.work.replace(self.path)
-        masks = np.load(self.path / self.name, mmap_mode="r") if self.alphas else None
+        for rows in self.rows.values():
+            rows.flush()
+        self.rows = {}
+        if self.unfinished is None:
+            self.work.replace(self.path)
+        else:
+            self.unfinished.name(self.path)
+        masks = np.load(self.path / self.name, mmap_mode="r") if self.masked else None
         offsets, coords_, prominences, heights = (_mapped(self.path / f"{name}.npy") for name in COLUMNS)
         if self.track:
             coords_ = np.concatenate([coords_, np.zeros_like(coords_)], axis=1)
-        return Stream(masks, Peaks(offsets, coords_, prominences, heights, shape=self.shape, track=self.track))
+        found = Stream(masks, Peaks(offsets, coords_, prominences, heights, shape=self.shape, track=self.track))
+        found.summary = load_summary(self.path / SUMMARY) if self.summary else None
+        return found
 
     def give_up(self) -> None:
         for file in self.files:
             file.close()
         self.mask = None
+        self.rows = {}
+        if self.unfinished is not None:
+            self.unfinished.close()
+            if self.unfinished.progress.bins:
+                return
         shutil.rmtree(self.work, ignore_errors=True)
 
 
@@ -321,7 +504,7 @@ def _mapped(path: Path) -> NDArray[Any]:
 def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     """The header of a .npy file, of 128 bytes whatever the shape, so that it can be written anew."""
     text = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {shape}, }}".encode()
-    return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + text.ljust(117) + b"\n"
 
 
 def _give_back(mask: Any) -> None:
@@ -336,14 +519,25 @@ def _give_back(mask: Any) -> None:
 class _Group(_Sink):
     """Arrays of a zarr group, which grow along time where its length is not known before."""
 
-    def __init__(self, group: Any, packed: bool) -> None:
-        super().__init__(packed)
+    def __init__(self, group: Any, form: str | None, summary: bool) -> None:
+        super().__init__(form, summary)
         self.group = group
+        self.rows: dict[str, Any] = {}
 
     def begin(self, p: _inputs.Posterior, alphas: Sequence[float], n_t: int | None) -> None:
         super().begin(p, alphas, n_t)
         self.mask = None
-        if alphas:
+        if self.summary:
+            part = self.group.create_group(SUMMARY)
+            about = about_summary(tuple(alphas), self.shape)
+            part.attrs.update(texts(about))
+            for name in about.keys() - texts(about).keys():
+                array = about[name]
+                self._make(name, array.shape, tuple(max(n, 1) for n in array.shape), array.dtype, part)[...] = array
+            for name, (shape, column_type) in columns_of(len(alphas), 0, self.dtype).items():
+                chunks = tuple(4096 if n == 0 else max(n, 1) for n in shape)
+                self.rows[name] = self._make(name, shape, chunks, column_type, part)
+        if self.masked:
             shape = self.mask_shape(0)
             chunk = (1, *shape[1:-1], 4096 // (BYTE if self.packed else 1))
             name, dtype = ("packed", "u1") if self.packed else ("masks", "bool")
@@ -360,27 +554,45 @@ class _Group(_Sink):
         self.heights = self._make("peak_heights", (0,), (rows,), self.dtype)
         self.offsets[0] = 0
 
-    def _make(self, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: Any) -> Any:
-        make = getattr(self.group, "create_array", None) or self.group.create_dataset
+    def _make(
+        self, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: Any, group: Any | None = None
+    ) -> Any:
+        group = self.group if group is None else group
+        make = getattr(group, "create_array", None) or group.create_dataset
         return make(name, shape=shape, chunks=chunks, dtype=np.dtype(dtype))
 
-    def add(self, first: int, analysis: Analysis, p: _inputs.Posterior) -> None:
+    def add(
+        self, first: int, analysis: Analysis, p: _inputs.Posterior, overlaps: dict[str, NDArray[Any]] | None
+    ) -> None:
         for array, rows in zip((self.offsets, self.coords, self.prominences, self.heights), self.columns(analysis)):
             at = array.shape[0]
             array.resize((at + len(rows), *array.shape[1:]))
             array[at:] = rows
-        if self.mask is not None:
+        if self.mask is not None and p.shape[2]:
             span = self.span(first, p.shape[2])
             self.mask.resize((*self.mask.shape[:-1], span.stop))
             for alpha, rows in enumerate(_rows(analysis, p, self.packed)):
                 self.mask[alpha, ..., span] = rows
+        if analysis.summary is not None and self.rows:
+            end = first + p.shape[2]
+            for name, column in analysis.summary.columns().items():
+                array = self.rows[name]
+                array.resize(columns_of(len(self.alphas), end, self.dtype)[name][0])
+                array[bins_of(name, first, end)] = column
+            for name, column in (overlaps or {}).items():
+                self.rows[name][:, first - 1] = column
 
     def end(self, n_t: int) -> Stream:
         coords = self.coords[:]
         if self.track:
             coords = np.concatenate([coords, np.zeros_like(coords)], axis=1)
         peaks = Peaks(self.offsets[:], coords, self.prominences[:], self.heights[:], shape=self.shape, track=self.track)
-        return Stream(self.mask, peaks)
+        found = Stream(self.mask, peaks)
+        if self.summary:
+            part = self.group[SUMMARY]
+            part.attrs["format"] = OF_SUMMARY
+            found.summary = load_summary(part)
+        return found
 
     def give_up(self) -> None:
         """A group keeps what came before."""

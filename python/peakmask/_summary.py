@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,10 @@ BY_LEVEL = (
 )  # fmt: skip
 PAIRS = ("dominant", "sums", "centroid", "first", "last")
 """Columns with an entry for x and one for y."""
+OVERLAPS = ("overlap", "dilated_overlap", "dilated_union")
+"""Columns about a bin and the next, -1 where there is none."""
+ABSENT: dict[str, Any] = {"distance": np.nan, "near": False}
+"""Columns that a file may lack, where nobody knew of an animal, and what they hold then."""
 
 
 class Summary:
@@ -123,6 +128,19 @@ class Summary:
     def columns(self) -> dict[str, NDArray[Any]]:
         """All columns by name."""
         return {name: getattr(self, name) for name in (*BY_BIN, *BY_LEVEL)}
+
+    def part(self, start: int, stop: int) -> Summary:
+        """Give the rows of time bins `start` to `stop` - 1 as a summary of its own; views, no copies.
+
+        Overlaps of the last of them are those with the bin that follows it, if one does.
+        """
+        start, stop, _ = slice(start, stop).indices(len(self))
+        columns = {name: column[bins_of(name, start, stop)] for name, column in self.columns().items()}
+        t = self._labels.t
+        labels = Labels(
+            self._labels.names, self._labels.x, self._labels.y, t if t is None else t[start:stop], self._labels.attrs
+        )
+        return Summary(self.alpha, columns, labels, self._shape)
 
     def peakiness(self, alpha: float | None = None) -> NDArray[np.float64]:
         """Cells of the mask over cells anywhere that reach its threshold, shape (n_t,); NaN in a bin without peaks.
@@ -243,6 +261,42 @@ class Summary:
         dataset: xr.Dataset = xarray.Dataset(variables, coords=coords)
         return dataset
 
+    def save(self, file: str | os.PathLike[str] | Any) -> None:
+        """Write all columns into one `.npz` file, arrays by name; `Summary.load` reads it again.
+
+        The names are those that ``peakmask summary -o FILE.npz`` of the program writes. An existing file is replaced when
+        the new one is complete. A path that ends in ``.zarr`` becomes a folder of zarr, which must not be there yet; into a
+        ``zarr.Group`` arrays are written.
+
+        Examples
+        --------
+        >>> import numpy as np, peakmask, tempfile, os
+        >>> P = np.random.default_rng(0).random((8, 9, 30))
+        >>> summary = peakmask.analyze(P, alpha=[0.5, 0.9], masks=None, summary=True).summary
+        >>> file = os.path.join(tempfile.mkdtemp(), "summary.npz")
+        >>> summary.save(file)
+        >>> peakmask.Summary.load(file)
+        <summary of 30 time bins, alpha 0.5, 0.9>
+        """
+        from ._files import save_summary
+
+        save_summary(self, file)
+
+    @classmethod
+    def load(cls, file: str | os.PathLike[str] | Any) -> Summary:
+        """Read a summary: one that `save` or the program has written, or the folder or group ``summary`` of a `stream`.
+
+        Columns of a stream's folder are mapped into memory, and read when they are looked at.
+
+        Raises
+        ------
+        ValueError
+            When the file holds no summary.
+        """
+        from ._files import load_summary
+
+        return load_summary(file)
+
     def _times(self, t: ArrayLike | None) -> NDArray[Any] | None:
         given = self._labels.t if t is None else t
         return None if given is None else coordinates("t", given, len(self), "time bins")
@@ -257,6 +311,41 @@ class Summary:
     def __repr__(self) -> str:
         """Say of how many."""
         return f"<summary of {len(self):,} time bins, alpha {', '.join(map(str, self.alpha)) or 'none'}>"
+
+
+def bins_of(name: str, start: int, stop: int) -> tuple[slice, ...]:
+    """Where the time bins `start` to `stop` - 1 are in a column of this name."""
+    return (slice(None), slice(start, stop)) if name in BY_LEVEL else (slice(start, stop),)
+
+
+def columns_of(levels: int, n_t: int, dtype: np.dtype[Any]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shapes and types of all columns of so many levels and time bins of maps of this type."""
+    whole, single, truth = np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.bool_)
+    types = dict.fromkeys(("height", "prominence", "highest_prominence", "minimum", "threshold"), dtype)
+    types.update(dict.fromkeys(("total", "distance", "mass", "centroid"), single))
+    types.update(dict.fromkeys(("live", "border", "near"), truth))
+    return {
+        name: (
+            (*((levels,) if name in BY_LEVEL else ()), n_t, *((2,) if name in PAIRS else ())),
+            types.get(name, whole),
+        )
+        for name in (*BY_BIN, *BY_LEVEL)
+    }
+
+
+def joined(parts: list[dict[str, NDArray[Any]]], seams: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Put columns of parts that follow one another together; seams are the overlaps from each, but the last, to the next.
+
+    No part is without time bins, unless it is the only one.
+    """
+    columns = {
+        name: np.concatenate([part[name] for part in parts], axis=len(bins_of(name, 0, 0)) - 1) for name in parts[0]
+    }
+    ends = np.cumsum([len(part["live"]) for part in parts[:-1]], dtype=np.int64) - 1
+    for end, seam in zip(ends, seams):
+        for name in OVERLAPS:
+            columns[name][:, end] = seam[name]
+    return columns
 
 
 def level_names(alpha: tuple[float, ...]) -> list[str]:

@@ -199,7 +199,7 @@ class PeakPromenence(metaclass=_OnlyThree):
         for group in alike.values():
             arrays = [epochs[i] for i in group]
             _room(arrays, len(alphas))
-            masks, columns, _ = _many.run(arrays, alphas)
+            masks, columns, _, _ = _many.run(arrays, alphas)
             peaks = Peaks(*columns)
             tuples = _tuples(peaks)
             start = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from . import _analyze, _inputs, _levels, _options
 from ._analysis import Peaks
 from ._inputs import Labels
-from ._options import Alpha, Backend, Connectivity, NanPolicy, OnLimit, Options, Region
+from ._options import Alpha, Backend, Connectivity, NanPolicy, OnLimit, Options, Region, Wanted
+from ._summary import OVERLAPS, Summary, columns_of, joined
 
 try:
     import dask.array as da
@@ -24,17 +25,23 @@ try:
 except ImportError as error:
     raise ImportError('peakmask.dask needs dask, which is not installed: pip install "peakmask[dask]"') from error
 
-__all__ = ["LazyAnalysis", "analyze", "masks", "peaks"]
+__all__ = ["LazyAnalysis", "analyze", "masks", "peaks", "summary"]
 
 
-class LazyAnalysis(NamedTuple):
-    """Masks and peaks that are yet to be computed; together they are computed once: ``dask.compute(*lazy)``."""
-
+class _MasksAndPeaks(NamedTuple):
     masks: Any
     """bool, (n_alpha, *P.shape): chunks of all alphas, whole maps, and P's chunks of time. A dask array; of a DataArray, a
-    DataArray with its coordinates."""
+    DataArray with its coordinates. None with ``masks=None``."""
     peaks: Any
     """dask.delayed.Delayed that computes `peakmask.Peaks` of all time bins."""
+
+
+class LazyAnalysis(_MasksAndPeaks):
+    """Masks and peaks that are yet to be computed; together they are computed once: ``dask.compute(*lazy)``."""
+
+    summary: Any = None
+    """dask.delayed.Delayed that computes the `peakmask.Summary` of all time bins, with ``summary=True``; beside the two that
+    the tuple has: ``dask.compute(*lazy, lazy.summary)``."""
 
 
 def analyze(
@@ -50,6 +57,10 @@ def analyze(
     memory_limit: float | str | None = None,
     on_limit: OnLimit = "error",
     dims: Sequence[str] | None = None,
+    masks: Literal["bytes"] | None = "bytes",
+    summary: bool = False,
+    animal: Any = None,
+    radius: float = 1.0,
 ) -> LazyAnalysis:
     """Find peaks and masks of a posterior in chunks of time, lazily.
 
@@ -64,11 +75,16 @@ def analyze(
         As for `peakmask.analyze`; the default spares the GPU, which workers of one machine would have to share.
     threads : int
         Of each chunk.
+    masks : {"bytes", None}
+        Whether masks are made.
+    summary, animal, radius
+        As for `peakmask.analyze`; masks of the last bin of a chunk are compared with those of the first of the next.
+        ``animal`` may be a dask array, too.
 
     Returns
     -------
     LazyAnalysis
-        ``masks`` and ``peaks``.
+        ``masks`` and ``peaks``; ``summary``.
 
     Raises
     ------
@@ -119,17 +135,49 @@ def analyze(
     # A chunk is short: that its first axis is the longest says nothing, if the whole's is not.
     known = known or array.shape[x] < array.shape[t]
     whole: Any = array.rechunk({x: -1, y: -1})  # type: ignore[no-untyped-call]
-    given = (axes, known, alphas, options)
+    form = "none" if masks is None else _options.one_of("masks", masks, ("bytes",))
+    wanted = _options.wanted(None, summary, None, radius, array.shape[t])._replace(masks=form)
+    where = _positions(animal, summary, whole, axes)
+    given = (axes, known, alphas, options, wanted, float(radius))
     single = tuple((1,) * len(sizes) for sizes in whole.chunks)
     nothing: NDArray[Any] = np.empty((0, 0, 0), object)
-    results = whole.map_blocks(_block, given, dtype=object, chunks=single, meta=nothing)
-    masks = results.map_blocks(
-        _masks, new_axis=0, dtype=bool, chunks=((len(alphas),), *whole.chunks), meta=np.empty((0, 0, 0, 0), bool)
-    )
+    others = [] if where is None else [where]
+    results = whole.map_blocks(_block, *others, given=given, dtype=object, chunks=single, meta=nothing)
+    shape = (array.shape[x], array.shape[y])
+    found = None
+    if masks is not None:
+        found = results.map_blocks(
+            _masks, new_axis=0, dtype=bool, chunks=((len(alphas),), *whole.chunks), meta=np.empty((0, 0, 0, 0), bool)
+        )
+        found = found if array is P else _with_labels(found, P, alphas)
     # Taken out chunk by chunk, so that masks stay where they are when peaks come together.
-    parts = results.map_blocks(_peaks, dtype=object, chunks=single, meta=nothing)
-    joined = delayed(_join)(parts, labels, (array.shape[x], array.shape[y]))
-    return LazyAnalysis(masks if array is P else _with_labels(masks, P, alphas), joined)
+    lazy = LazyAnalysis(
+        found, delayed(_join)(results.map_blocks(_peaks, dtype=object, chunks=single, meta=nothing), labels, shape)
+    )
+    if summary:
+        parts = results.map_blocks(_numbers, dtype=object, chunks=single, meta=nothing)
+        lazy.summary = delayed(_join_summaries)(parts, labels, shape, (alphas, options, _inputs.element_type(array)))
+    return lazy
+
+
+def _positions(animal: Any, summary: bool, whole: Any, axes: _inputs.Axes) -> Any:
+    """Lay the animal's positions in chunks as the posterior is: time along its axis, x and y along that of x."""
+    if animal is None:
+        return None
+    if not summary:
+        raise ValueError("animal= is for a summary; pass summary=True")
+    n_t = whole.shape[axes[2]]
+    positions: Any = animal
+    if not isinstance(animal, da.Array):
+        positions = da.from_array(np.asarray(animal, np.float64), chunks=-1)  # type: ignore[no-untyped-call]
+    if positions.shape != (n_t, 2):
+        raise ValueError(
+            f"animal has shape {positions.shape}, but is x and y, in cells, for each of {n_t} time bins: ({n_t}, 2)"
+        )
+    positions = positions.astype(np.float64).rechunk((whole.chunks[axes[2]], -1))
+    # Of axes x, y, t, and then of the posterior's.
+    laid = positions.T[:, np.newaxis, :]
+    return laid.transpose(np.argsort(axes).tolist())
 
 
 def masks(P: Any, alpha: Alpha, **options: Any) -> Any:
@@ -169,14 +217,53 @@ def peaks(P: Any, **options: Any) -> Any:
     return analyze(P, [], **options).peaks
 
 
-def _block(block: NDArray[Any], given: tuple[tuple[int, int, int], bool, list[float], Options]) -> NDArray[Any]:
-    """Analyse a chunk: one cell that holds its masks and peaks."""
-    axes, known, alphas, options = given
-    masks = np.empty((len(alphas), *block.shape), bool)
+def summary(P: Any, alpha: Alpha, **options: Any) -> Any:
+    """Find the summary alone, without masks: ``analyze(P, alpha, masks=None, summary=True, **options).summary``.
+
+    Returns
+    -------
+    dask.delayed.Delayed
+        Computes `peakmask.Summary`.
+
+    Examples
+    --------
+    >>> import dask.array as da, numpy as np, peakmask.dask
+    >>> P = da.from_array(np.random.default_rng(0).random((5, 6, 1000)), chunks=(5, 6, 250))
+    >>> peakmask.dask.summary(P, alpha=0.5).compute()
+    <summary of 1,000 time bins, alpha 0.5>
+    """
+    return analyze(P, alpha, masks=None, summary=True, **options).summary
+
+
+_Given = tuple[tuple[int, int, int], bool, list[float], Options, Wanted, float]
+
+
+class _Numbers(NamedTuple):
+    """The summary of a chunk, and its first and last map, which meet those of its neighbours."""
+
+    columns: dict[str, NDArray[Any]]
+    ends: NDArray[Any]
+
+
+def _block(block: NDArray[Any], positions: NDArray[np.float64] | None = None, *, given: _Given) -> NDArray[Any]:
+    """Analyse a chunk: one cell that holds its masks, peaks and summary."""
+    axes, known, alphas, options, wanted, radius = given
     p = _inputs.Posterior(_inputs.plain(block), axes, Labels())
-    found = _analyze.run(p, alphas, options, check_axis_order=not known, out=list(masks))
+    if positions is not None:
+        places = positions.transpose(axes)[:, 0].T.tolist()
+        wanted = wanted._replace(animal=(places, radius))
+    masks = numbers = None
+    if wanted.masks == "bytes" and not wanted.summary:
+        masks = np.empty((len(alphas), *block.shape), bool)
+        found = _analyze.run(p, alphas, options, check_axis_order=not known, out=list(masks))
+    else:
+        found = _analyze.run(p, alphas, options, check_axis_order=not known, wanted=wanted)
+        if wanted.masks == "bytes":
+            masks = np.stack([p.back(mask) for mask in found[0]]) if alphas else np.empty((0, *block.shape), bool)
+    if found[6] is not None and p.shape[2]:
+        numbers = _Numbers(found[6], p.array.transpose(axes)[:, :, [0, -1]])
     cell = np.empty((1, 1, 1), object)
-    cell[0, 0, 0] = (masks, Peaks(*found[1:5]))
+    cell[0, 0, 0] = (masks, Peaks(*found[1:5]), numbers)
     return cell
 
 
@@ -195,6 +282,31 @@ def _peaks(cell: NDArray[Any]) -> NDArray[Any]:
     part = np.empty((1, 1, 1), object)
     part[0, 0, 0] = cell[0, 0, 0][1]
     return part
+
+
+def _numbers(cell: NDArray[Any]) -> NDArray[Any]:
+    part = np.empty((1, 1, 1), object)
+    part[0, 0, 0] = cell[0, 0, 0][2]
+    return part
+
+
+def _join_summaries(
+    parts: NDArray[Any], labels: Labels, shape: tuple[int, int], given: tuple[list[float], Options, np.dtype[Any]]
+) -> Summary:
+    """Put the summaries of chunks together, in order of time; where two meet, their maps are analysed again, as a pair."""
+    alphas, options, dtype = given
+    some: list[_Numbers] = [part for part in parts.ravel() if part is not None]
+    pairs = [map_ for part, after in zip(some, some[1:]) for map_ in (part.ends[:, :, 1], after.ends[:, :, 0])]
+    seams: list[dict[str, NDArray[Any]]] = []
+    if pairs:
+        p = _inputs.Posterior(np.stack(pairs, axis=2), _inputs.AXES["xyt"], Labels())
+        met = _analyze.run(p, alphas, options, wanted=Wanted("none", True))[6]
+        assert met is not None
+        seams = [{name: met[name][:, i] for name in OVERLAPS} for i in range(0, len(pairs), 2)]
+    if not some:
+        nothing = {name: np.empty(*column) for name, column in columns_of(len(alphas), 0, dtype).items()}
+        return Summary(tuple(alphas), nothing, labels, shape)
+    return Summary(tuple(alphas), joined([part.columns for part in some], seams), labels, shape)
 
 
 def _join(parts: NDArray[Any], labels: Labels, shape: tuple[int, int]) -> Peaks:

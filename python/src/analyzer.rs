@@ -7,13 +7,13 @@ use std::thread;
 
 use ndarray::ArrayView3;
 use numpy::{Element as NumPy, PyArray3};
-use peakmask::{Dtype, Element, Error, Outputs, Peaks};
+use peakmask::{Dtype, Element, Error, MaskForm, Outputs, Peaks, Summary};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::watch::Watch;
-use crate::{Call, Chosen, Out, Results, Watched, arrays, drivers, parts, raised};
+use crate::{Animal, Call, Chosen, Out, Results, Watched, arrays, drivers, named, parts, raised};
 
 /// How many forks lie between this process and the one that imported the module. What an analyzer keeps does not survive one:
 /// the child has none of its threads.
@@ -39,6 +39,8 @@ pub(crate) struct Analyzer {
     threads: usize,
     memory_limit: Option<u64>,
     on_limit: String,
+    masks: String,
+    summary: bool,
     /// Locked for moments, while Python's lock is held: a fork does not fall into one.
     state: Mutex<State>,
 }
@@ -66,7 +68,8 @@ enum OfType {
 impl Analyzer {
     #[new]
     #[pyo3(signature = (
-        shape, itemsize, levels, *, region, nan_policy, connectivity, prominence, backend, adapter, threads, memory_limit, on_limit
+        shape, itemsize, levels, *, region, nan_policy, connectivity, prominence, backend, adapter, threads, memory_limit, on_limit,
+        masks, summary
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -86,6 +89,8 @@ impl Analyzer {
         threads: usize,
         memory_limit: Option<u64>,
         on_limit: String,
+        masks: String,
+        summary: bool,
     ) -> PyResult<Self> {
         let analyzer = Self {
             shape,
@@ -104,6 +109,8 @@ impl Analyzer {
             threads,
             memory_limit,
             on_limit,
+            masks,
+            summary,
             state: Mutex::new(State {
                 kept: None,
                 at_work: false,
@@ -115,8 +122,8 @@ impl Analyzer {
         Ok(analyzer)
     }
 
-    /// Peaks and masks of `p`, with masks of its own or in `out`: (masks, offsets, coords, prominences, heights, report).
-    #[pyo3(signature = (p, *, memory_limit, check_axis_order, out, progress))]
+    /// Peaks, masks and summary of `p`, as the function `analyze` yields them.
+    #[pyo3(signature = (p, *, memory_limit, check_axis_order, out, progress, animal = None))]
     fn run<'py>(
         &self,
         p: &Bound<'py, PyAny>,
@@ -124,6 +131,7 @@ impl Analyzer {
         check_axis_order: bool,
         out: Option<Vec<Bound<'py, PyArray3<u8>>>>,
         progress: Option<Py<PyAny>>,
+        animal: Option<Animal>,
     ) -> PyResult<Bound<'py, PyTuple>> {
         let call = Call {
             check_axis_order,
@@ -137,10 +145,14 @@ impl Analyzer {
             none => none.insert(self.make(p.py())?),
         };
         watched.again();
+        let beside = Beside {
+            summary: self.summary,
+            animal,
+        };
         drivers::expect(&self.backend, self.adapter.as_deref(), &watched.token);
         match of_type {
-            OfType::F64(analyzer) => run(analyzer, p, memory_limit, watched, &call),
-            OfType::F32(analyzer) => run(analyzer, p, memory_limit, watched, &call),
+            OfType::F64(analyzer) => run(analyzer, p, memory_limit, watched, &call, beside),
+            OfType::F32(analyzer) => run(analyzer, p, memory_limit, watched, &call, beside),
         }
     }
 }
@@ -159,7 +171,9 @@ impl Analyzer {
             memory_limit: self.memory_limit,
             on_limit: &self.on_limit,
         }
-        .options()?;
+        .options()?
+        .masks(named("masks", &self.masks, MaskForm::NAMES)?)
+        .summary(self.summary);
         let watched = Watched::default();
         drivers::expect(&self.backend, self.adapter.as_deref(), &watched.token);
         let options = watched.over(options);
@@ -245,12 +259,19 @@ impl Drop for Taken<'_> {
     }
 }
 
+/// What is made beside peaks and masks.
+struct Beside {
+    summary: bool,
+    animal: Option<Animal>,
+}
+
 fn run<'py, T: Element + NumPy>(
     analyzer: &mut peakmask::Analyzer<T>,
     p: &Bound<'py, PyAny>,
     memory_limit: Option<u64>,
     watched: &Watched,
     call: &Call<'py>,
+    beside: Beside,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let p = p.cast::<PyArray3<T>>().map_err(|_| {
         PyTypeError::new_err(format!(
@@ -260,7 +281,7 @@ fn run<'py, T: Element + NumPy>(
     })?;
     analyzer.set_cancel_token(watched.token.clone());
     analyzer.set_memory_limit(memory_limit);
-    call.run(p, watched, |p, out| run_with(analyzer, p, out))
+    call.run(p, watched, |p, out| run_with(analyzer, p, out, beside))
 }
 
 /// Does what `peakmask::Analyzer::analyze` does.
@@ -268,8 +289,10 @@ fn run_with<T: Element>(
     analyzer: &mut peakmask::Analyzer<T>,
     p: ArrayView3<'_, T>,
     out: Out<'_>,
+    Beside { summary, animal }: Beside,
 ) -> Result<Results<T>, Error> {
     let Some(out) = out else {
+        analyzer.set_animal(animal);
         return analyzer.analyze(p).map(parts);
     };
     let alphas = analyzer.options().level_values().len();
@@ -281,6 +304,14 @@ fn run_with<T: Element>(
     }
     let mut peaks = Peaks::new();
     let masks = out.into_iter().map(arrays::booleans);
-    let report = analyzer.run(p, Outputs::new().peaks(&mut peaks).masks(masks))?;
-    Ok(Results::without_masks(peaks, report))
+    let mut summary = summary.then(Summary::new);
+    let mut outputs = Outputs::new().peaks(&mut peaks).masks(masks);
+    if let Some(summary) = &mut summary {
+        outputs = outputs.summary(summary);
+    }
+    if let Some((positions, radius)) = &animal {
+        outputs = outputs.animal(positions, *radius);
+    }
+    let report = analyzer.run(p, outputs)?;
+    Ok(Results::without_masks(peaks, summary, report))
 }

@@ -87,7 +87,7 @@ fn analyze<'py>(
     progress: Option<Py<PyAny>>,
     masks: &str,
     summary: bool,
-    animal: Option<(Vec<[f64; 2]>, f64)>,
+    animal: Option<Animal>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let options = Chosen {
         levels,
@@ -104,10 +104,7 @@ fn analyze<'py>(
     .options()?
     .masks(named("masks", masks, MaskForm::NAMES)?)
     .summary(summary);
-    let options = match animal {
-        Some((positions, radius)) => options.animal(positions, radius),
-        None => options,
-    };
+    let options = with(options, animal);
     let call = Call {
         check_axis_order,
         may_wait: backend == "gpu",
@@ -131,7 +128,8 @@ fn analyze<'py>(
 /// Peaks and masks of several epochs, one after the other, each read where it lies: as `analyze` yields them of one.
 #[pyfunction]
 #[pyo3(signature = (
-    epochs, levels, *, region, nan_policy, connectivity, backend, threads, memory_limit, on_limit, check_axis_order, progress
+    epochs, levels, *, region, nan_policy, connectivity, backend, threads, memory_limit, on_limit, check_axis_order, progress,
+    masks = "bytes", summary = false, animal = None
 ))]
 #[expect(
     clippy::too_many_arguments,
@@ -150,6 +148,9 @@ fn analyze_many<'py>(
     on_limit: &str,
     check_axis_order: bool,
     progress: Option<Py<PyAny>>,
+    masks: &str,
+    summary: bool,
+    animal: Option<Animal>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let options = Chosen {
         levels,
@@ -163,7 +164,10 @@ fn analyze_many<'py>(
         memory_limit,
         on_limit,
     }
-    .options()?;
+    .options()?
+    .masks(named("masks", masks, MaskForm::NAMES)?)
+    .summary(summary);
+    let options = with(options, animal);
     let call = Call {
         check_axis_order,
         may_wait: backend == "gpu",
@@ -300,7 +304,7 @@ fn without_inherited_gpu(options: Options, backend: &str) -> PyResult<Options> {
 }
 
 /// An option by its name.
-fn named<T: FromStr>(option: &str, name: &str, names: &[&str]) -> PyResult<T> {
+pub(crate) fn named<T: FromStr>(option: &str, name: &str, names: &[&str]) -> PyResult<T> {
     name.parse().map_err(|_| {
         let names = names.join(", ");
         PyValueError::new_err(format!("{option} is one of {names}, not {name:?}"))
@@ -316,6 +320,17 @@ fn level(kind: &str, number: f64) -> PyResult<Level> {
         _ => Err(PyValueError::new_err(format!(
             "a level is of_peak, absolute or coverage, not {kind:?}"
         ))),
+    }
+}
+
+/// Where the animal was in each time bin, and how near is near it.
+pub(crate) type Animal = (Vec<[f64; 2]>, f64);
+
+/// Options that know where the animal was, if anybody does.
+fn with(options: Options, animal: Option<Animal>) -> Options {
+    match animal {
+        Some((positions, radius)) => options.animal(positions, radius),
+        None => options,
     }
 }
 
@@ -455,16 +470,20 @@ fn analyze_with<T: Element>(
     let mut masks: Vec<_> = out.into_iter().map(arrays::booleans).collect();
     let mut peaks = Peaks::new();
     let report = peakmask::analyze_into(p, options, &mut masks, &mut peaks)?;
-    Ok(Results::without_masks(peaks, report))
+    Ok(Results::without_masks(peaks, None, report))
 }
 
 impl<T> Results<T> {
     /// Those of a call that has written into the caller's masks.
-    pub(crate) fn without_masks(peaks: Peaks<T>, report: Report) -> Self {
+    pub(crate) fn without_masks(
+        peaks: Peaks<T>,
+        summary: Option<Summary<T>>,
+        report: Report,
+    ) -> Self {
         Self {
             masks: Masks::Bytes(Vec::new()),
             peaks: shrunk(peaks),
-            summary: None,
+            summary,
             report,
         }
     }

@@ -49,3 +49,13 @@ def assert_same_tuples(found, expected):
         assert mine[0].tobytes() == theirs[0].tobytes()
         np.testing.assert_array_equal(mine[1], theirs[1])
         assert mine[2].tobytes() == theirs[2].tobytes()
+
+
+def assert_same_summary(found, expected):
+    """Hold a summary against another: types, shapes and bits of all columns."""
+    assert repr(found.alpha) == repr(expected.alpha)
+    assert len(found) == len(expected)
+    for name, e in expected.columns().items():
+        f = found.columns()[name]
+        assert (f.dtype, f.shape) == (e.dtype, e.shape), name
+        assert f.tobytes() == e.tobytes(), name

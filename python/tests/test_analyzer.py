@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from conftest import bumps
-from same import assert_same, assert_same_analysis, columns
+from same import assert_same, assert_same_analysis, assert_same_summary, columns
 
 import peakmask
 
@@ -395,3 +395,55 @@ def test_little_work_starts_no_thread_and_leaves_memory_flat():
     for _ in range(3_000):
         analyzer.run(p, out=out)
     assert resident() - start < 8 << 20
+
+
+@pytest.mark.parametrize("masks", ["bytes", "packed", "sparse", None])
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_summaries_and_forms_are_those_of_analyze(dtype, threads, masks):
+    p = bumps(11, 13, 300).astype(dtype)
+    p[3, 4, 20] = np.nan
+    animal = np.random.default_rng(1).uniform(0, 11, (300, 2))
+    options = {"masks": masks, "summary": True}
+    analyzer = peakmask.Analyzer((11, 13), dtype, ALPHA, threads=threads, **options)
+    # Of any number of bins, with an animal and without: nothing of one call is in the next.
+    for first, end, known in [(0, 300, True), (7, 8, True), (8, 8, False), (8, 72, False), (72, 300, True)]:
+        at = animal[first:end] if known else None
+        found = analyzer.run(p[:, :, first:end], animal=at, radius=3.5)
+        expected = peakmask.analyze(p[:, :, first:end], ALPHA, animal=at, radius=3.5, **options)
+        assert_same_summary(found.summary, expected.summary)
+        assert_same_analysis(found, expected)
+        for name in ("packed", "sparse"):
+            mine, theirs = getattr(found, name), getattr(expected, name)
+            assert (mine is None) == (theirs is None) == (masks != name)
+            assert all(np.array_equal(a.expand(), b.expand()) for a, b in zip(mine or [], theirs or []))
+        if end - first > 1:
+            assert (found.summary.near.any() and found.summary.near.sum() < found.summary.near.size) == known
+
+
+def test_a_summary_beside_masks_of_the_callers():
+    p = bumps(11, 13, 100)
+    animal = np.random.default_rng(1).uniform(0, 11, (100, 2))
+    analyzer = peakmask.Analyzer((11, 13), alpha=[0.5, 0.9], summary=True)
+    out = [np.full(p.shape, 7, np.uint8).view(bool) for _ in range(2)]
+    expected = peakmask.analyze(p, [0.5, 0.9], summary=True, animal=animal, radius=2.0)
+    found = analyzer.run(p, out=out, animal=animal, radius=2.0)
+    assert all(mine.tobytes() == mask.tobytes() for mine, mask in zip(out, expected.masks))
+    assert_same_summary(found.summary, expected.summary)
+    assert analyzer.run(p, out=out).summary.near.any() == False  # noqa: E712 (an array's)
+    assert peakmask.Analyzer((11, 13), alpha=0.5).run(p).summary is None
+
+
+def test_forms_and_animals_that_an_analyzer_refuses():
+    p = bumps(6, 7, 20)
+    with pytest.raises(ValueError, match="masks is one of"):
+        peakmask.Analyzer((6, 7), alpha=0.5, masks="bits")
+    with pytest.raises(TypeError, match="summary is True or False"):
+        peakmask.Analyzer((6, 7), alpha=0.5, summary="yes")
+    for form in ("packed", "sparse", None):
+        with pytest.raises(ValueError, match=f"made with masks={form!r}"):
+            peakmask.Analyzer((6, 7), alpha=0.5, masks=form).run(p, out=np.empty(p.shape, bool))
+    with pytest.raises(ValueError, match="summary=True"):
+        peakmask.Analyzer((6, 7), alpha=0.5).run(p, animal=np.zeros((20, 2)))
+    with pytest.raises(ValueError, match="animal has shape"):
+        peakmask.Analyzer((6, 7), alpha=0.5, summary=True).run(p, animal=np.zeros((19, 2)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import bumps
-from same import assert_same_analysis
+from same import assert_same_analysis, assert_same_summary
 
 import peakmask
 
@@ -209,3 +209,54 @@ def test_apply_ufunc_recipe(client, p):
     assert mask.chunks is not None
     np.testing.assert_array_equal(mask.transpose("x", "y", "time").values, peakmask.analyze(p, 0.5).masks[0])
     np.testing.assert_array_equal(mask.time, posterior.time)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("layout", ["xyt", "txy"])
+@pytest.mark.parametrize("t_chunks", [1_000, 250, 333, (1, 0, 1, 998, 0)], ids=str)
+def test_summaries_of_chunks_are_that_of_the_whole(p, layout, dtype, t_chunks):
+    array = (p if layout == "xyt" else np.ascontiguousarray(np.moveaxis(p, 2, 0))).astype(dtype)
+    animal = np.random.default_rng(1).uniform(0, 9, (1_000, 2))
+    chunks = (9, 8, t_chunks) if layout == "xyt" else (t_chunks, 9, 8)
+    expected = peakmask.analyze(array, ALPHA, layout=layout, summary=True, animal=animal, radius=2.5)
+    chunked = da.from_array(array, chunks)
+    options = {"layout": layout, "radius": 2.5}
+    lazy = peakmask.dask.analyze(chunked, ALPHA, summary=True, animal=animal, **options)
+    masks, peaks, summary = dask.compute(*lazy, lazy.summary)
+    assert np.array_equal(masks, np.stack(expected.masks))
+    assert np.array_equal(peaks.coords, expected.peaks.coords)
+    assert_same_summary(summary, expected.summary)
+    assert np.array_equal(summary.focality(), expected.summary.focality())
+    # Alone, with positions in chunks of their own.
+    alone = peakmask.dask.summary(chunked, ALPHA, animal=da.from_array(animal, (77, 1)), **options)
+    assert_same_summary(alone.compute(), expected.summary)
+
+
+def test_a_summary_needs_no_masks(p):
+    chunked = da.from_array(p, (9, 8, 250))
+    lazy = peakmask.dask.analyze(chunked, ALPHA, masks=None, summary=True, nan_policy="off_track", region="whole")
+    assert lazy.masks is None
+    expected = peakmask.analyze(p, ALPHA, summary=True, nan_policy="off_track", region="whole")
+    assert_same_summary(lazy.summary.compute(), expected.summary)
+    assert lazy.peaks.compute().n_peaks == expected.peaks.n_peaks
+    assert peakmask.dask.analyze(chunked, ALPHA).summary is None
+    nothing = peakmask.dask.summary(chunked[:, :, :0], ALPHA, layout="xyt").compute()
+    assert_same_summary(nothing, peakmask.analyze(p[:, :, :0], ALPHA, summary=True).summary)
+
+
+def test_labels_are_those_of_the_array(p):
+    xarray = pytest.importorskip("xarray")
+    array = xarray.DataArray(p, dims=("x", "y", "time"), coords={"time": np.arange(1_000) * 0.25})
+    found = peakmask.dask.summary(array.chunk(time=300), ALPHA).compute()
+    assert_same_summary(found, peakmask.analyze(array, ALPHA, summary=True).summary)
+    assert found.to_xarray()["time"][4] == 1.0
+
+
+def test_what_a_summary_of_chunks_refuses(p):
+    chunked = da.from_array(p, (9, 8, 250))
+    with pytest.raises(ValueError, match="masks is one of"):
+        peakmask.dask.analyze(chunked, ALPHA, masks="packed")
+    with pytest.raises(ValueError, match="summary=True"):
+        peakmask.dask.analyze(chunked, ALPHA, animal=np.zeros((1_000, 2)))
+    with pytest.raises(ValueError, match=r"animal has shape \(999, 2\)"):
+        peakmask.dask.summary(chunked, ALPHA, animal=np.zeros((999, 2)))

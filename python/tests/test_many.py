@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import bumps
+from same import assert_same_summary
 
 import peakmask
 from peakmask import compat
@@ -112,3 +113,54 @@ def test_the_drop_in_reads_epochs_where_they_lie():
         assert all(np.array_equal(a, b) and a.flags.owndata | True for a, b in zip(masks[i], mine))
         for t, parts in enumerate(alone):
             assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(tuples[i, t], parts))
+
+
+@pytest.mark.parametrize("masks", ["bytes", "packed", "sparse", None])
+@pytest.mark.parametrize("layout", ["xyt", "txy"])
+def test_summaries_and_forms_of_every_epoch(layout, masks):
+    lengths = [0, 3, 1, 0, 40, 1, 1, 65, 8, 0]
+    some = epochs(lengths, layout)
+    animal = [np.random.default_rng(n).uniform(0, 9, (n, 2)) for n in lengths]
+    options = {"layout": layout, "masks": masks, "summary": True, "radius": 2.5}
+    apart = [peakmask.analyze(p, ALPHAS, animal=at, **options) for p, at in zip(some, animal)]
+    found = peakmask.analyze_many(some, ALPHAS, animal=animal, **options)
+    whole = np.concatenate(some, axis=2 if layout == "xyt" else 0)
+    ragged = peakmask.analyze_many(whole, ALPHAS, offsets=found.bounds, animal=np.concatenate(animal), **options)
+    for results in (found, ragged):
+        assert len(results.analysis.masks) == (3 if masks == "bytes" else 0)
+        for epoch, alone in zip(results, apart):
+            assert_same_summary(epoch.summary, alone.summary)
+            assert np.shares_memory(epoch.summary.area, results.analysis.summary.area) or not alone.shape[2]
+            for name in ("packed", "sparse"):
+                mine, theirs = getattr(epoch, name), getattr(alone, name)
+                assert (mine is None) == (theirs is None) == (masks != name)
+                for a, b in zip(mine or [], theirs or []):
+                    assert a.shape == b.shape
+                    assert np.array_equal(a.expand(), b.expand())
+            if masks == "packed":
+                assert all(np.array_equal(a.bits, b.bits) for a, b in zip(epoch.packed, alone.packed))
+            if masks == "sparse":
+                assert all(np.array_equal(a.offsets, b.offsets) for a, b in zip(epoch.sparse, alone.sparse))
+                assert all(np.array_equal(a.cells, b.cells) for a, b in zip(epoch.sparse, alone.sparse))
+    assert peakmask.analyze_many([], ALPHAS, summary=True, animal=[]).analysis.summary.area.shape == (3, 0)
+    assert peakmask.analyze_many(some, ALPHAS, layout=layout).analysis.summary is None
+
+
+def test_animals_that_do_not_fit_their_epochs():
+    some = epochs([3, 5])
+    for animal, sentence in [
+        ([np.zeros((3, 2))], "animal has 1 entries, but there are 2 epochs"),
+        ([np.zeros((3, 2)), np.zeros((3, 2))], r"epoch 1: animal has shape \(3, 2\).*\(5, 2\)"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            peakmask.analyze_many(some, ALPHAS, summary=True, animal=animal)
+    with pytest.raises(ValueError, match="summary=True"):
+        peakmask.analyze_many(some, ALPHAS, animal=[np.zeros((3, 2)), np.zeros((5, 2))])
+    # A copy of what cannot be read is counted beside the form that is made.
+    p = bumps(7, 9, 500)
+    plan = peakmask.estimate((7, 9, 1000), ALPHAS, masks="packed", summary=True)["total"]
+    odd = [p.astype(">f8"), p]
+    limit = plan + p.nbytes
+    assert peakmask.analyze_many(odd, ALPHAS, masks="packed", summary=True, memory_limit=limit).analysis.summary
+    with pytest.raises(MemoryError, match="copy 2 epochs"):
+        peakmask.analyze_many(odd, ALPHAS, masks="packed", summary=True, memory_limit=limit - 1)

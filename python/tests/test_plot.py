@@ -371,6 +371,51 @@ def test_timeline_is_the_dominant_peak_over_time(p, analysis):
         np.testing.assert_allclose(line.get_ydata()[live], np.tensordot(weights, mask, 2)[live], rtol=1e-12)
 
 
+def test_a_summary_over_time_is_its_columns(openfield):
+    p = openfield[:, :, 760:]
+    animal = np.random.default_rng(0).uniform(0, 41, (40, 2))
+    found = peakmask.analyze(p, [0.5, 0.9], masks=None, summary=True, animal=animal).summary
+    t = np.arange(40) * 0.25
+    axes = peakmask.plot.summary(found, t=t)
+    axes[0].figure.canvas.draw()
+    dead = np.arange(34, 40)
+    assert not found.live[dead].any()
+    live = np.delete(np.arange(40), dead)
+    expected = [
+        list(found.area), [found.height], [found.highest_prominence, found.prominence], [found.peaks], [found.distance],
+    ]  # fmt: skip
+    for ax, columns in zip(axes, expected):
+        assert len(ax.lines) == len(columns)
+        for line, column in zip(ax.lines, columns):
+            np.testing.assert_array_equal(line.get_xdata(), t)
+            np.testing.assert_array_equal(line.get_ydata()[live], column[live])
+            assert np.isnan(line.get_ydata()[dead]).all()
+    assert (found.prominence < found.highest_prominence).any(), "two lines"
+    assert [text.get_text() for text in axes[0].get_legend().get_texts()] == ["alpha 0.5", "alpha 0.9"]
+    assert [text.get_text() for text in axes[2].get_legend().get_texts()] == ["of any peak", "of the dominant peak"]
+    assert axes[4].get_xlabel() == "time"
+    # Without an animal, of a part, on axes of the caller's.
+    alone = peakmask.analyze(p, 0.5, masks=None, summary=True).summary.part(10, 30)
+    four = plt.subplots(4)[1]
+    assert list(peakmask.plot.summary(alone, axes=four)) == list(four)
+    np.testing.assert_array_equal(four[0].lines[0].get_ydata(), alone.area[0])
+    assert four[3].get_xlabel() == "time (bins)"
+    with pytest.raises(ValueError, match="has 5 panels, with distances to an animal, but there are 4 axes"):
+        peakmask.plot.summary(found, axes=plt.subplots(4)[1])
+    with pytest.raises(ValueError, match="has 4 panels, without distances"):
+        peakmask.plot.summary(alone, axes=plt.subplots(5)[1])
+    with pytest.raises(ValueError, match=r"t has shape \(39,\)"):
+        peakmask.plot.summary(found, t=t[:-1])
+
+
+def test_a_long_summary_is_an_envelope():
+    n = 100_000
+    p = bumps(2, 3, n)
+    area = peakmask.plot.summary(peakmask.analyze(p, 0.5, masks=None, summary=True).summary)[0]
+    areas = peakmask.analyze(p, 0.5).masks[0].sum(axis=(0, 1)).reshape(1000, 100)
+    np.testing.assert_array_equal(area.lines[0].get_ydata(), np.median(areas, axis=1))
+
+
 def test_a_long_timeline_is_an_envelope():
     n = 100_000
     p = bumps(2, 3, n)
@@ -508,6 +553,7 @@ plot = peakmask.plot
 track = P[:, :1]
 for draw in (
     lambda: plot.posterior(P, analysis, 0), lambda: plot.sheet(P, analysis, [0]), lambda: plot.timeline(analysis),
+    lambda: plot.summary(peakmask.analyze(P, 0.5, summary=True).summary),
     lambda: plot.track(track, peakmask.analyze(track, 0.5)), lambda: plot.animate(P, analysis, [0]),
     lambda: plot.explore(P, analysis),
 ):

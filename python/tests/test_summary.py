@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from conftest import bumps
+from same import assert_same_summary
 from scipy import ndimage
 
 import peakmask
@@ -20,8 +21,30 @@ def posterior(dtype=np.float64):
     return p
 
 
+def one_after_the_other(values):
+    """Sums of each time bin, one cell added to the other from +0.0."""
+    return np.cumsum(values.reshape(-1, values.shape[2]).astype(np.float64), axis=0)[-1] + 0.0
+
+
+def assert_same_bits(found, expected):
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    assert found.tobytes() == expected.tobytes()
+
+
+def boxes(mask):
+    """Lowest and highest x and y of each time bin's mask, -1 where it is empty, and whether it touches the border."""
+    first, last, border = [], [], []
+    for t in range(mask.shape[2]):
+        cells = np.argwhere(mask[:, :, t])
+        first.append(cells.min(axis=0) if len(cells) else [-1, -1])
+        last.append(cells.max(axis=0) if len(cells) else [-1, -1])
+        on_border = (cells == 0) | (cells == np.array(mask.shape[:2]) - 1)
+        border.append(on_border.any())
+    return first, last, border
+
+
 def check(summary, p, alpha):
-    """Everything that callers take from masks, from a summary alone."""
+    """Everything that callers take from masks, from a summary alone; numbers to the bit."""
     analysis = peakmask.analyze(p, alpha)
     peaks, rows = analysis.peaks, analysis.peaks.dominant
     live = rows >= 0
@@ -34,6 +57,10 @@ def check(summary, p, alpha):
     np.testing.assert_array_equal(summary.highest_prominence[live], highest)
     for absent in (summary.height, summary.prominence, summary.highest_prominence):
         assert np.isnan(absent[~live]).all()
+    present = ~np.isnan(p).any(axis=(0, 1))
+    np.testing.assert_array_equal(summary.minimum, np.where(present, p.min(axis=(0, 1)), np.nan))
+    assert_same_bits(summary.total[present], one_after_the_other(p)[present])
+    assert np.isnan(summary.total[~present]).all()
     x, y = np.arange(p.shape[0])[:, None, None], np.arange(p.shape[1])[None, :, None]
     for level, (a, mask) in enumerate(zip(alpha, analysis.masks)):
         area = np.nansum(mask, axis=(0, 1))
@@ -46,11 +73,17 @@ def check(summary, p, alpha):
         np.testing.assert_array_equal(
             summary.sums[level], np.stack([(mask * x).sum((0, 1)), (mask * y).sum((0, 1))], 1)
         )
-        values = np.where(mask, p, 0)
-        np.testing.assert_allclose(summary.mass[level], values.sum((0, 1)), rtol=1e-6)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            centroid = np.stack([(values * x).sum((0, 1)), (values * y).sum((0, 1))], 1) / values.sum((0, 1))[:, None]
-        np.testing.assert_allclose(summary.centroid[level][area > 0], centroid[area > 0], rtol=1e-5)
+        values = np.where(mask, p, 0).astype(np.float64)
+        mass = one_after_the_other(values)
+        assert_same_bits(summary.mass[level], mass)
+        filled = area > 0
+        moments = np.stack([one_after_the_other(values * x), one_after_the_other(values * y)], 1)
+        assert_same_bits(summary.centroid[level][filled], moments[filled] / mass[filled, None])
+        assert np.isnan(summary.centroid[level][~filled]).all()
+        first, last, border = boxes(mask)
+        np.testing.assert_array_equal(summary.first[level], first)
+        np.testing.assert_array_equal(summary.last[level], last)
+        np.testing.assert_array_equal(summary.border[level], border)
         sequentiality = []
         for t in range(p.shape[2] - 1):
             first = ndimage.binary_dilation(mask[:, :, t], np.ones((3, 3)))
@@ -221,3 +254,52 @@ def test_what_is_refused():
     with pytest.raises(MemoryError, match=f"masks in the form packed would need {limit} bytes, and fit"):
         peakmask.analyze(p, ALPHA, memory_limit=limit)
     assert peakmask.analyze(p, ALPHA, memory_limit=limit, masks="packed").peaks.n_peaks
+
+
+def test_a_summary_is_saved_alone(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    levels = [0.5, peakmask.coverage(0.5)]
+    x, t = np.linspace(0, 1, 11), np.arange(200) * 0.25
+    xarray = pytest.importorskip("xarray")
+    p = xarray.DataArray(posterior(), dims=("x", "y", "t"), coords={"x": x, "t": t})
+    animal = np.random.default_rng(3).uniform(0, 11, (200, 2))
+    summary = peakmask.analyze(p, levels, masks=None, summary=True, animal=animal).summary
+    group = zarr.open_group(str(tmp_path / "group"), mode="w")
+    for file in (tmp_path / "summary.npz", tmp_path / "summary.zarr", group):
+        summary.save(file)
+        again = peakmask.Summary.load(file)
+        assert_same_summary(again, summary)
+        np.testing.assert_array_equal(again.positions(), summary.positions())
+        np.testing.assert_array_equal(again.focality(), summary.focality())
+        np.testing.assert_array_equal(again.to_xarray()["t"], t)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["group", "summary.npz", "summary.zarr"]
+    # As the program writes it: columns and levels alone.
+    with np.load(tmp_path / "summary.npz") as file:
+        columns = {name: file[name] for name in file if name not in ("format", "names", "shape", "distance", "near")}
+    np.savez(tmp_path / "theirs.npz", **{name: column for name, column in columns.items() if "label" not in name})
+    theirs = peakmask.Summary.load(tmp_path / "theirs.npz")
+    assert np.isnan(theirs.distance).all()
+    assert not theirs.near.any()
+    assert theirs.area.tobytes() == summary.area.tobytes()
+    del columns["mass"]
+    np.savez(tmp_path / "less.npz", **columns)
+    for file, column in [
+        (tmp_path / "less.npz", "mass"),
+        (zarr.open_group(str(tmp_path / "empty"), mode="w"), "alpha"),
+    ]:
+        with pytest.raises(ValueError, match=f"holds no summary: it has no column '{column}'"):
+            peakmask.Summary.load(file)
+    with pytest.raises(TypeError, match="zarr.Group"):
+        summary.save(3)
+
+
+def test_parts_are_views_of_the_rows():
+    summary = peakmask.analyze(posterior(), ALPHA, masks=None, summary=True).summary
+    part = summary.part(20, 50)
+    assert len(part) == 30
+    for name, column in part.columns().items():
+        whole = summary.columns()[name]
+        np.testing.assert_array_equal(column, whole[:, 20:50] if len(whole) == 2 else whole[20:50])
+        assert np.shares_memory(column, whole)
+    np.testing.assert_array_equal(part.focality(), summary.focality()[20:50])
+    assert (len(summary.part(-5, 999)), len(summary.part(7, 3))) == (5, 0)

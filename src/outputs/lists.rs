@@ -38,6 +38,14 @@ struct Piece {
     cells: Vec<u32>,
 }
 
+/// What a worker needs to list cells, kept from batch to batch.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    piece: Piece,
+    /// Where the next cell of each time bin goes.
+    next: Vec<usize>,
+}
+
 impl<'a> Lists<'a> {
     /// Lists of cells behind those that the masks hold, or in their place.
     pub(crate) fn open(outputs: impl IntoIterator<Item = SparseOutput<'a>>) -> Self {
@@ -83,6 +91,7 @@ pub(crate) fn write_lists<T>(
     levels: Range<usize>,
     shape: [usize; 2],
     lists: &Mutex<Lists<'_>>,
+    listing: &mut Listing,
 ) -> Result<u64, Error> {
     let mut bytes = 0;
     let wanted: SmallVec<[(usize, usize); FEW]> = {
@@ -92,36 +101,44 @@ pub(crate) fn write_lists<T>(
         wanted.map(|(i, growing)| (i, growing.level)).collect()
     };
     for (i, level) in wanted {
-        let piece = Piece::new(findings.mask(level - levels.start, shape), bins.clone())?;
+        listing.list(findings.mask(level - levels.start, shape), bins.clone())?;
+        let piece = &mut listing.piece;
         bytes += (piece.cells.len() * size_of::<u32>()) as u64;
         lock(lists).masks[i].add(piece)?;
     }
     Ok(bytes)
 }
 
-impl Piece {
-    fn new(rows: Rows<'_>, bins: Range<usize>) -> Result<Self, Error> {
-        let mut counts = vec![0; bins.len()];
+impl Listing {
+    /// Lists the cells of the masks of some time bins.
+    fn list(&mut self, rows: Rows<'_>, bins: Range<usize>) -> Result<(), Error> {
+        let Self { piece, next } = self;
+        let Piece {
+            first,
+            counts,
+            cells,
+        } = piece;
+        *first = bins.start;
+        counts.clear();
+        counts.resize(bins.len(), 0);
         each(rows, bins.len(), |_, lane| counts[lane] += 1);
         let mut end = 0;
-        let starts = counts.iter().map(|&count: &u32| {
+        next.clear();
+        next.extend(counts.iter().map(|&count| {
             end += count as usize;
             end - count as usize
-        });
-        let mut next: Vec<usize> = starts.collect();
-        let mut cells: Vec<u32> = bytemuck::allocation::try_zeroed_vec(end).map_err(|()| {
+        }));
+        cells.clear();
+        cells.try_reserve(end).map_err(|_| {
             let bytes = (end * size_of::<u32>()) as u64;
             Error::OutOfMemory { bytes }
         })?;
+        cells.resize(end, 0);
         each(rows, bins.len(), |cell, lane| {
             cells[next[lane]] = cell;
             next[lane] += 1;
         });
-        Ok(Self {
-            first: bins.start,
-            counts,
-            cells,
-        })
+        Ok(())
     }
 }
 
@@ -142,17 +159,27 @@ fn each(rows: Rows<'_>, n: usize, mut see: impl FnMut(u32, usize)) {
 }
 
 impl Growing<'_> {
-    /// Takes a piece, and appends it, and those that have waited for it, if it is their turn.
-    fn add(&mut self, piece: Piece) -> Result<(), Error> {
-        self.waiting.push(piece);
+    /// Appends a piece, and those that have waited for it, if it is their turn; else it is taken, and waits.
+    fn add(&mut self, piece: &mut Piece) -> Result<(), Error> {
+        let next = self.next();
+        if piece.first > next {
+            self.waiting.push(std::mem::take(piece));
+            return Ok(());
+        }
+        self.append(piece, next - piece.first)?;
         loop {
-            let next = self.mask.n_bins() - self.before;
+            let next = self.next();
             let ready = (self.waiting.iter()).position(|piece| piece.first <= next);
             let Some(piece) = ready.map(|ready| self.waiting.swap_remove(ready)) else {
                 return Ok(());
             };
             self.append(&piece, next - piece.first)?;
         }
+    }
+
+    /// The time bin of the run that comes next.
+    fn next(&self) -> usize {
+        self.mask.n_bins() - self.before
     }
 
     /// Appends a piece but for its first bins, which are there already: a piece that was left half done has come again.

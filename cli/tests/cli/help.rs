@@ -43,6 +43,17 @@ fn the_help_is_a_manual() {
             ],
         ),
         (
+            "summary --help",
+            &[
+                "INPUT",
+                "--alpha",
+                "--format",
+                "parquet",
+                "dilated_union",
+                "Examples",
+            ],
+        ),
+        (
             "picture --help",
             &[
                 "RESULT.npz",

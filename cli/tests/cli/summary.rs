@@ -5,7 +5,7 @@ use std::fs::File;
 use ndarray::{Array1, Array2, Array3, Array4, s};
 use ndarray_npy::NpzReader;
 
-use crate::support::{Folder, PLAIN, npy, posterior};
+use crate::support::{Folder, PLAIN, npy, outcome, posterior};
 
 const ALPHAS: &str = "--alpha 0.5 --alpha 0.9";
 
@@ -75,8 +75,10 @@ fn a_summary_says_what_masks_say() {
 #[test]
 fn a_stream_summarises_like_a_run_in_memory() {
     let (folder, ..) = analysed();
+    let parquet = cfg!(feature = "parquet").then_some("parquet");
     for (ending, piece) in ["npz", "csv"]
         .into_iter()
+        .chain(parquet)
         .flat_map(|ending| [(ending, 8), (ending, 64)])
     {
         folder.succeed(&format!("summary in.npy {ALPHAS} -o whole.{ending}"));
@@ -173,7 +175,7 @@ fn what_cannot_be_written_is_refused() {
     folder.fail(
         "summary in.npy -o summary.xlsx",
         2,
-        &["summary.xlsx", ".npz or .csv"],
+        &["summary.xlsx", ".npz, .csv or .parquet"],
     );
     folder.fail(
         "run in.npy --alpha 0.5 --packed --picture p.png -o out.npz",
@@ -197,4 +199,192 @@ fn what_cannot_be_written_is_refused() {
         &["--summary"],
     );
     assert_eq!(folder.names(), ["bytes.npz", "in.npy"]);
+}
+
+/// Numbers of a `.csv`, which are those of the summary to the bit, against those of a `.parquet`.
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_has_the_rows_of_the_csv() {
+    use std::str::FromStr as _;
+
+    use parquet::basic::{Repetition, Type};
+    use parquet::file::reader::{FileReader as _, SerializedFileReader};
+    use parquet::record::Field;
+
+    let folder = Folder::new();
+    folder.write("f64.npy", &npy(posterior::<f64>(9, 13, 70).view(), PLAIN));
+    folder.write("f32.npy", &npy(posterior::<f32>(9, 13, 70).view(), PLAIN));
+    folder.write("none.npy", &npy(posterior::<f64>(9, 13, 0).view(), PLAIN));
+    // More than a row group.
+    folder.write(
+        "long.npy",
+        &npy(posterior::<f32>(2, 2, 140_000).view(), PLAIN),
+    );
+    for (name, value, groups) in [
+        ("f64", Type::DOUBLE, 1),
+        ("f32", Type::FLOAT, 1),
+        ("none", Type::DOUBLE, 0),
+        ("long", Type::FLOAT, 2),
+    ] {
+        let levels = "--alpha 0.5 --alpha 0.5 --absolute 0.01 --coverage 0.5 --layout xyt";
+        for ending in ["csv", "parquet"] {
+            folder.succeed(&format!("summary {name}.npy {levels} -o {name}.{ending}"));
+        }
+        let text = String::from_utf8(folder.read(&format!("{name}.csv"))).expect("text");
+        let mut lines = text.lines();
+        let file = File::open(folder.path(&format!("{name}.parquet"))).expect("it is there");
+        let reader = SerializedFileReader::new(file).expect("a file of Parquet");
+        assert_eq!(reader.num_row_groups(), groups, "{name}");
+        let schema = reader.metadata().file_metadata().schema_descr();
+        let names: Vec<_> = schema
+            .columns()
+            .iter()
+            .map(|column| column.name())
+            .collect();
+        assert_eq!(names.join(","), lines.next().expect("a head"));
+        for column in schema.columns() {
+            let expected = match column.name().split('_').next().expect("a name") {
+                "height" | "prominence" | "highest" | "minimum" | "threshold" => value,
+                "total" | "mass" | "centroid" => Type::DOUBLE,
+                "live" | "border" => Type::BOOLEAN,
+                _ => Type::INT64,
+            };
+            assert_eq!(
+                column.physical_type(),
+                expected,
+                "{name}, {}",
+                column.name()
+            );
+            assert_eq!(
+                column.self_type().get_basic_info().repetition(),
+                Repetition::REQUIRED
+            );
+        }
+        let mut rows = 0;
+        for (row, line) in reader.into_iter().zip(lines) {
+            let row = row.expect("a row");
+            rows += 1;
+            for ((column, field), text) in row.get_column_iter().zip(line.split(',')) {
+                let same = match field {
+                    Field::Bool(value) => text == if *value { "1" } else { "0" },
+                    Field::Long(value) => text == value.to_string(),
+                    Field::Double(value) => {
+                        let said = f64::from_str(text).expect("a number");
+                        said.to_bits() == value.to_bits() || said.is_nan() && value.is_nan()
+                    }
+                    Field::Float(value) => {
+                        let said = f32::from_str(text).expect("a number");
+                        said.to_bits() == value.to_bits() || said.is_nan() && value.is_nan()
+                    }
+                    other => panic!("{column} holds {other}"),
+                };
+                assert!(same, "{name}, {column}: {field} is not {text}");
+            }
+        }
+        assert_eq!(rows, text.lines().count() - 1, "{name}");
+    }
+}
+
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn a_program_without_parquet_says_so() {
+    let (folder, ..) = analysed();
+    folder.write("other.npy", &folder.read("in.npy"));
+    let before = folder.names();
+    for command in [
+        "summary in.npy -o summary.parquet",
+        "summary in.npy -o summary --format parquet",
+        "summary in.npy other.npy -o tables --format parquet",
+        "run in.npy --alpha 0.5 --summary s.parquet -o out.npz",
+        "run in.npy --alpha 0.5 --stream --summary s.parquet -o out",
+    ] {
+        folder.fail(
+            command,
+            2,
+            &["without Parquet", ".npz or .csv", "--features parquet"],
+        );
+    }
+    assert_eq!(folder.names(), before);
+}
+
+#[test]
+fn several_inputs_have_a_table_each() {
+    let folder = Folder::new();
+    for (name, n_t) in [("a", 20), ("b", 30), ("d", 40)] {
+        folder.write(
+            &format!("{name}.npy"),
+            &npy(posterior::<f64>(5, 8, n_t).view(), PLAIN),
+        );
+    }
+    folder.write("c.npy", b"no array");
+    let parquet = cfg!(feature = "parquet").then_some(("--format parquet", "parquet"));
+    for (format, ending) in [("", "npz"), ("--format csv", "csv")]
+        .into_iter()
+        .chain(parquet)
+    {
+        let out = format!("in_{ending}");
+        let end = outcome(folder.command(&format!(
+            "summary a.npy b.npy c.npy gone.npy d.npy --alpha 0.5 -o {out} {format}"
+        )));
+        assert_eq!(end.code, Some(2), "{}", end.stderr);
+        let lines: Vec<_> = end.stderr.lines().collect();
+        for (line, word) in lines.iter().zip([
+            "a.npy: 20 time bins",
+            "b.npy: 30 time bins",
+            "error: c.npy: ",
+            "error: gone.npy: ",
+            "d.npy: 40 time bins",
+            "error: 2 of 5 inputs could not be analysed",
+        ]) {
+            assert!(line.starts_with(word), "{line} is not {word}");
+        }
+        assert_eq!(lines.len(), 6);
+        let mut names: Vec<_> = std::fs::read_dir(folder.path(&out))
+            .expect("the folder")
+            .flatten()
+            .map(|entry| entry.file_name().into_string().expect("a name"))
+            .collect();
+        names.sort();
+        assert_eq!(
+            names,
+            ["a", "b", "d"].map(|name| format!("{name}.{ending}"))
+        );
+        folder.succeed(&format!("summary b.npy --alpha 0.5 -o alone.{ending}"));
+        assert_eq!(
+            folder.read(&format!("{out}/b.{ending}")),
+            folder.read(&format!("alone.{ending}"))
+        );
+    }
+    // The kind that is asked for, whatever the name says.
+    folder.succeed("summary b.npy --alpha 0.5 -o named --format csv");
+    assert_eq!(folder.read("named"), folder.read("alone.csv"));
+    folder.fail("summary a.npy ./a.npy -o other", 2, &["have one name"]);
+    folder.fail(
+        "summary a.npy b.npy -o c.npy",
+        1,
+        &["c.npy: is to be a folder"],
+    );
+}
+
+#[test]
+fn a_stream_whose_summary_has_no_place_does_not_begin() {
+    let (folder, ..) = analysed();
+    let before = folder.names();
+    for (option, name) in [("--summary", "gone/s.npz"), ("--report", "gone/r.json")] {
+        folder.fail(
+            &format!("run in.npy --alpha 0.5 --stream {option} {name} -o out"),
+            1,
+            &[name, "cannot be written"],
+        );
+    }
+    folder.fail(
+        "run in.npy --alpha 0.5 --stream --summary s.xlsx -o out",
+        2,
+        &["s.xlsx", "no kind of table"],
+    );
+    assert_eq!(
+        folder.names(),
+        before,
+        "not even the folder of an unfinished run"
+    );
 }

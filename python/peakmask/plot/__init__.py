@@ -3,12 +3,13 @@
 - `posterior`: one time bin; `sheet`: several side by side.
 - `track`: a linear track, position by time.
 - `timeline`: what the dominant peak does over time.
+- `summary`: the numbers of a `peakmask.Summary` over time, without P and masks.
 - `animate`: a film; `explore`: a slider and a play button, in a notebook or a window.
 
 Every function draws on axes that you pass in, or on new ones, and returns what it drew on. Coordinates are yours: those of
 the labels that P had, or ``x=``, ``y=``, ``t=``; without either cells and time bins are numbered from 0.
 
-Keywords that all of them take (`timeline` those that make sense without P):
+Keywords that all of them take (`timeline` those that make sense without P, `summary` `t=` alone):
 
 x, y : array_like, shape (n_x,) or (n_x + 1,), likewise y
     Centres of the cells in your units, rising or falling, in any spacing; or their edges, of which there is one more.
@@ -37,7 +38,8 @@ top : int
 from ._colours import OUTLINES
 from ._motion import animate, explore
 from ._panel import posterior, sheet
+from ._summary import summary
 from ._timeline import timeline
 from ._track import track
 
-__all__ = ["OUTLINES", "animate", "explore", "posterior", "sheet", "timeline", "track"]
+__all__ = ["OUTLINES", "animate", "explore", "posterior", "sheet", "summary", "timeline", "track"]

@@ -67,9 +67,7 @@ class Place:
 class Times:
     """The axis of time: numbers to draw at, and words for each bin."""
 
-    def __init__(self, analysis: Analysis, given: ArrayLike | None) -> None:
-        labels = analysis._labels
-        n = analysis.shape[2]
+    def __init__(self, labels: _inputs.Labels, n: int, given: ArrayLike | None) -> None:
         name = labels.names[2]
         unit = labels.attrs.get(name, {}).get("units")
         coordinates = labels.t if given is None else _times(given)
@@ -180,7 +178,7 @@ class Scene:
         self.analysis = analysis
         self.maps = None if P is None else maps(P, analysis)
         self.places = (Place(analysis, 0, x, units), Place(analysis, 1, y, units))
-        self.times = Times(analysis, t)
+        self.times = Times(analysis._labels, analysis.shape[2], t)
         self.marks = Marks(min_height, min_prominence, top)
         self.path = None if path is None else places_of_path(path, analysis)
         self.scale = Scale(norm, vmin, vmax)

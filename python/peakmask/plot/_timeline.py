@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._levels import in_words
 from ._colours import OUTLINES
-from ._scene import Place, Scene, pyplot
+from ._scene import Place, Scene, Times, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,13 +108,18 @@ def timeline(
     area.set_ylabel(f"{extent} ({unit})" if unit else extent)
     count.set_ylabel("peaks")
     count.set_ylim(bottom=0)
-    scene.times.dress(count.xaxis)
+    finish(flat, scene.times)
+    return flat
+
+
+def finish(flat: NDArray[Any], times: Times) -> None:
+    """Legends beside panels that stand one below the other, and one axis of time."""
+    times.dress(flat[-1].xaxis)
     for ax in flat:
         if ax.get_legend_handles_labels()[0]:
             ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small")
         ax.margins(x=0.01)
         ax.spines[["top", "right"]].set_visible(False)
-    return flat
 
 
 def series(
