@@ -26,7 +26,7 @@ pub(crate) struct Panel {
     pub(crate) values: Array2<f64>,
     /// One mask for each alpha.
     pub(crate) masks: Vec<Array2<bool>>,
-    /// All peaks, in row-major order of their cells.
+    /// All peaks that are listed, in row-major order of their cells.
     pub(crate) peaks: Vec<Peak>,
 }
 
@@ -752,6 +752,13 @@ where
 }
 
 impl Panel {
+    /// The dominant peak, if it is listed: the first of the map's greatest value.
+    pub(crate) fn dominant(&self) -> Option<&Peak> {
+        let first = &self.peaks[marks::dominant(&self.peaks)?];
+        let is_highest = !self.values.iter().any(|&value| value > first.height);
+        is_highest.then_some(first)
+    }
+
     /// Draws the map with its upper left corner at `corner`, and everything around it.
     fn paint<DB: DrawingBackend>(
         &self,
@@ -952,19 +959,22 @@ impl Panel {
                 y - 1 - scale.centre(1, cell_y) as i32,
             )
         };
-        let Some(dominant) = marks::dominant(&self.peaks).map(|i| &self.peaks[i]) else {
+        let Some(highest) = marks::dominant(&self.peaks).map(|i| &self.peaks[i]) else {
             return Ok(());
         };
         let smallest = scale.pixels[0].min(scale.pixels[1]) as i32;
         let radius = (smallest / 3).clamp(2, 6);
         for peak in marked.iter().map(|&i| &self.peaks[i]) {
             // As large as they are high.
-            let share = marks::share(peak.height, dominant.height).clamp(0.0, 1.0);
+            let share = marks::share(peak.height, highest.height).clamp(0.0, 1.0);
             let size = (f64::from(radius) * share.sqrt()).round() as i32;
             peak_marker(root, at(peak), size.max(1))?;
         }
         let arms = (radius + 11, radius + 24);
-        dominant_marker(root, at(dominant), radius, arms)
+        match self.dominant() {
+            Some(dominant) => dominant_marker(root, at(dominant), radius, arms),
+            None => Ok(()),
+        }
     }
 
     /// Ticks in cells, and the names of the axes; `corner` is the lower left one.
