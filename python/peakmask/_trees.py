@@ -1,4 +1,4 @@
-"""Trees of peaks: summits, their saddles and parents, the land that each rules; and the regions of listed peaks."""
+"""Trees of peaks: summits, their saddles and parents, the land that each rules; saddles and regions of listed peaks."""
 
 from __future__ import annotations
 
@@ -216,6 +216,174 @@ def _maps(P: Any, layout: str | None, dims: Sequence[str] | None) -> tuple[bool,
     return True, _inputs.Posterior(_inputs.plain(P)[:, :, np.newaxis], _inputs.AXES["xyt"], labels, known=True)
 
 
+class Saddles:
+    """The saddle and the parent of every listed peak: columns beside those of the peaks.
+
+    Every cell of a plateau that is a summit has the saddle and the parent of its summit. A peak on a shoulder is connected
+    to higher ground by cells of its own height: its saddle is its own cell, its prominence 0.
+
+    Attributes
+    ----------
+    peaks : Peaks
+    cells : ndarray of int64, shape (N, 2)
+        The saddle's cell, x and y; (-1, -1) of a peak without one, whose base is the lowest value of its map.
+    heights : ndarray of P's type, shape (N,)
+        P at the saddle, else that lowest value.
+    prominences : ndarray of P's type, shape (N,)
+        Topographic: the peak's height minus these, whichever prominence the peaks themselves have.
+    parents : ndarray of int64, shape (N,)
+        Row, in the list, of the peak that the parent is; -1 of a peak without one, and where the parent is not listed.
+    parent_cells : ndarray of int64, shape (N, 2)
+        The parent's cell, listed or not: the first of its summit; (-1, -1) without one.
+    """
+
+    def __init__(self, peaks: Peaks, columns: tuple[NDArray[Any], ...], parents: NDArray[np.int64]) -> None:
+        self.peaks = peaks
+        self.cells, self.heights, self.prominences, self.parent_cells = columns
+        self.parents = parents
+
+    def to_dataframe(self, **coordinates: Any) -> pd.DataFrame:
+        """One row for each peak: the columns of `Peaks.to_dataframe`, which takes x, y and t, and those here.
+
+        Beside them, of a linear track without those of y, ``saddle_ix``, ``saddle_iy``, ``saddle_height``,
+        ``topographic_prominence``, ``parent``, ``parent_ix``, ``parent_iy``. The index counts rows of the list, as
+        ``parent`` does.
+        """
+        table = self.peaks.to_dataframe(**coordinates).assign(
+            saddle_ix=self.cells[:, 0],
+            saddle_iy=self.cells[:, 1],
+            saddle_height=self.heights,
+            topographic_prominence=self.prominences,
+            parent=self.parents,
+            parent_ix=self.parent_cells[:, 0],
+            parent_iy=self.parent_cells[:, 1],
+        )
+        return _along_track(self.peaks, table)
+
+    def __repr__(self) -> str:
+        """Say how many."""
+        return f"<saddles of {self.peaks.n_peaks:,} peaks>"
+
+
+def _along_track(peaks: Peaks, table: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what a linear track has not: y."""
+    across = [name for name in table.columns if peaks._track and name.endswith(("_iy", "_y"))]
+    return table.drop(columns=across)
+
+
+_PART_BYTES = 64 << 20
+"""The most bytes of labels that are held at a time."""
+
+
+def saddles(
+    P: ArrayLike,
+    peaks: Peaks,
+    *,
+    nan_policy: NanPolicy = "silence",
+    layout: _inputs.Layout | None = None,
+    threads: int | None = None,
+    memory_limit: float | str | None = None,
+    on_limit: OnLimit = "error",
+    dims: Sequence[str] | None = None,
+) -> Saddles:
+    """Find, for every listed peak, the saddle over which it is connected to higher ground, and the peak that it meets there.
+
+    Parameters
+    ----------
+    P : array_like
+        What was analysed, with the same axes.
+    peaks : Peaks
+        Of its analysis, or a part of them (`Peaks.filter`).
+    nan_policy, layout, threads, memory_limit, on_limit, dims
+        As for `analyze`; the rule for NaN that the peaks were found with.
+
+    Returns
+    -------
+    Saddles
+
+    Raises
+    ------
+    ValueError
+        When the peaks are of another array, or were found with another rule for NaN; otherwise as from `analyze`.
+
+    Notes
+    -----
+    They are those of `prominence`, which finds the trees of whole maps. Of equal heights the first counts as the higher; a
+    parent is higher than its child, and has more topographic prominence: filters by either leave parents in the list.
+
+    Examples
+    --------
+    >>> import numpy as np, peakmask
+    >>> P = np.array([[[0.0], [5.0], [2.0], [3.0], [1.0], [9.0], [0.0]]])
+    >>> peaks = peakmask.analyze(P, []).peaks
+    >>> found = peakmask.saddles(P, peaks)
+    >>> found.cells[:, 1], found.heights, found.parents
+    (array([ 4,  2, -1]), array([1., 2., 0.]), array([ 2,  0, -1]))
+    """
+    p = _inputs.posterior(P, layout, dims)
+    array = _inputs.values(p.array).transpose(p.axes)
+    (n_x, n_y, n_t), (xs, ys) = array.shape, peaks._xy.T
+    if len(peaks) != n_t:
+        raise ValueError(f"the peaks are of {len(peaks)} time bins, but P has {n_t}; give P and peaks of the same bins")
+    inside = peaks.n_peaks == 0 or (xs.min() >= 0 and xs.max() < n_x and ys.min() >= 0 and ys.max() < n_y)
+    bins = peaks._rows_of_bins()
+    if not inside or not np.array_equal(array[xs, ys, bins], peaks.heights):
+        raise ValueError(
+            "the peaks are not those of P: its cells have other values than peaks.heights; give what was analysed"
+        )
+    n = peaks.n_peaks
+    cells, parent_cells = np.empty((n, 2), np.int64), np.empty((n, 2), np.int64)
+    heights, prominences = np.empty(n, array.dtype), np.empty(n, array.dtype)
+    step = max(1, _PART_BYTES // (4 * n_x * n_y))
+    for first in range(0, n_t, step):
+        last = min(first + step, n_t)
+        tree = prominence(
+            array[:, :, first:last],
+            layout="xyt",
+            nan_policy=nan_policy,
+            threads=threads,
+            memory_limit=memory_limit,
+            on_limit=on_limit,
+        )
+        rows = slice(peaks.offsets[first], peaks.offsets[last])
+        x, y, t = xs[rows], ys[rows], bins[rows] - first
+        ruler = np.asarray(tree.labels)[x, y, t].astype(np.int64)
+        if (ruler < 0).any():
+            raise ValueError(
+                f"time bin {first + t[ruler < 0][0]} has peaks, but none with nan_policy={nan_policy!r}; give the rule "
+                "of the analysis"
+            )
+        starts = tree.offsets[t]
+        summit, own = starts + ruler, peaks.heights[rows]
+        # What is ruled by something higher is no summit: a shoulder.
+        shoulder = tree.heights[summit] > own
+        parent = np.where(shoulder, summit, np.where(tree.parents[summit] < 0, -1, starts + tree.parents[summit]))
+        cells[rows] = np.where(shoulder[:, np.newaxis], peaks._xy[rows], tree.saddles[summit])
+        heights[rows] = np.where(shoulder, own, tree.saddle_heights[summit])
+        prominences[rows] = np.where(shoulder, 0, tree.prominences[summit])
+        parent_cells[rows] = np.where(parent[:, np.newaxis] < 0, -1, tree.coords[parent])
+    columns = (cells, heights, prominences, parent_cells)
+    return Saddles(peaks, columns, _rows_at(peaks, bins, parent_cells, (n_x, n_y)))
+
+
+def _rows_at(
+    peaks: Peaks, bins: NDArray[np.int64], cells: NDArray[np.int64], shape: tuple[int, int]
+) -> NDArray[np.int64]:
+    """Rows of the peaks of the same bins at some cells; -1 where none is listed there."""
+    n_x, n_y = shape
+
+    def places(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        found: NDArray[np.int64] = (bins * n_x + cells[:, 0]) * n_y + cells[:, 1]
+        return found
+
+    if not len(bins):
+        return bins
+    listed, wanted = places(peaks._xy), places(cells)
+    order = np.argsort(listed, kind="stable")
+    rows: NDArray[np.int64] = order[np.minimum(np.searchsorted(listed, wanted, sorter=order), len(order) - 1)]
+    return np.where((listed[rows] == wanted) & (cells[:, 0] >= 0), rows, -1)
+
+
 class Regions:
     """The region of every listed peak at every alpha: columns beside those of the peaks.
 
@@ -300,7 +468,7 @@ class Regions:
             )
             for a, alpha in enumerate(self.alpha)
         ]
-        return pandas.concat(tables, ignore_index=True) if tables else peaks
+        return _along_track(self.peaks, pandas.concat(tables, ignore_index=True) if tables else peaks)
 
     def __repr__(self) -> str:
         """Say how many."""
@@ -362,7 +530,7 @@ def regions(
     found = _core.regions(
         array.transpose(p.axes),
         np.ascontiguousarray(peaks.offsets),
-        np.ascontiguousarray(peaks.coords),
+        np.ascontiguousarray(peaks._xy),
         np.ascontiguousarray(peaks.heights, dtype=array.dtype),
         alphas,
         connectivity=_options.one_of("connectivity", connectivity, (4, 8)),
