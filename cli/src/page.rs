@@ -23,7 +23,7 @@ use crate::args::{BinRange, PageArgs};
 use crate::budget;
 use crate::failure::Failure;
 use crate::input::Input;
-use crate::levels::number;
+use crate::levels::outer_first;
 use crate::marks::{Marks, Peak};
 use crate::output::{Pending, check_distinct};
 use crate::picture::{StoredResult, panel};
@@ -194,13 +194,7 @@ impl Page<'_> {
             columns.append(block.columns);
         }
         let [n_x, n_y, _] = self.input.shape();
-        let mut order: Vec<usize> = (0..self.levels.len()).collect();
-        // Inner outlines on top of outer ones, NaN last.
-        order.sort_by(|&a, &b| {
-            let (a, b) = (number(&self.levels[a]), number(&self.levels[b]));
-            a.partial_cmp(&b)
-                .unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
-        });
+        let order = outer_first(&self.levels);
         let name = |path: &Path| {
             path.file_name()
                 .unwrap_or_default()

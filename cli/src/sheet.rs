@@ -780,7 +780,7 @@ impl Panel {
                 let image = BitMapElement::with_owned_buffer(
                     (x, y),
                     (width as u32, height as u32),
-                    self.map(&values, ends, scale),
+                    self.map(sheet, &values, ends, scale),
                 );
                 root.draw(&image.ok_or("a panel has the wrong size")?)?;
             }
@@ -816,7 +816,8 @@ impl Panel {
     }
 
     /// The map as pixels: colours, and the outlines of the masks along the borders of their cells.
-    fn map(&self, values: &Array2<f64>, ends: &Ends, scale: &Scale) -> Vec<u8> {
+    fn map(&self, sheet: &Sheet, values: &Array2<f64>, ends: &Ends, scale: &Scale) -> Vec<u8> {
+        let order = levels::outer_first(&sheet.levels);
         let masks: Vec<_> = self
             .masks
             .iter()
@@ -829,10 +830,10 @@ impl Panel {
             let up = height - 1 - row;
             for column in 0..width {
                 let (cell, place) = ([column / p_x, up / p_y], [column % p_x, up % p_y]);
-                // The last alpha lies on top.
-                let line = (0..masks.len()).rev().find_map(|i| {
-                    let depth = depth(&masks[i], cell, place, scale.pixels)?;
-                    self.outline_at(i, depth, scale)
+                // The innermost lies on top.
+                let line = order.iter().enumerate().rev().find_map(|(rank, &level)| {
+                    let depth = depth(&masks[level], cell, place, scale.pixels)?;
+                    self.outline_at(level, rank, depth, scale)
                 });
                 let RGBColor(r, g, b) = line.unwrap_or_else(|| colour(values[cell], ends));
                 rgb.extend_from_slice(&[r, g, b]);
@@ -871,10 +872,7 @@ impl Panel {
             }
         }
         // Inner outlines lie on top and are narrower, so that where two coincide both are seen.
-        let mut order: Vec<usize> = (0..self.masks.len()).collect();
-        order.sort_by(|&a, &b| {
-            levels::number(&sheet.levels[a]).total_cmp(&levels::number(&sheet.levels[b]))
-        });
+        let order = levels::outer_first(&sheet.levels);
         for (rank, &level) in order.iter().enumerate() {
             let mask = scale.pool(&self.masks[level], false, |a, b| a || b);
             let width = 2 + (order.len() - 1 - rank).min(2) as i32;
@@ -897,14 +895,21 @@ impl Panel {
         Ok(())
     }
 
-    /// Colour of an outline so many pixels within the border of its region: a line with edges that contrast, one or two as
+    /// Colour of the outline of a level, which has this rank from the outermost on, so many pixels within the border of its
+    /// region: a line with edges that contrast, one or two as
     /// cells have room. Outlines lie side by side where cells are large enough, so that those along the same border
     /// are all seen; and within their region, so that they are whole at the wall.
-    fn outline_at(&self, index: usize, depth: usize, scale: &Scale) -> Option<RGBColor> {
+    fn outline_at(
+        &self,
+        level: usize,
+        rank: usize,
+        depth: usize,
+        scale: &Scale,
+    ) -> Option<RGBColor> {
         let smallest = scale.pixels[0].min(scale.pixels[1]);
         let width = ((smallest + self.masks.len()) / (self.masks.len() + 1)).clamp(1, 5);
         let from = if width * self.masks.len() <= smallest {
-            width * index
+            width * rank
         } else {
             0
         };
@@ -912,7 +917,7 @@ impl Panel {
         if place == 0 || place > width {
             return None;
         }
-        let colour = outline(index);
+        let colour = outline(level);
         let edge = (place == width && width > 1) || (place == 1 && width > 3);
         Some(if edge { contrast(colour) } else { colour })
     }
@@ -1307,7 +1312,7 @@ mod tests {
         };
         let scale = Scale::new((10, 10), 1);
         let drawn: Vec<_> = (1..7)
-            .map(|depth| panel.outline_at(0, depth, &scale))
+            .map(|depth| panel.outline_at(0, 0, depth, &scale))
             .collect();
         let (line, edge) = (Some(WHITE), Some(BLACK));
         assert_eq!(drawn, [edge, line, line, line, edge, None]);
@@ -1316,6 +1321,6 @@ mod tests {
             pixels: [1, 1],
             ..scale
         };
-        assert_eq!(panel.outline_at(0, 1, &tiny), line);
+        assert_eq!(panel.outline_at(0, 0, 1, &tiny), line);
     }
 }
