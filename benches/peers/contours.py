@@ -1,19 +1,20 @@
-"""Topographic prominence, against the way by contours that users of place fields have: `python contours.py [--resolution 500] [--drawn]`.
+"""Topographic prominence, against the way by contours that users of place fields have: `python contours.py`.
 
     pip install contourpy matplotlib peakmask
 
-pyPhoPlaceCellAnalysis finds prominences (`compute_prominence_contours`, of G. Xu's `getProminence`) by cutting the map at levels
-a step apart, from the highest down. This is its rule, not its code: what is above a level, between cells by linear
-interpolation, falls into regions. A region that holds none of those seen before is a new peak; one that holds several
-is where all but the highest of their peaks end, with the level as their saddle and the highest as their parent. Peaks seen at one
-level alone are dropped. The original draws each level with matplotlib and looks at vertices one by one; so does `--drawn`. Without
-it contourpy is called alone, and vertices are looked at together, which is faster, and finds the same.
+pyPhoPlaceCellAnalysis finds prominences (`compute_prominence_contours`, of G. Xu's `getProminence`) by cutting the
+map at levels a step apart, from the highest down. This is its rule, not its code: what is above a level, between
+cells by linear interpolation, falls into regions. A region that holds none of those seen before is a new peak; one
+that holds several is where all but the highest of their peaks end, with the level as their saddle and the highest as
+their parent. Peaks seen at one level alone are dropped. The original draws each level with matplotlib and looks at
+vertices one by one; so does `--drawn`. Without it contourpy is called alone, and vertices are looked at together,
+which is faster, and finds the same.
 
-What is printed, of all maps together: summits of `peakmask.prominence`; those of them that stand more than two steps above their
-saddle (clear), and how many of these the contours find too; peaks by contours, and those of them that are no summit. Of the
-clear ones found, those whose heights agree to a step; of those with a saddle, those whose saddles agree to a step, those whose
-saddle is lower by contours, because cells that touch at a corner are neighbours while lines between them may dive, and those
-with the same parent.
+What is printed, of all maps together: summits of `peakmask.prominence`; those of them that stand more than two steps
+above their saddle (clear), and how many of these the contours find too; peaks by contours, and those of them that are
+no summit. Of the clear ones found, those whose heights agree to a step; of those with a saddle, those whose saddles
+agree to a step, those whose saddle is lower by contours, because cells that touch at a corner are neighbours while
+lines between them may dive, and those with the same parent.
 """
 
 import argparse
