@@ -505,7 +505,7 @@ pub(crate) struct PictureArgs {
     pub(crate) input: InputArgs,
 
     /// A result of `peakmask run` on all time bins of INPUT; without it the drawn bins are analysed now
-    #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "absolutes", "coverages", "region", "nan_policy", "connectivity"])]
+    #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "absolutes", "coverages", "region", "nan_policy", "connectivity", "prominence"])]
     pub(crate) result: Option<PathBuf>,
 
     /// The picture to write, .png, .svg or .pdf; an existing file is replaced once the new one is complete
@@ -527,6 +527,10 @@ pub(crate) struct PictureArgs {
     #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
     pub(crate) connectivity: Connectivity,
 
+    /// Which prominence --min-prominence reads
+    #[arg(long, value_parser = named::<Prominence>(&PROMINENCES[..2]), default_value_t)]
+    pub(crate) prominence: Prominence,
+
     #[command(flatten)]
     pub(crate) animal: AnimalArgs,
 
@@ -544,7 +548,7 @@ pub(crate) struct PageArgs {
     pub(crate) input: InputArgs,
 
     /// A result of `peakmask run` on all time bins of INPUT; without it they are analysed now
-    #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "absolutes", "coverages", "region", "nan_policy", "connectivity"])]
+    #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "absolutes", "coverages", "region", "nan_policy", "connectivity", "prominence"])]
     pub(crate) result: Option<PathBuf>,
 
     /// The HTML file to write; an existing file is replaced once the new one is complete
@@ -565,6 +569,10 @@ pub(crate) struct PageArgs {
     /// Which neighbours connect the cells of a mask
     #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
     pub(crate) connectivity: Connectivity,
+
+    /// Which prominence --min-prominence reads
+    #[arg(long, value_parser = named::<Prominence>(&PROMINENCES[..2]), default_value_t)]
+    pub(crate) prominence: Prominence,
 
     #[command(flatten)]
     pub(crate) animal: AnimalArgs,

@@ -102,6 +102,7 @@ fn text<T: Element + Pod + Into<f64>>(
         .other
         .choose(Options::new(), &page.levels)
         .connectivity(args.connectivity)
+        .prominence(args.prominence)
         .memory_limit(limit.bytes.saturating_sub(copied))
         .cancel_token(cancel.clone());
     let analysis = peakmask::analyze(posterior.view()?, &options)?;

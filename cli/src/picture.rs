@@ -78,6 +78,7 @@ fn draw<T: Element + Pod + Into<f64>>(
         .other
         .choose(Options::new(), &levels)
         .connectivity(args.connectivity)
+        .prominence(args.prominence)
         // A few time bins: whatever the environment says about GPUs, none is worth opening.
         .backend(Backend::Cpu)
         .cancel_token(cancel.clone());

@@ -172,6 +172,43 @@ fn pictures_mark_no_other_peak_as_the_dominant_one() {
     );
 }
 
+/// A peak beside a shoulder stands out of what is around it by little, and above the way to the higher one by much.
+#[test]
+fn pictures_read_the_prominence_that_is_named() {
+    let folder = Folder::new();
+    let p = Array3::from_shape_vec((7, 1, 1), vec![0.0, 9.0, 0.0, 4.0, 5.0, 4.9, 0.0]);
+    folder.write("in.npy", &npy(p.expect("seven values").view(), PLAIN));
+    let marked = |words: &str| {
+        folder.succeed(&format!(
+            "picture in.npy {words} --min-prominence 0.4 -o out.svg"
+        ));
+        folder.succeed(&format!(
+            "page in.npy {words} --min-prominence 0.4 -o out.html"
+        ));
+        let svg = String::from_utf8(folder.read("out.svg")).expect("text");
+        (
+            svg.contains("1 of 2 peaks"),
+            svg.contains("bin 0 · 2 peaks"),
+        )
+    };
+    assert_eq!(marked(""), (true, false));
+    assert_eq!(marked("--prominence reference"), (true, false));
+    assert_eq!(marked("--prominence topographic"), (false, true));
+    folder.succeed("run in.npy --alpha 0.5 --prominence topographic -o result.npz");
+    assert_eq!(marked("result.npz"), (false, true));
+    for (words, expected) in [
+        ("result.npz --prominence topographic", "cannot be used with"),
+        ("--prominence none", "reference, topographic"),
+    ] {
+        folder.fail(
+            &format!("picture in.npy {words} -o new.svg"),
+            2,
+            &[expected],
+        );
+        folder.fail(&format!("page in.npy {words} -o new.html"), 2, &[expected]);
+    }
+}
+
 #[test]
 fn what_makes_no_sense_is_refused_in_a_sentence() {
     let folder = Folder::new();
