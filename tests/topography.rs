@@ -14,7 +14,9 @@ mod topography;
 
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, Ix1};
 use ndarray_npy::ReadableElement;
-use peakmask::{Error, NanPolicy, Options, Peaks, Prominence, Summits, analyze, summits};
+use peakmask::{
+    Error, NanPolicy, Options, PeakFilter, Peaks, Prominence, Summits, analyze, saddles, summits,
+};
 
 use support::engine::Engine;
 use support::float::Float;
@@ -234,6 +236,94 @@ fn random_posteriors_f64() {
 #[test]
 fn random_posteriors_f32() {
     random_posteriors::<f32>();
+}
+
+/// Saddles and parents of all peaks, and of some of them, are those that the oracle floods for.
+fn random_saddles<T: Float>() {
+    let (mut shoulders, mut unlisted) = (0, 0);
+    for (seed, shape) in [[7, 9, 131], [1, 40, 9], [5, 5, 1], [9, 3, 64]]
+        .into_iter()
+        .cycle()
+        .take(16)
+        .enumerate()
+    {
+        let mut p = Case::<T>::sized(seed as u64, shape).p;
+        let mut options = Options::new().threads(1 + seed % 3);
+        let mut rng = fastrand::Rng::with_seed(seed as u64);
+        if seed % 2 == 0 {
+            options = options.nan_policy(NanPolicy::OffTrack);
+            p.mapv_inplace(|v| if rng.u8(..5) == 0 { T::of(f64::NAN) } else { v });
+        }
+        let all = analyze(p.view(), &options).expect("an analysis").peaks;
+        for peaks in [all.filtered(&PeakFilter::new().min_distance(2.5)), all] {
+            let found = saddles(p.view(), &peaks, &options).expect("its own peaks");
+            assert_eq!(found.cells.len(), peaks.len());
+            for t in 0..peaks.n_bins() {
+                let z = p.index_axis(Axis(2), t);
+                let summits = topography::summits(z);
+                for row in peaks.offsets[t] as usize..peaks.offsets[t + 1] as usize {
+                    let at = peaks.coords[row];
+                    let cell = (at[0] as usize, at[1] as usize);
+                    let ruler = topography::ruler(z, cell).expect("a peak is ruled");
+                    let ruler = summits.iter().find(|summit| summit.cell == ruler);
+                    let ruler = ruler.expect("by a summit");
+                    let base = topography::base(z, cell);
+                    let (saddle, parent) = if ruler.height > z[cell] {
+                        shoulders += 1;
+                        (Some(cell), Some(ruler.cell))
+                    } else {
+                        (ruler.saddle, ruler.parent)
+                    };
+                    let pair = |cell: Option<topography::Cell>| {
+                        cell.map_or([-1; 2], |(x, y)| [x as i64, y as i64])
+                    };
+                    let story = format!("seed {seed} of {}, bin {t}, peak {at:?}", T::NAME);
+                    assert_eq!(found.cells[row], pair(saddle), "{story}");
+                    assert_eq!(found.parent_cells[row], pair(parent), "{story}");
+                    assert_eq!(found.heights[row], base, "{story}");
+                    let above = oracle::Real::above_base(z[cell], base);
+                    assert_eq!(found.prominences[row].bits(), above.bits(), "{story}");
+                    let listed = peaks.bin(t).coords.binary_search(&pair(parent));
+                    let listed = listed.map_or(-1, |i| peaks.offsets[t] + i as i64);
+                    assert_eq!(found.parents[row], listed, "{story}");
+                    unlisted += usize::from(listed < 0 && parent.is_some());
+                }
+            }
+        }
+    }
+    assert!(shoulders > 50 && unlisted > 50, "{shoulders} {unlisted}");
+}
+
+#[test]
+fn random_saddles_f64() {
+    random_saddles::<f64>();
+}
+
+#[test]
+fn random_saddles_f32() {
+    random_saddles::<f32>();
+}
+
+#[test]
+fn saddles_of_peaks_of_something_else_are_refused() {
+    let p = Array3::from_shape_fn((4, 5, 3), |(x, y, t)| ((x * y + t) % 4) as f64);
+    let options = Options::new();
+    let peaks = analyze(p.view(), &options).expect("an analysis").peaks;
+    assert!(saddles(p.view(), &peaks, &options).is_ok());
+    let refused = |p: &Array3<f64>| saddles(p.view(), &peaks, &options).map(|_| ());
+    let [x, y] = peaks.coords[0].map(|c| c as usize);
+    let foreign = Err(Error::ForeignPeak { x, y, t: 0 });
+    assert_eq!(refused(&p.mapv(|v| v + 1.0)), foreign, "other heights");
+    assert_eq!(refused(&p.mapv(|_| 3.0)), foreign, "a constant bin");
+    let mut silenced = p.clone();
+    silenced[[0, 0, 0]] = f64::NAN;
+    assert_eq!(refused(&silenced), foreign, "another rule for NaN");
+    let bins = Err(Error::ForeignPeaks {
+        bins: 3,
+        shape: [4, 5, 1],
+    });
+    let one = p.slice_axis(Axis(2), (0..1).into()).to_owned();
+    assert_eq!(refused(&one), bins, "other bins");
 }
 
 #[test]

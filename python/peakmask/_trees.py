@@ -237,10 +237,13 @@ class Saddles:
         The parent's cell, listed or not: the first of its summit; (-1, -1) without one.
     """
 
-    def __init__(self, peaks: Peaks, columns: tuple[NDArray[Any], ...], parents: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        peaks: Peaks,
+        columns: tuple[NDArray[np.int64], NDArray[Any], NDArray[Any], NDArray[np.int64], NDArray[np.int64]],
+    ) -> None:
         self.peaks = peaks
-        self.cells, self.heights, self.prominences, self.parent_cells = columns
-        self.parents = parents
+        self.cells, self.heights, self.prominences, self.parents, self.parent_cells = columns
 
     def to_dataframe(self, **coordinates: Any) -> pd.DataFrame:
         """One row for each peak: the columns of `Peaks.to_dataframe`, which takes x, y and t, and those here.
@@ -269,10 +272,6 @@ def _along_track(peaks: Peaks, table: pd.DataFrame) -> pd.DataFrame:
     """Leave out what a linear track has not: y."""
     across = [name for name in table.columns if peaks._track and name.endswith(("_iy", "_y"))]
     return table.drop(columns=across)
-
-
-_PART_BYTES = 64 << 20
-"""The most bytes of labels that are held at a time."""
 
 
 def saddles(
@@ -321,67 +320,18 @@ def saddles(
     (array([ 4,  2, -1]), array([1., 2., 0.]), array([ 2,  0, -1]))
     """
     p = _inputs.posterior(P, layout, dims)
-    array = _inputs.values(p.array).transpose(p.axes)
-    (n_x, n_y, n_t), (xs, ys) = array.shape, peaks._xy.T
-    if len(peaks) != n_t:
-        raise ValueError(f"the peaks are of {len(peaks)} time bins, but P has {n_t}; give P and peaks of the same bins")
-    inside = peaks.n_peaks == 0 or (xs.min() >= 0 and xs.max() < n_x and ys.min() >= 0 and ys.max() < n_y)
-    bins = peaks._rows_of_bins()
-    if not inside or not np.array_equal(array[xs, ys, bins], peaks.heights):
-        raise ValueError(
-            "the peaks are not those of P: its cells have other values than peaks.heights; give what was analysed"
-        )
-    n = peaks.n_peaks
-    cells, parent_cells = np.empty((n, 2), np.int64), np.empty((n, 2), np.int64)
-    heights, prominences = np.empty(n, array.dtype), np.empty(n, array.dtype)
-    step = max(1, _PART_BYTES // (4 * n_x * n_y))
-    for first in range(0, n_t, step):
-        last = min(first + step, n_t)
-        tree = prominence(
-            array[:, :, first:last],
-            layout="xyt",
-            nan_policy=nan_policy,
-            threads=threads,
-            memory_limit=memory_limit,
-            on_limit=on_limit,
-        )
-        rows = slice(peaks.offsets[first], peaks.offsets[last])
-        x, y, t = xs[rows], ys[rows], bins[rows] - first
-        ruler = np.asarray(tree.labels)[x, y, t].astype(np.int64)
-        if (ruler < 0).any():
-            raise ValueError(
-                f"time bin {first + t[ruler < 0][0]} has peaks, but none with nan_policy={nan_policy!r}; give the rule "
-                "of the analysis"
-            )
-        starts = tree.offsets[t]
-        summit, own = starts + ruler, peaks.heights[rows]
-        # What is ruled by something higher is no summit: a shoulder.
-        shoulder = tree.heights[summit] > own
-        parent = np.where(shoulder, summit, np.where(tree.parents[summit] < 0, -1, starts + tree.parents[summit]))
-        cells[rows] = np.where(shoulder[:, np.newaxis], peaks._xy[rows], tree.saddles[summit])
-        heights[rows] = np.where(shoulder, own, tree.saddle_heights[summit])
-        prominences[rows] = np.where(shoulder, 0, tree.prominences[summit])
-        parent_cells[rows] = np.where(parent[:, np.newaxis] < 0, -1, tree.coords[parent])
-    columns = (cells, heights, prominences, parent_cells)
-    return Saddles(peaks, columns, _rows_at(peaks, bins, parent_cells, (n_x, n_y)))
-
-
-def _rows_at(
-    peaks: Peaks, bins: NDArray[np.int64], cells: NDArray[np.int64], shape: tuple[int, int]
-) -> NDArray[np.int64]:
-    """Rows of the peaks of the same bins at some cells; -1 where none is listed there."""
-    n_x, n_y = shape
-
-    def places(cells: NDArray[np.int64]) -> NDArray[np.int64]:
-        found: NDArray[np.int64] = (bins * n_x + cells[:, 0]) * n_y + cells[:, 1]
-        return found
-
-    if not len(bins):
-        return bins
-    listed, wanted = places(peaks._xy), places(cells)
-    order = np.argsort(listed, kind="stable")
-    rows: NDArray[np.int64] = order[np.minimum(np.searchsorted(listed, wanted, sorter=order), len(order) - 1)]
-    return np.where((listed[rows] == wanted) & (cells[:, 0] >= 0), rows, -1)
+    array = _inputs.values(p.array)
+    found = _core.saddles(
+        array.transpose(p.axes),
+        np.ascontiguousarray(peaks.offsets),
+        np.ascontiguousarray(peaks._xy),
+        np.ascontiguousarray(peaks.heights, dtype=array.dtype),
+        nan_policy=_options.one_of("nan_policy", nan_policy, get_args(NanPolicy)),
+        threads=0 if threads is None else _options.whole("threads", threads, 1, _options.MOST_THREADS),
+        memory_limit=None if memory_limit is None else _options.size_in_bytes("memory_limit", memory_limit),
+        on_limit=_options.one_of("on_limit", on_limit, ("error", "warn", "ignore")),
+    )
+    return Saddles(peaks, found)
 
 
 class Regions:
