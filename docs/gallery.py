@@ -2,11 +2,12 @@
 
     python docs/gallery.py
 
-Needs peakmask with matplotlib. Where selenium and Debian's chromium-driver are installed, the screenshots of the page are
-taken anew as well.
+Needs peakmask with matplotlib, pandas and contourpy. Where selenium and Debian's chromium-driver are installed, the
+screenshots of the page are taken anew as well.
 """
 
 import shutil
+import subprocess
 import sys
 import tempfile
 import textwrap
@@ -98,6 +99,29 @@ PICTURES = [
     ),
 ]  # fmt: skip
 
+EXAMPLES = [
+    (
+        "place_field_trees",
+        "Every field of a place cell, from `peakmask.prominence`, `regions` and `Peaks.filter`: peaks that stand 2 Hz above "
+        "the saddle to the next higher one, their regions at half height, and the way over the saddle to the parent.",
+    ),
+    (
+        "off_track",
+        'Masks over time in the U-shaped maze, with `nan_policy="off_track"`: the decoder\'s own output, in which every bin '
+        "holds NaN and none would have a mask otherwise.",
+    ),
+    (
+        "credible_regions",
+        "Highest-density regions that hold half and 95 % of each time bin, by `peakmask.coverage`, in as many parts as it "
+        "takes.",
+    ),
+    (
+        "modality",
+        "How many places a posterior points to: peaks filtered by height, distance and topographic prominence, counted over "
+        "time.",
+    ),
+]
+
 SHOTS = [
     ("page",
      "`in_field.page(field, \"page.html\", **cm)`, or `peakmask page` at the command line: one file for any browser.",
@@ -118,6 +142,13 @@ def text() -> str:
     for name, caption, code in PICTURES:
         parts += [f"![{name}](gallery/{name}.png)", textwrap.fill(caption, 125), f"```python\n{code}\n```"]
     parts += [
+        "## From the examples",
+        "Each is a script in `python/examples` that runs as it stands.",
+        *(
+            part
+            for name, caption in EXAMPLES
+            for part in (f"![{name}](gallery/{name}.png)", textwrap.fill(f"`{name}.py`. {caption}", 125))
+        ),
         "## In the browser",
         *(part for name, caption, *_ in SHOTS for part in (f"![{name}](gallery/{name}.png)", caption)),
         "## From the command line",
@@ -141,6 +172,12 @@ def draw(folder: Path, dpi: float = 80) -> dict:
         names["figure"].savefig(folder / f"{name}.png", dpi=dpi)
         plt.close("all")
     return names
+
+
+def run_examples(folder: Path) -> None:
+    """Have the scripts of the examples draw their pictures."""
+    for name, _ in EXAMPLES:
+        subprocess.run([sys.executable, ROOT / f"python/examples/{name}.py"], cwd=folder, check=True)
 
 
 def photograph(folder: Path, names: dict) -> None:
@@ -176,6 +213,7 @@ def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "docs")
     (folder / "gallery").mkdir(exist_ok=True)
     names = draw(folder / "gallery")
+    run_examples(folder / "gallery")
     if shutil.which("chromedriver"):
         photograph(folder / "gallery", names)
     else:

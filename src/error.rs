@@ -160,6 +160,18 @@ pub enum Error {
         /// Shape `[n_x, n_y, n_t]` of the input.
         shape: [usize; 3],
     },
+    /// A peak was not found in this input, or with another rule for NaN.
+    #[error(
+        "cell ({x}, {y}) of time bin {t} is listed as a peak, but is none of that height here; pass the input that the peaks were found in, and its rule for NaN"
+    )]
+    ForeignPeak {
+        /// The cell's x.
+        x: usize,
+        /// The cell's y.
+        y: usize,
+        /// The time bin.
+        t: usize,
+    },
     /// The caller cancelled.
     #[error("cancelled after {done} of {total} time bins")]
     Cancelled {

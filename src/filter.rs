@@ -1,5 +1,7 @@
 //! Filters: which of the peaks found are listed.
 
+use std::ops::Range;
+
 use crate::analysis::Peaks;
 use crate::element::Element;
 
@@ -97,18 +99,57 @@ impl<T: Element> Peaks<T> {
         }
     }
 
+    /// Leaves only the peaks that a filter keeps: [`filtered`](Self::filtered), without a copy of the columns.
+    ///
+    /// ```
+    /// use peakmask::{Options, PeakFilter, analyze};
+    ///
+    /// let p = ndarray::arr3(&[[[0.0], [5.0], [2.0], [3.0], [1.0], [9.0], [0.0]]]);
+    /// let mut peaks = analyze(p.view(), &Options::new())?.peaks;
+    /// peaks.retain(&PeakFilter::new().highest(1));
+    /// assert_eq!((peaks.coords, peaks.offsets), (vec![[0, 5]], vec![0, 1]));
+    /// # Ok::<(), peakmask::Error>(())
+    /// ```
+    pub fn retain(&mut self, filter: &PeakFilter) {
+        let (mut of_bin, mut kept) = (Vec::new(), 0);
+        let mut start = self.offsets.first().map_or(0, |&start| start as usize);
+        for bin in 0..self.n_bins() {
+            let end = self.offsets[bin + 1] as usize;
+            self.keep(start..end, filter, &mut of_bin);
+            self.offsets[bin] = kept as i64;
+            for row in of_bin.drain(..) {
+                self.coords[kept] = self.coords[row];
+                self.prominences[kept] = self.prominences[row];
+                self.heights[kept] = self.heights[row];
+                kept += 1;
+            }
+            start = end;
+        }
+        if let Some(end) = self.offsets.last_mut() {
+            *end = kept as i64;
+        }
+        self.coords.truncate(kept);
+        self.prominences.truncate(kept);
+        self.heights.truncate(kept);
+    }
+
     /// The rows that a filter keeps, ascending.
     pub fn filtered_rows(&self, filter: &PeakFilter) -> Vec<usize> {
         let mut kept = Vec::new();
         for bin in 0..self.n_bins() {
-            let start = kept.len();
             let rows = self.offsets[bin] as usize..self.offsets[bin + 1] as usize;
-            let highest = rows.clone().map(|row| self.heights[row]);
-            let highest = highest.reduce(|a, b| if b > a { b } else { a });
-            kept.extend(rows.filter(|&row| self.is_tall(row, highest, filter)));
-            self.thin(&mut kept, start, filter);
+            self.keep(rows, filter, &mut kept);
         }
         kept
+    }
+
+    /// Appends those of the rows of a bin that a filter keeps.
+    fn keep(&self, rows: Range<usize>, filter: &PeakFilter, kept: &mut Vec<usize>) {
+        let start = kept.len();
+        let highest = rows.clone().map(|row| self.heights[row]);
+        let highest = highest.reduce(|a, b| if b > a { b } else { a });
+        kept.extend(rows.filter(|&row| self.is_tall(row, highest, filter)));
+        self.thin(kept, start, filter);
     }
 
     /// Whether a peak is high and prominent enough by itself.

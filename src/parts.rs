@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::choices::CancelToken;
+use crate::analysis::Peaks;
+use crate::choices::{CancelToken, NanPolicy};
 use crate::element::Element;
 use crate::error::Error;
 use crate::memory;
@@ -61,6 +62,30 @@ fn turn<T: Element>(p: &Posterior<'_, T>, bins: Range<usize>, maps: &mut [T]) {
                 }
             }
         }
+    }
+}
+
+/// Refuses peaks that are not of as many bins, or lie beyond the maps.
+pub(crate) fn check_peaks<T: Element>(p: &Posterior<'_, T>, peaks: &Peaks<T>) -> Result<(), Error> {
+    let shape @ [n_x, n_y, n_t] = p.shape();
+    let inside = |&[x, y]: &[i64; 2]| (0..n_x as i64).contains(&x) && (0..n_y as i64).contains(&y);
+    match peaks.n_bins() == n_t && peaks.coords.iter().all(inside) {
+        true => Ok(()),
+        false => Err(Error::ForeignPeaks {
+            bins: peaks.n_bins(),
+            shape,
+        }),
+    }
+}
+
+/// Refuses a NaN where none is allowed.
+pub(crate) fn refuse_nan<T: Element>(p: &Posterior<'_, T>, options: &Options) -> Result<(), Error> {
+    let [_, _, n_t] = p.shape();
+    match options.nan_policy {
+        NanPolicy::Error => p
+            .first_nan(0..n_t)
+            .map_or(Ok(()), |[x, y, t]| Err(Error::Nan { x, y, t })),
+        _ => Ok(()),
     }
 }
 

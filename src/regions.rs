@@ -75,13 +75,7 @@ pub fn regions<T: Element>(
 ) -> Result<Vec<Regions>, Error> {
     let p = Posterior::new(p)?;
     let [n_x, n_y, n_t] = p.shape();
-    let inside = |&[x, y]: &[i64; 2]| (0..n_x as i64).contains(&x) && (0..n_y as i64).contains(&y);
-    if peaks.n_bins() != n_t || !peaks.coords.iter().all(inside) {
-        return Err(Error::ForeignPeaks {
-            bins: peaks.n_bins(),
-            shape: [n_x, n_y, n_t],
-        });
-    }
+    parts::check_peaks(&p, peaks)?;
     let workers = parts::workers(options.threads.unwrap_or_else(cores), n_t);
     let scratch = (workers * n_x * n_y * 12) as u64;
     let columns = (peaks.len() * alphas.len()) as u64;

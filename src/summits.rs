@@ -179,11 +179,7 @@ pub fn summits<T: Element>(
 ) -> Result<Summits<T>, Error> {
     let p = Posterior::new(p)?;
     let [n_x, n_y, n_t] = p.shape();
-    if options.nan_policy == NanPolicy::Error
-        && let Some([x, y, t]) = p.first_nan(0..n_t)
-    {
-        return Err(Error::Nan { x, y, t });
-    }
+    parts::refuse_nan(&p, options)?;
     let off_track = options.nan_policy == NanPolicy::OffTrack;
     let threads = options.threads.unwrap_or_else(cores);
     let workers = parts::workers(threads, n_t);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from the roof to the ground; those of one line do not see each other.
 const ROOMS: [&[&str]; 25] = [
-    &["regions", "summits", "trial"],
+    &["regions", "saddles", "summits", "trial"],
     &["parts"],
     &["analyzer", "components"],
     &["schedule"],

@@ -2,21 +2,19 @@
 //!
 //! `tests/data/README.md` says where the files come from. Prominences are compared by value, since the reference leaves
 //! the sign of a zero open; all else to the bit.
-//!
-//! `PEAKMASK_TEST_DATA` names the folder of the files where they do not lie beside the sources.
 
 mod oracle;
+#[path = "support/recorded.rs"]
+mod recorded;
 #[expect(dead_code, reason = "a part of it serves the other test targets")]
 mod support;
 
-use std::fs::File;
-use std::path::PathBuf;
-
-use ndarray::{Array1, Array2, Array3, Array4, Axis, Dimension, OwnedRepr};
-use ndarray_npy::{NpzReader, ReadableElement};
+use ndarray::{Array1, Array2, Array3, Array4, Axis};
+use ndarray_npy::ReadableElement;
 use peakmask::Peaks;
 
 use oracle::{Level, Rules, of_peak};
+use recorded::{array, open};
 use support::compare::{Answer, Zeros};
 use support::engine::Engine;
 use support::float::Float;
@@ -77,28 +75,6 @@ impl<T: Float + ReadableElement> Golden<T> {
             zeros: Zeros::Unsigned,
         }
     }
-}
-
-fn open(file: &str) -> NpzReader<File> {
-    let data = std::env::var_os("PEAKMASK_TEST_DATA").map_or_else(
-        || {
-            [env!("CARGO_MANIFEST_DIR"), "tests", "data"]
-                .iter()
-                .collect()
-        },
-        PathBuf::from,
-    );
-    let path = data.join(file);
-    let opened = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    NpzReader::new(opened).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn array<A: ReadableElement, D: Dimension>(
-    npz: &mut NpzReader<File>,
-    key: &str,
-) -> ndarray::Array<A, D> {
-    npz.by_name::<OwnedRepr<A>, D>(key)
-        .unwrap_or_else(|error| panic!("{key}: {error}"))
 }
 
 macro_rules! fixtures {

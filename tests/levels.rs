@@ -4,15 +4,15 @@
 //! `PEAKMASK_TEST_BINS` sets the number of random bins (20,000 unless set), `PEAKMASK_TEST_SEED` replays one case.
 
 mod oracle;
+#[path = "support/recorded.rs"]
+mod recorded;
 #[expect(dead_code, reason = "a part of it serves the other test targets")]
 mod support;
 
-use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
 
-use ndarray::{Array3, ArrayView2, Axis, Ix3, OwnedRepr, s};
-use ndarray_npy::{NpzReader, ReadableElement};
+use ndarray::{Array3, ArrayView2, Axis, s};
+use ndarray_npy::ReadableElement;
 use peakmask::{
     Analyzer, Backend, Connectivity, Dtype, Error, Level, NanPolicy, Options, Outputs, Peaks,
     Region, analyze, components, estimate,
@@ -231,15 +231,7 @@ fn levels<T: Float>(rng: &mut fastrand::Rng, p: &Array3<T>, alphas: &[f64]) -> V
 
 /// The input of a fixture.
 fn fixture<T: ReadableElement>(name: &str) -> Array3<T> {
-    let folder = std::env::var_os("PEAKMASK_TEST_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data"),
-        PathBuf::from,
-    );
-    let path = folder.join(format!("{name}.npz"));
-    let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut npz = NpzReader::new(file).expect("an archive of arrays");
-    npz.by_name::<OwnedRepr<T>, Ix3>("p_x_given_n")
-        .expect("it holds a posterior")
+    recorded::array(&mut recorded::open(&format!("{name}.npz")), "p_x_given_n")
 }
 
 /// The position among the values from the highest down at which `get_highest_posterior_threshold` of non_local_detector finds

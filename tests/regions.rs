@@ -239,6 +239,9 @@ fn random_filters() {
         }
         let found = peaks.filtered(&filter);
         assert_eq!(found.n_bins(), peaks.n_bins());
+        let mut left = peaks.clone();
+        left.retain(&filter);
+        assert_eq!(left, found, "seed {seed}, {filter:?}");
         for t in 0..peaks.n_bins() {
             let bin = peaks.bin(t);
             let rows = kept(bin, &by);

@@ -144,6 +144,38 @@ fn every_engine_and_every_layout() {
 }
 
 /// Pieces of every length join, from batch to batch and from run to run; one that fails takes nothing away.
+/// Zeros of both signs tie for the maximum; the threshold is made of the one that is the dominant peak's.
+#[test]
+fn a_threshold_of_zero_has_the_sign_of_its_peak() {
+    let mut rng = fastrand::Rng::with_seed(3);
+    for n_t in [1, 1, 1, 1, 9, 70, 130] {
+        let mut p = Array3::from_elem((3, 37, n_t), -1.0);
+        let mut expected = Vec::new();
+        for mut bin in p.axis_iter_mut(Axis(2)) {
+            let mut cells = [rng.usize(..111), rng.usize(..111), rng.usize(..111)];
+            let mut zeros = [0.0, -0.0, 0.0];
+            if rng.bool() {
+                zeros = zeros.map(|zero: f64| -zero);
+            }
+            cells.sort_unstable();
+            // The first of several values of a cell is the one that stays.
+            for (&cell, &zero) in cells.iter().zip(&zeros).rev() {
+                bin[[cell / 37, cell % 37]] = zero;
+            }
+            expected.push([0.5 * zeros[0], -2.0 * zeros[0]].map(f64::to_bits));
+        }
+        for engine in Engine::all() {
+            let options = engine.options().alphas([0.5, -2.0]).summary(true);
+            let summary = analyze(p.view(), &options).expect("an analysis").summary;
+            let found = summary.expect("it was asked for").threshold;
+            let found: Vec<_> = (0..n_t)
+                .map(|t| [found[[0, t]], found[[1, t]]].map(f64::to_bits))
+                .collect();
+            assert_eq!(found, expected, "{n_t} bins, {engine}");
+        }
+    }
+}
+
 #[test]
 fn pieces_join() {
     let p = posterior().p;

@@ -21,7 +21,7 @@ def wrong(file):
 
 
 def main():
-    files = sorted(file for file in DATA.glob("*.npz") if not file.name.endswith(".golden.npz"))
+    files = sorted(DATA / file.name.replace(".golden", "") for file in DATA.glob("*.golden.npz"))
     if not files:
         sys.exit(f"no posteriors in {DATA}")
     failed = 0

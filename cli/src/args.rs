@@ -10,8 +10,8 @@ use clap::builder::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use peakmask::{
-    Backend, Connectivity, GpuUse, Level, MaskForm, MemoryGuard, NanPolicy, Options, Prominence,
-    Region,
+    Backend, Connectivity, GpuUse, Level, MaskForm, MemoryGuard, NanPolicy, Options, PeakFilter,
+    Prominence, Region,
 };
 
 use crate::marks::Marks;
@@ -134,6 +134,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub(crate) other: LevelArgs,
+
+    #[command(flatten)]
+    pub(crate) filters: FilterArgs,
 
     /// The .npz file to write; an existing file is replaced once the new one is complete
     ///
@@ -261,6 +264,7 @@ impl SummaryArgs {
                 false => self.alphas,
             },
             other: self.other,
+            filters: FilterArgs::default(),
             output: None,
             masks: MaskForm::None,
             packed: false,
@@ -365,6 +369,70 @@ pub(crate) struct HowArgs {
     pub(crate) quiet: bool,
 }
 
+/// Which of the peaks found are listed.
+///
+/// The names are those of `Peaks.filter` in Python.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct FilterArgs {
+    /// List only peaks of this height or more, in the input's unit
+    ///
+    /// Filters of peaks change lists, never masks, nor the columns of --summary. Peaks that are too low or not prominent
+    /// enough go first; then those too close to a better one; of what is left in a time bin, the best stay. The better of two
+    /// peaks is the higher one, with --most-prominent the more prominent one; of equals the first.
+    #[arg(long, value_name = "V", value_parser = parse_bound, allow_hyphen_values = true)]
+    pub(crate) min_height: Option<f64>,
+
+    /// List only peaks that reach this fraction of the height of their time bin's highest
+    #[arg(long, value_name = "F", value_parser = parse_bound, allow_hyphen_values = true)]
+    pub(crate) min_relative_height: Option<f64>,
+
+    /// List only peaks of this prominence or more, of the kind that --prominence names, in the input's unit
+    #[arg(long, value_name = "V", value_parser = parse_bound)]
+    pub(crate) min_prominence: Option<f64>,
+
+    /// List only peaks that are this far or farther from every better one that is listed, in cells
+    #[arg(long, value_name = "CELLS", value_parser = parse_bound)]
+    pub(crate) min_distance: Option<f64>,
+
+    /// List only the K highest peaks of each time bin
+    #[arg(long, value_name = "K", conflicts_with = "most_prominent")]
+    pub(crate) highest: Option<usize>,
+
+    /// List only the K most prominent peaks of each time bin
+    #[arg(long, value_name = "K")]
+    pub(crate) most_prominent: Option<usize>,
+}
+
+impl FilterArgs {
+    /// The filter, unless all peaks are to be listed.
+    pub(crate) fn filter(&self) -> Option<PeakFilter> {
+        fn with<V>(
+            filter: PeakFilter,
+            value: Option<V>,
+            add: fn(PeakFilter, V) -> PeakFilter,
+        ) -> PeakFilter {
+            value.into_iter().fold(filter, add)
+        }
+        let filter = with(PeakFilter::new(), self.min_height, PeakFilter::min_height);
+        let relative = self.min_relative_height;
+        let filter = with(filter, relative, PeakFilter::min_relative_height);
+        let filter = with(filter, self.min_prominence, PeakFilter::min_prominence);
+        let filter = with(filter, self.min_distance, PeakFilter::min_distance);
+        let filter = with(filter, self.highest, PeakFilter::highest);
+        let filter = with(filter, self.most_prominent, PeakFilter::most_prominent);
+        (filter != PeakFilter::new()).then_some(filter)
+    }
+
+    /// The option that reads prominences, if one does.
+    pub(crate) fn of_prominence(&self) -> Option<&'static str> {
+        let options = [
+            self.min_prominence.map(|_| "--min-prominence"),
+            self.most_prominent.map(|_| "--most-prominent"),
+        ];
+        options.into_iter().flatten().next()
+    }
+}
+
 /// Levels beside alphas, and the rules that all levels share.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LevelArgs {
@@ -442,12 +510,14 @@ OUT.npz, for numpy.load:
   peak_coords   int64 (N, 2)                    x, y in cells, row by row
   prominences   input's type (N,)               height above the highest neighbour that is no peak, in the input's unit
   peak_heights  input's type (N,)               P at the peak
+Of peaks, those that the filters leave (--min-height to --most-prominent); without filters all.
 A bin that is constant has no peaks and an empty mask, and so has, unless --nan says otherwise, one that holds a NaN. Of a
 linear track, masks are (n_alpha, n_x, n_t) and peak_coords (N, 1). With --stream each array is a file, as in OUT/masks.npy.
 
 Examples:
   peakmask run posterior.npy --alpha 0.5 --alpha 0.9 -o result.npz
   peakmask run decoded.npz --key acausal --layout txy --bins 0:10000 --alpha 0.5 -o first.npz
+  peakmask run posterior.npy --alpha 0.5 --prominence topographic --min-prominence 0.01 --highest 3 -o result.npz
   peakmask run huge.npy --alpha 0.5 --memory-limit 8GiB --report report.json -o result.npz
   peakmask run huge.npy --alpha 0.5 --stream --packed -o result
   peakmask run day*.npy --alpha 0.5 -o results";
@@ -459,7 +529,7 @@ pub(crate) struct PictureArgs {
     pub(crate) input: InputArgs,
 
     /// A result of `peakmask run` on all time bins of INPUT; without it the drawn bins are analysed now
-    #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "absolutes", "coverages", "region", "nan_policy", "connectivity"])]
+    #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "absolutes", "coverages", "region", "nan_policy", "connectivity", "prominence"])]
     pub(crate) result: Option<PathBuf>,
 
     /// The picture to write, .png, .svg or .pdf; an existing file is replaced once the new one is complete
@@ -481,6 +551,10 @@ pub(crate) struct PictureArgs {
     #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
     pub(crate) connectivity: Connectivity,
 
+    /// Which prominence --min-prominence reads
+    #[arg(long, value_parser = named::<Prominence>(&PROMINENCES[..2]), default_value_t)]
+    pub(crate) prominence: Prominence,
+
     #[command(flatten)]
     pub(crate) animal: AnimalArgs,
 
@@ -498,7 +572,7 @@ pub(crate) struct PageArgs {
     pub(crate) input: InputArgs,
 
     /// A result of `peakmask run` on all time bins of INPUT; without it they are analysed now
-    #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "absolutes", "coverages", "region", "nan_policy", "connectivity"])]
+    #[arg(value_name = "RESULT.npz", conflicts_with_all = ["alphas", "absolutes", "coverages", "region", "nan_policy", "connectivity", "prominence"])]
     pub(crate) result: Option<PathBuf>,
 
     /// The HTML file to write; an existing file is replaced once the new one is complete
@@ -519,6 +593,10 @@ pub(crate) struct PageArgs {
     /// Which neighbours connect the cells of a mask
     #[arg(long, value_parser = named::<Connectivity>(&NEIGHBOURS), default_value_t)]
     pub(crate) connectivity: Connectivity,
+
+    /// Which prominence --min-prominence reads
+    #[arg(long, value_parser = named::<Prominence>(&PROMINENCES[..2]), default_value_t)]
+    pub(crate) prominence: Prominence,
 
     #[command(flatten)]
     pub(crate) animal: AnimalArgs,
@@ -758,6 +836,13 @@ fn parse_alpha(text: &str) -> Result<f64, String> {
 fn parse_value(text: &str) -> Result<f64, String> {
     text.parse()
         .map_err(|_| "a level is a number such as 0.5; for several, repeat the option".to_owned())
+}
+
+fn parse_bound(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|bound: &f64| !bound.is_nan())
+        .ok_or_else(|| "what peaks are compared with is a number such as 0.5".to_owned())
 }
 
 fn parse_bin(text: &str) -> Result<usize, String> {

@@ -23,8 +23,8 @@ use crate::args::{BinRange, PageArgs};
 use crate::budget;
 use crate::failure::Failure;
 use crate::input::Input;
-use crate::levels::number;
-use crate::marks::{self, Marks, Peak};
+use crate::levels::outer_first;
+use crate::marks::{Marks, Peak};
 use crate::output::{Pending, check_distinct};
 use crate::picture::{StoredResult, panel};
 use crate::sheet::{OUTLINES, Panel, finite_range};
@@ -102,6 +102,7 @@ fn text<T: Element + Pod + Into<f64>>(
         .other
         .choose(Options::new(), &page.levels)
         .connectivity(args.connectivity)
+        .prominence(args.prominence)
         .memory_limit(limit.bytes.saturating_sub(copied))
         .cancel_token(cancel.clone());
     let analysis = peakmask::analyze(posterior.view()?, &options)?;
@@ -194,13 +195,7 @@ impl Page<'_> {
             columns.append(block.columns);
         }
         let [n_x, n_y, _] = self.input.shape();
-        let mut order: Vec<usize> = (0..self.levels.len()).collect();
-        // Inner outlines on top of outer ones, NaN last.
-        order.sort_by(|&a, &b| {
-            let (a, b) = (number(&self.levels[a]), number(&self.levels[b]));
-            a.partial_cmp(&b)
-                .unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
-        });
+        let order = outer_first(&self.levels);
         let name = |path: &Path| {
             path.file_name()
                 .unwrap_or_default()
@@ -304,7 +299,7 @@ impl Block {
         columns.low.push(low);
         columns.high.push(high);
         columns.areas.resize(panel.masks.len(), Vec::new());
-        let dominant = marks::dominant(&panel.peaks);
+        let dominant = panel.dominant();
         for (areas, mask) in columns.areas.iter_mut().zip(&panel.masks) {
             let inside: Vec<bool> = mask.iter().copied().collect();
             self.masks.extend(inside.chunks(8).map(|cells| {
@@ -312,16 +307,17 @@ impl Block {
                 cells.iter().enumerate().map(bit).sum::<u8>()
             }));
             let area = inside.iter().filter(|&&cell| cell).count() as f64;
-            areas.push(if dominant.is_some() { area } else { f64::NAN });
+            // A mask has cells even where filters have left its peak out.
+            let live = dominant.is_some() || area > 0.0;
+            areas.push(if live { area } else { f64::NAN });
         }
         let cell = |peak: &Peak| peak.cell[0] * n_y + peak.cell[1];
-        let first = dominant.map(|i| &panel.peaks[i]);
         columns
             .height
-            .push(first.map_or(f64::NAN, |peak| peak.height));
+            .push(dominant.map_or(f64::NAN, |peak| peak.height));
         columns
             .dominant
-            .push(first.map_or(-1, |peak| cell(peak) as i32));
+            .push(dominant.map_or(-1, |peak| cell(peak) as i32));
         let chosen = marks.choose(&panel.peaks);
         columns.offsets.push(chosen.len() as u32);
         for peak in chosen.iter().map(|&i| &panel.peaks[i]) {

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use bytemuck::{AnyBitPattern, NoUninit, Pod};
 use ndarray::{ArrayView2, ArrayView4, Axis, ShapeBuilder};
-use peakmask::{Analysis, Backend, CancelToken, Dtype, Element, Level, Options};
+use peakmask::{Analysis, Backend, CancelToken, Dtype, Element, Level, Options, Peaks};
 
 use crate::animal::Animal;
 use crate::args::PictureArgs;
@@ -78,6 +78,7 @@ fn draw<T: Element + Pod + Into<f64>>(
         .other
         .choose(Options::new(), &levels)
         .connectivity(args.connectivity)
+        .prominence(args.prominence)
         // A few time bins: whatever the environment says about GPUs, none is worth opening.
         .backend(Backend::Cpu)
         .cancel_token(cancel.clone());
@@ -124,19 +125,25 @@ fn draw<T: Element + Pod + Into<f64>>(
     .draw(format, cancel)
 }
 
-/// A picture of some of the time bins of a finished analysis, whose first bin is `first_bin` of the input.
+/// The live ones of an analysis's time bins that are drawn when nobody names any.
+pub(crate) fn live_and_evenly_spaced<T: Element>(
+    peaks: &Peaks<T>,
+    cancel: &CancelToken,
+) -> Result<Vec<usize>, Failure> {
+    evenly_spaced(peaks.n_bins(), |t| !peaks.bin(t).is_empty(), cancel)
+}
+
+/// A picture of some time bins of a finished analysis, whose first bin is `first_bin` of the input.
 pub(crate) fn of_analysis<T: Element + Pod + Into<f64>>(
     input: &Input,
     posterior: &Posterior<'_, T>,
-    first_bin: usize,
+    (first_bin, bins): (usize, &[usize]),
     levels: &[Level],
     analysis: &Analysis<T>,
     format: Format,
     cancel: &CancelToken,
 ) -> Result<Image, Failure> {
-    let peaks = &analysis.peaks;
-    let bins = evenly_spaced(peaks.n_bins(), |t| !peaks.bin(t).is_empty(), cancel)?;
-    let maps = posterior.select(&bins)?;
+    let maps = posterior.select(bins)?;
     let panels = bins
         .iter()
         .enumerate()

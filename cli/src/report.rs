@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use ndarray::Array3;
 use peakmask::{
-    AdapterKind, Analysis, Connectivity, Element, Engines, Level, LimitSource, MemoryLimit, Report,
+    AdapterKind, Analysis, Connectivity, Element, Engines, Level, LimitSource, MemoryLimit, Peaks,
+    Report,
 };
 use serde_json::{Value, json};
 
@@ -22,6 +23,8 @@ pub(crate) struct Summary<'a> {
     /// Time bins of the results, and the peaks in them: more than the report's, where a run was continued.
     bins: usize,
     peaks: usize,
+    /// Whether these are the peaks that filters left.
+    filtered: bool,
     /// Time bins that have peaks: those that are neither constant nor hold a NaN.
     live_bins: usize,
     /// Cells of all masks of each alpha.
@@ -29,24 +32,31 @@ pub(crate) struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    pub(crate) fn new<T: Element>(levels: &'a [Level], analysis: &'a Analysis<T>) -> Self {
+    pub(crate) fn new<T: Element>(
+        levels: &'a [Level],
+        analysis: &'a Analysis<T>,
+        live_bins: usize,
+        filtered: bool,
+    ) -> Self {
         Self {
             levels,
             report: &analysis.report,
             bins: analysis.report.bins,
-            peaks: analysis.report.peaks,
-            live_bins: analysis.peaks.bins().filter(|bin| !bin.is_empty()).count(),
+            peaks: analysis.peaks.len(),
+            filtered,
+            live_bins,
             areas: areas(analysis),
         }
     }
 
     /// Of results that were written piece by piece; nobody has counted the cells of masks.
-    pub(crate) fn streamed(bins: usize, outcome: &'a Outcome) -> Self {
+    pub(crate) fn streamed(bins: usize, outcome: &'a Outcome, filtered: bool) -> Self {
         Self {
             levels: &[],
             report: &outcome.report,
             bins,
             peaks: outcome.peaks,
+            filtered,
             live_bins: outcome.live_bins,
             areas: Vec::new(),
         }
@@ -65,10 +75,15 @@ impl<'a> Summary<'a> {
     pub(crate) fn line(&self) -> String {
         let report = self.report;
         let mut line = format!(
-            "{} time bins, {} of them live; per live bin {:.1} peaks",
+            "{} time bins, {} of them live; per live bin {:.1} {}",
             self.bins,
             self.live_bins,
-            self.per_live_bin(self.peaks as u64)
+            self.per_live_bin(self.peaks as u64),
+            if self.filtered {
+                "listed peaks"
+            } else {
+                "peaks"
+            }
         );
         for (level, &area) in self.levels.iter().zip(&self.areas) {
             let _ = write!(
@@ -108,12 +123,18 @@ impl<'a> Summary<'a> {
     fn json(&self) -> Value {
         let mut run = json!(self.report);
         run["live_bins"] = json!(self.live_bins);
+        run["listed_peaks"] = json!(self.peaks);
         run["mean_area_cells_per_live_bin"] = (self.areas.iter())
             .map(|&area| self.per_live_bin(area))
             .collect();
         run["bins_per_second"] = json!(self.bins_per_second());
         run
     }
+}
+
+/// The number of time bins that have peaks.
+pub(crate) fn live_bins<T: Element>(peaks: &Peaks<T>) -> usize {
+    peaks.bins().filter(|bin| !bin.is_empty()).count()
 }
 
 /// Cells of all masks of each level, in whatever form they are; none where there are neither masks nor a summary.
@@ -215,6 +236,12 @@ pub(crate) fn json(
             "nan": args.other.nan_policy.to_string(),
             "connectivity": match args.how.connectivity { Connectivity::Four => 4, Connectivity::Eight => 8 },
             "prominence": args.how.prominence.to_string(),
+            "min_height": args.filters.min_height.map(number),
+            "min_relative_height": args.filters.min_relative_height.map(number),
+            "min_prominence": args.filters.min_prominence.map(number),
+            "min_distance": args.filters.min_distance.map(number),
+            "highest": args.filters.highest,
+            "most_prominent": args.filters.most_prominent,
             "backend": args.how.backend.to_string(),
             "adapter": args.how.gpu.adapter,
             "gpu": args.how.gpu.gpu.map(|gpu_use| gpu_use.to_string()),

@@ -10,6 +10,7 @@ use bytemuck::Pod;
 use indicatif::ProgressBar;
 use peakmask::{
     Analysis, Backend, CancelToken, Dtype, Element, GpuUse, MaskForm, MemoryGuard, Options,
+    Prominence,
 };
 
 use crate::args::{BinRange, InputArgs, RunArgs};
@@ -17,7 +18,7 @@ use crate::budget::{self, Budget, Plan};
 use crate::failure::Failure;
 use crate::input::{Input, Posterior};
 use crate::output::{Pending, check_distinct, npz_bytes, persist_all, write_npz};
-use crate::report::{self, Summary};
+use crate::report::{self, Summary, live_bins};
 use crate::sheet::Format;
 use crate::stream::Job;
 use crate::table::{self, Table};
@@ -25,6 +26,7 @@ use crate::{drivers, picture, signals, terminal};
 
 pub(crate) fn run(args: &RunArgs, cancel: &CancelToken) -> Result<(), Failure> {
     check_engine(args)?;
+    check_filters(args)?;
     if args.picture.is_some() && args.form() != MaskForm::Bytes {
         return Err(Failure::Input(format!(
             "--picture draws outlines of masks of the form bytes, not {}; leave out --picture, or --masks and --packed",
@@ -264,8 +266,17 @@ impl<'a> One<'a> {
         let options = options
             .clone()
             .memory_limit(budget.limit.bytes.saturating_sub(plan.beside_analysis()));
-        let analysis =
+        let mut analysis =
             beside_checksum(input, cancel, || analyze(&posterior, options, &budget, bar))?;
+        // Filters change lists alone: not which time bins count as live, nor which are drawn.
+        let live_bins = live_bins(&analysis.peaks);
+        let drawn = match sheet {
+            Some(_) => picture::live_and_evenly_spaced(&analysis.peaks, cancel)?,
+            None => Vec::new(),
+        };
+        if let Some(filter) = args.filters.filter() {
+            analysis.peaks.retain(&filter);
+        }
 
         let levels = args.levels();
         let [n_x, n_y, _] = input.shape();
@@ -287,7 +298,7 @@ impl<'a> One<'a> {
             let image = picture::of_analysis(
                 input,
                 &posterior,
-                bins.start,
+                (bins.start, &drawn),
                 &levels,
                 &analysis,
                 format.unwrap_or(Format::Png),
@@ -295,7 +306,7 @@ impl<'a> One<'a> {
             )?;
             sheet.write(|writer| image.write(writer))?;
         }
-        let summary = Summary::new(&levels, &analysis);
+        let summary = Summary::new(&levels, &analysis, live_bins, self.filtered());
         if let Some(file) = &mut file {
             let report = report::json(
                 args,
@@ -359,10 +370,10 @@ impl<'a> One<'a> {
         }
         input.verify(cancel, &AtomicBool::new(true))?;
         let outcome = job.run::<T>(table, |outcome| {
-            let summary = Summary::streamed(bins.len(), outcome);
+            let summary = Summary::streamed(bins.len(), outcome, self.filtered());
             report::json(self.args, Some(folder), input, bins, plan, limit, &summary)
         })?;
-        self.say(&Summary::streamed(bins.len(), &outcome));
+        self.say(&Summary::streamed(bins.len(), &outcome, self.filtered()));
         Ok(())
     }
 
@@ -376,6 +387,11 @@ impl<'a> One<'a> {
             None => table::Format::of(path)?,
         };
         Ok(Some((path, format.check()?)))
+    }
+
+    /// Whether perhaps not all peaks are listed.
+    fn filtered(&self) -> bool {
+        self.args.filters.filter().is_some()
     }
 
     /// What came out, in one line; of several inputs with the name of this one.
@@ -428,7 +444,17 @@ fn check_engine(args: &RunArgs) -> Result<(), Failure> {
     )))
 }
 
-/// What results depend on, and nothing else.
+/// Refuses to filter by what peaks have not got.
+fn check_filters(args: &RunArgs) -> Result<(), Failure> {
+    match (args.how.prominence, args.filters.of_prominence()) {
+        (Prominence::None, Some(option)) => Err(Failure::Input(format!(
+            "{option} asks for prominences, and --prominence none finds none; leave one of them out"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What results depend on, and nothing else; filters come later.
 pub(crate) fn of_results(args: &RunArgs) -> Options {
     args.other
         .choose(Options::new(), &args.levels())

@@ -26,7 +26,7 @@ pub(crate) struct Panel {
     pub(crate) values: Array2<f64>,
     /// One mask for each alpha.
     pub(crate) masks: Vec<Array2<bool>>,
-    /// All peaks, in row-major order of their cells.
+    /// All peaks that are listed, in row-major order of their cells.
     pub(crate) peaks: Vec<Peak>,
 }
 
@@ -752,6 +752,13 @@ where
 }
 
 impl Panel {
+    /// The dominant peak, if it is listed: the first of the map's greatest value.
+    pub(crate) fn dominant(&self) -> Option<&Peak> {
+        let first = &self.peaks[marks::dominant(&self.peaks)?];
+        let is_highest = !self.values.iter().any(|&value| value > first.height);
+        is_highest.then_some(first)
+    }
+
     /// Draws the map with its upper left corner at `corner`, and everything around it.
     fn paint<DB: DrawingBackend>(
         &self,
@@ -773,7 +780,7 @@ impl Panel {
                 let image = BitMapElement::with_owned_buffer(
                     (x, y),
                     (width as u32, height as u32),
-                    self.map(&values, ends, scale),
+                    self.map(sheet, &values, ends, scale),
                 );
                 root.draw(&image.ok_or("a panel has the wrong size")?)?;
             }
@@ -809,7 +816,8 @@ impl Panel {
     }
 
     /// The map as pixels: colours, and the outlines of the masks along the borders of their cells.
-    fn map(&self, values: &Array2<f64>, ends: &Ends, scale: &Scale) -> Vec<u8> {
+    fn map(&self, sheet: &Sheet, values: &Array2<f64>, ends: &Ends, scale: &Scale) -> Vec<u8> {
+        let order = levels::outer_first(&sheet.levels);
         let masks: Vec<_> = self
             .masks
             .iter()
@@ -822,10 +830,10 @@ impl Panel {
             let up = height - 1 - row;
             for column in 0..width {
                 let (cell, place) = ([column / p_x, up / p_y], [column % p_x, up % p_y]);
-                // The last alpha lies on top.
-                let line = (0..masks.len()).rev().find_map(|i| {
-                    let depth = depth(&masks[i], cell, place, scale.pixels)?;
-                    self.outline_at(i, depth, scale)
+                // The innermost lies on top.
+                let line = order.iter().enumerate().rev().find_map(|(rank, &level)| {
+                    let depth = depth(&masks[level], cell, place, scale.pixels)?;
+                    self.outline_at(level, rank, depth, scale)
                 });
                 let RGBColor(r, g, b) = line.unwrap_or_else(|| colour(values[cell], ends));
                 rgb.extend_from_slice(&[r, g, b]);
@@ -864,10 +872,7 @@ impl Panel {
             }
         }
         // Inner outlines lie on top and are narrower, so that where two coincide both are seen.
-        let mut order: Vec<usize> = (0..self.masks.len()).collect();
-        order.sort_by(|&a, &b| {
-            levels::number(&sheet.levels[a]).total_cmp(&levels::number(&sheet.levels[b]))
-        });
+        let order = levels::outer_first(&sheet.levels);
         for (rank, &level) in order.iter().enumerate() {
             let mask = scale.pool(&self.masks[level], false, |a, b| a || b);
             let width = 2 + (order.len() - 1 - rank).min(2) as i32;
@@ -890,14 +895,21 @@ impl Panel {
         Ok(())
     }
 
-    /// Colour of an outline so many pixels within the border of its region: a line with edges that contrast, one or two as
+    /// Colour of the outline of a level, which has this rank from the outermost on, so many pixels within the border of its
+    /// region: a line with edges that contrast, one or two as
     /// cells have room. Outlines lie side by side where cells are large enough, so that those along the same border
     /// are all seen; and within their region, so that they are whole at the wall.
-    fn outline_at(&self, index: usize, depth: usize, scale: &Scale) -> Option<RGBColor> {
+    fn outline_at(
+        &self,
+        level: usize,
+        rank: usize,
+        depth: usize,
+        scale: &Scale,
+    ) -> Option<RGBColor> {
         let smallest = scale.pixels[0].min(scale.pixels[1]);
         let width = ((smallest + self.masks.len()) / (self.masks.len() + 1)).clamp(1, 5);
         let from = if width * self.masks.len() <= smallest {
-            width * index
+            width * rank
         } else {
             0
         };
@@ -905,7 +917,7 @@ impl Panel {
         if place == 0 || place > width {
             return None;
         }
-        let colour = outline(index);
+        let colour = outline(level);
         let edge = (place == width && width > 1) || (place == 1 && width > 3);
         Some(if edge { contrast(colour) } else { colour })
     }
@@ -952,19 +964,22 @@ impl Panel {
                 y - 1 - scale.centre(1, cell_y) as i32,
             )
         };
-        let Some(dominant) = marks::dominant(&self.peaks).map(|i| &self.peaks[i]) else {
+        let Some(highest) = marks::dominant(&self.peaks).map(|i| &self.peaks[i]) else {
             return Ok(());
         };
         let smallest = scale.pixels[0].min(scale.pixels[1]) as i32;
         let radius = (smallest / 3).clamp(2, 6);
         for peak in marked.iter().map(|&i| &self.peaks[i]) {
             // As large as they are high.
-            let share = marks::share(peak.height, dominant.height).clamp(0.0, 1.0);
+            let share = marks::share(peak.height, highest.height).clamp(0.0, 1.0);
             let size = (f64::from(radius) * share.sqrt()).round() as i32;
             peak_marker(root, at(peak), size.max(1))?;
         }
         let arms = (radius + 11, radius + 24);
-        dominant_marker(root, at(dominant), radius, arms)
+        match self.dominant() {
+            Some(dominant) => dominant_marker(root, at(dominant), radius, arms),
+            None => Ok(()),
+        }
     }
 
     /// Ticks in cells, and the names of the axes; `corner` is the lower left one.
@@ -1297,7 +1312,7 @@ mod tests {
         };
         let scale = Scale::new((10, 10), 1);
         let drawn: Vec<_> = (1..7)
-            .map(|depth| panel.outline_at(0, depth, &scale))
+            .map(|depth| panel.outline_at(0, 0, depth, &scale))
             .collect();
         let (line, edge) = (Some(WHITE), Some(BLACK));
         assert_eq!(drawn, [edge, line, line, line, edge, None]);
@@ -1306,6 +1321,6 @@ mod tests {
             pixels: [1, 1],
             ..scale
         };
-        assert_eq!(panel.outline_at(0, 1, &tiny), line);
+        assert_eq!(panel.outline_at(0, 0, 1, &tiny), line);
     }
 }

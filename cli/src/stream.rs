@@ -18,7 +18,7 @@ use memmap2::{MmapMut, UncheckedAdvice};
 use ndarray::{ArrayViewMut3, ArrayViewMut4, Axis, Slice};
 use peakmask::{
     Analyzer, CancelToken, Element, Error, MaskForm, MemoryGuard, MemoryLimit, Options, Outputs,
-    Peaks, Report, Summary,
+    PeakFilter, Peaks, Report, Summary,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -30,6 +30,7 @@ use crate::levels::{KIND_TYPE, LEVEL_KIND, columns};
 use crate::output::{
     Pending, along_track, column_header, folder_of, header, mask_shape, native, persist_behind,
 };
+use crate::report::live_bins;
 use crate::run::of_results;
 use crate::table::{Format, Shelf, Table};
 use crate::{signals, terminal};
@@ -125,8 +126,8 @@ impl Job<'_> {
                 .name("writer".to_owned())
                 .spawn_scoped(threads, {
                     let (work, back) = (&work, back.clone());
-                    let track = self.input.is_track();
-                    move || columns.write(work, track, progress, &filled, &back)
+                    let rule = (self.input.is_track(), self.args.filters.filter());
+                    move || columns.write(work, rule, progress, &filled, &back)
                 })
                 .map_err(|error| {
                     Failure::Memory(format!("a thread could not be started ({error})"))
@@ -331,7 +332,7 @@ impl Job<'_> {
             .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
         let bits =
             |numbers: &[f64]| -> Vec<_> { numbers.iter().map(|number| number.to_bits()).collect() };
-        let other = &self.args.other;
+        let (other, filters) = (&self.args.other, &self.args.filters);
         Ok(json!({
             "input": {
                 "sha256 of its header and of blocks all over it": hex(&digest),
@@ -349,6 +350,12 @@ impl Job<'_> {
                 "--region": other.region.to_string(),
                 "--nan": other.nan_policy.to_string(),
                 "--connectivity": self.args.how.connectivity.to_string(),
+                "--min-height": filters.min_height.map(f64::to_bits),
+                "--min-relative-height": filters.min_relative_height.map(f64::to_bits),
+                "--min-prominence": filters.min_prominence.map(f64::to_bits),
+                "--min-distance": filters.min_distance.map(f64::to_bits),
+                "--highest": filters.highest,
+                "--most-prominent": filters.most_prominent,
                 "--masks": self.args.form().to_string(),
                 "--summary": self.args.summary.is_some(),
                 "what results depend on": format!("{:?}", of_results(self.args)),
@@ -794,17 +801,20 @@ impl Columns {
         Ok(())
     }
 
-    /// Appends the peaks of pieces as they come, and notes how far the run has come after each.
+    /// Appends the peaks of pieces as they come, those that a filter leaves, and notes how far the run has come after each.
     fn write<T: Element + NoUninit>(
         mut self,
         work: &Work,
-        track: bool,
+        (track, filter): (bool, Option<PeakFilter>),
         mut progress: Progress,
         filled: &Receiver<Piece<T>>,
         back: &Sender<Peaks<T>>,
     ) -> Result<Progress, Failure> {
         for Piece { end, mut peaks } in filled {
-            progress.live_bins += peaks.bins().filter(|bin| !bin.is_empty()).count();
+            progress.live_bins += live_bins(&peaks);
+            if let Some(filter) = &filter {
+                peaks.retain(filter);
+            }
             for offset in &mut peaks.offsets {
                 *offset += progress.peaks as i64;
             }

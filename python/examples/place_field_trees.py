@@ -58,4 +58,4 @@ figure.supylabel("y (cm)")
 figure.suptitle(
     "Fields by topographic prominence: region at half height, ruled land (dotted), way over the saddle to the parent"
 )
-figure.savefig("place_field_trees.png", dpi=110)
+figure.savefig("place_field_trees.png", dpi=80)

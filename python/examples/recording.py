@@ -19,16 +19,26 @@ def rate_maps(n_cells=60, seed=0):
     return maps
 
 
-def posterior(n_t, seed=1):
+def walk(n_t, rng):
+    """Where the animal is in each time bin, in cm: x and y, (2, n_t)."""
+    return np.clip(np.cumsum(rng.normal(0, 4, (2, n_t)), axis=1) + [[50], [40]], 0, [[99], [79]])
+
+
+def path(n_t, seed=1):
+    """The way of the posterior of this seed, (n_t, 2)."""
+    return walk(n_t, np.random.default_rng(seed)).T
+
+
+def posterior(n_t, seed=1, seconds=SECONDS):
     """P[x, y, t], normalised in every time bin."""
     rng = np.random.default_rng(seed)
     rates = rate_maps()
     log_rates = np.log(rates)
-    x, y = np.clip(np.cumsum(rng.normal(0, 4, (2, n_t)), axis=1) + [[50], [40]], 0, [[99], [79]])
+    x, y = walk(n_t, rng)
     p = np.empty((len(X), len(Y), n_t))
     for t in range(n_t):
         i, j = int(x[t] / 2.5), int(y[t] / 2.5)
-        spikes = rng.poisson(rates[:, i, j] * SECONDS)
-        log_p = np.tensordot(spikes, log_rates, 1) - SECONDS * rates.sum(axis=0)
+        spikes = rng.poisson(rates[:, i, j] * seconds)
+        log_p = np.tensordot(spikes, log_rates, 1) - seconds * rates.sum(axis=0)
         p[:, :, t] = np.exp(log_p - log_p.max())
     return p / p.sum(axis=(0, 1))

@@ -9,6 +9,7 @@ each alpha the mask of the connected region around the highest peak in which ``P
 - `peakmask.absolute`, `peakmask.coverage`: levels of other kinds, a value or a share of the total.
 - `peakmask.Analyzer`: the same again and again, down to one time bin in a closed loop.
 - `peakmask.prominence`: summits of maps, with saddles, parents, and the land that each rules.
+- `peakmask.saddles`: the saddle and the parent of every peak.
 - `peakmask.regions`: the region of every peak at fractions of its own height.
 - `peakmask.compat`: stands in for ``PeakPromenence`` of pyPhoPlaceCellAnalysis; one changed import line.
 - `peakmask.plot`: pictures, with matplotlib.
@@ -44,7 +45,7 @@ from ._levels import Level, absolute, coverage, of_peak
 from ._many import Epochs, analyze_many
 from ._stream import Stream, stream
 from ._summary import Summary
-from ._trees import MapSummits, Regions, Summits, prominence, regions
+from ._trees import MapSummits, Regions, Saddles, Summits, prominence, regions, saddles
 
 __all__ = [
     "Analysis",
@@ -57,6 +58,7 @@ __all__ = [
     "Peaks",
     "Regions",
     "Report",
+    "Saddles",
     "SparseMask",
     "Stream",
     "Summary",
@@ -71,6 +73,7 @@ __all__ = [
     "of_peak",
     "prominence",
     "regions",
+    "saddles",
     "stream",
 ]
 

@@ -223,7 +223,7 @@ class Peaks(Sequence[BinPeaks]):
         ]
         rows = filtered_rows(
             np.ascontiguousarray(self.offsets),
-            np.ascontiguousarray(self.coords),
+            np.ascontiguousarray(self._xy),
             np.ascontiguousarray(self.prominences),
             np.ascontiguousarray(self.heights),
             min_height=min_height,
@@ -235,12 +235,13 @@ class Peaks(Sequence[BinPeaks]):
         )
         return Peaks(
             np.searchsorted(rows, self.offsets).astype(np.int64),
-            self.coords[rows],
+            self._xy[rows],
             self.prominences[rows],
             self.heights[rows],
             self._labels,
             self._shape,
             self.first_bin,
+            self._track,
         )
 
     def to_dataframe(

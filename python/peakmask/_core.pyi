@@ -129,6 +129,17 @@ def summits(
     NDArray[np.int64],
     NDArray[np.int32] | None,
 ]: ...
+def saddles(
+    p: NDArray[Any],
+    offsets: NDArray[np.int64],
+    coords: NDArray[np.int64],
+    heights: NDArray[Any],
+    *,
+    nan_policy: str,
+    threads: int,
+    memory_limit: int | None,
+    on_limit: str,
+) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any], NDArray[np.int64], NDArray[np.int64]]: ...
 def filtered_rows(
     offsets: NDArray[np.int64],
     coords: NDArray[np.int64],

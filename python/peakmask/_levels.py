@@ -142,6 +142,21 @@ def coordinates(levels: Sequence[float]) -> dict[str, Any]:
     return found
 
 
+def outer_first(levels: Sequence[float]) -> list[int]:
+    """Numbers of levels from the outermost region to the innermost, as far as kinds and numbers tell.
+
+    A larger share reaches further, a larger alpha or value less far, NaN least. Of different kinds shares come first, then
+    values. It is the program's order.
+    """
+
+    def key(i: int) -> tuple[bool, int, float]:
+        kind, number = kind_of(levels[i]), float(levels[i])
+        rank = ("coverage", "absolute", "of_peak").index(kind)
+        return number != number, rank, -number if kind == "coverage" else number
+
+    return sorted(range(len(levels)), key=key)
+
+
 def in_words(level: float) -> str:
     """Name a level for people: a number alone would not say of what."""
     return f"alpha {level:g}" if kind_of(level) == "of_peak" else f"{level:g}"

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._core import __version__
+from ._levels import outer_first
 from .plot._colours import OUTLINES
 from .plot._marks import Marks
 from .plot._scene import Place, Times, along, choose_bins, maps, places_of_path
@@ -66,7 +67,7 @@ def page(
     areas, area_unit = mask_areas(analysis, places, along(analysis))
     n_x, n_y, _ = analysis.shape
     alpha = [f"{a:g}" for a in analysis.alpha]
-    order = sorted(range(len(alpha)), key=lambda i: (np.isnan(analysis.alpha[i]), analysis.alpha[i]))
+    order = outer_first(analysis.alpha)
     are_all = np.array_equal(chosen, np.arange(len(chosen)))
     shown_times = times.known and times.are_numbers
     head = {

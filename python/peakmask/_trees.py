@@ -1,4 +1,4 @@
-"""Trees of peaks: summits, their saddles and parents, the land that each rules; and the regions of listed peaks."""
+"""Trees of peaks: summits, their saddles and parents, the land that each rules; saddles and regions of listed peaks."""
 
 from __future__ import annotations
 
@@ -216,6 +216,124 @@ def _maps(P: Any, layout: str | None, dims: Sequence[str] | None) -> tuple[bool,
     return True, _inputs.Posterior(_inputs.plain(P)[:, :, np.newaxis], _inputs.AXES["xyt"], labels, known=True)
 
 
+class Saddles:
+    """The saddle and the parent of every listed peak: columns beside those of the peaks.
+
+    Every cell of a plateau that is a summit has the saddle and the parent of its summit. A peak on a shoulder is connected
+    to higher ground by cells of its own height: its saddle is its own cell, its prominence 0.
+
+    Attributes
+    ----------
+    peaks : Peaks
+    cells : ndarray of int64, shape (N, 2)
+        The saddle's cell, x and y; (-1, -1) of a peak without one, whose base is the lowest value of its map.
+    heights : ndarray of P's type, shape (N,)
+        P at the saddle, else that lowest value.
+    prominences : ndarray of P's type, shape (N,)
+        Topographic: the peak's height minus these, whichever prominence the peaks themselves have.
+    parents : ndarray of int64, shape (N,)
+        Row, in the list, of the peak that the parent is; -1 of a peak without one, and where the parent is not listed.
+    parent_cells : ndarray of int64, shape (N, 2)
+        The parent's cell, listed or not: the first of its summit; (-1, -1) without one.
+    """
+
+    def __init__(
+        self,
+        peaks: Peaks,
+        columns: tuple[NDArray[np.int64], NDArray[Any], NDArray[Any], NDArray[np.int64], NDArray[np.int64]],
+    ) -> None:
+        self.peaks = peaks
+        self.cells, self.heights, self.prominences, self.parents, self.parent_cells = columns
+
+    def to_dataframe(self, **coordinates: Any) -> pd.DataFrame:
+        """One row for each peak: the columns of `Peaks.to_dataframe`, which takes x, y and t, and those here.
+
+        Beside them, of a linear track without those of y, ``saddle_ix``, ``saddle_iy``, ``saddle_height``,
+        ``topographic_prominence``, ``parent``, ``parent_ix``, ``parent_iy``. The index counts rows of the list, as
+        ``parent`` does.
+        """
+        table = self.peaks.to_dataframe(**coordinates).assign(
+            saddle_ix=self.cells[:, 0],
+            saddle_iy=self.cells[:, 1],
+            saddle_height=self.heights,
+            topographic_prominence=self.prominences,
+            parent=self.parents,
+            parent_ix=self.parent_cells[:, 0],
+            parent_iy=self.parent_cells[:, 1],
+        )
+        return _along_track(self.peaks, table)
+
+    def __repr__(self) -> str:
+        """Say how many."""
+        return f"<saddles of {self.peaks.n_peaks:,} peaks>"
+
+
+def _along_track(peaks: Peaks, table: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what a linear track has not: y."""
+    across = [name for name in table.columns if peaks._track and name.endswith(("_iy", "_y"))]
+    return table.drop(columns=across)
+
+
+def saddles(
+    P: ArrayLike,
+    peaks: Peaks,
+    *,
+    nan_policy: NanPolicy = "silence",
+    layout: _inputs.Layout | None = None,
+    threads: int | None = None,
+    memory_limit: float | str | None = None,
+    on_limit: OnLimit = "error",
+    dims: Sequence[str] | None = None,
+) -> Saddles:
+    """Find, for every listed peak, the saddle over which it is connected to higher ground, and the peak that it meets there.
+
+    Parameters
+    ----------
+    P : array_like
+        What was analysed, with the same axes.
+    peaks : Peaks
+        Of its analysis, or a part of them (`Peaks.filter`).
+    nan_policy, layout, threads, memory_limit, on_limit, dims
+        As for `analyze`; the rule for NaN that the peaks were found with.
+
+    Returns
+    -------
+    Saddles
+
+    Raises
+    ------
+    ValueError
+        When the peaks are of another array, or were found with another rule for NaN; otherwise as from `analyze`.
+
+    Notes
+    -----
+    They are those of `prominence`, which finds the trees of whole maps. Of equal heights the first counts as the higher; a
+    parent is higher than its child, and has more topographic prominence: filters by either leave parents in the list.
+
+    Examples
+    --------
+    >>> import numpy as np, peakmask
+    >>> P = np.array([[[0.0], [5.0], [2.0], [3.0], [1.0], [9.0], [0.0]]])
+    >>> peaks = peakmask.analyze(P, []).peaks
+    >>> found = peakmask.saddles(P, peaks)
+    >>> found.cells[:, 1], found.heights, found.parents
+    (array([ 4,  2, -1]), array([1., 2., 0.]), array([ 2,  0, -1]))
+    """
+    p = _inputs.posterior(P, layout, dims)
+    array = _inputs.values(p.array)
+    found = _core.saddles(
+        array.transpose(p.axes),
+        np.ascontiguousarray(peaks.offsets),
+        np.ascontiguousarray(peaks._xy),
+        np.ascontiguousarray(peaks.heights, dtype=array.dtype),
+        nan_policy=_options.one_of("nan_policy", nan_policy, get_args(NanPolicy)),
+        threads=0 if threads is None else _options.whole("threads", threads, 1, _options.MOST_THREADS),
+        memory_limit=None if memory_limit is None else _options.size_in_bytes("memory_limit", memory_limit),
+        on_limit=_options.one_of("on_limit", on_limit, ("error", "warn", "ignore")),
+    )
+    return Saddles(peaks, found)
+
+
 class Regions:
     """The region of every listed peak at every alpha: columns beside those of the peaks.
 
@@ -300,7 +418,7 @@ class Regions:
             )
             for a, alpha in enumerate(self.alpha)
         ]
-        return pandas.concat(tables, ignore_index=True) if tables else peaks
+        return _along_track(self.peaks, pandas.concat(tables, ignore_index=True) if tables else peaks)
 
     def __repr__(self) -> str:
         """Say how many."""
@@ -362,7 +480,7 @@ def regions(
     found = _core.regions(
         array.transpose(p.axes),
         np.ascontiguousarray(peaks.offsets),
-        np.ascontiguousarray(peaks.coords),
+        np.ascontiguousarray(peaks._xy),
         np.ascontiguousarray(peaks.heights, dtype=array.dtype),
         alphas,
         connectivity=_options.one_of("connectivity", connectivity, (4, 8)),

@@ -42,7 +42,7 @@ mod _core {
     #[pymodule_export]
     use super::forms::packed_numbers;
     #[pymodule_export]
-    use super::lists::{filtered_rows, regions, summits};
+    use super::lists::{filtered_rows, regions, saddles, summits};
     #[pymodule_export]
     use super::{analyze, analyze_many, components, estimate, forked, memory_limit};
 
@@ -582,6 +582,7 @@ pub(crate) fn raised(error: Error) -> PyErr {
         | Error::OutputCount { .. }
         | Error::OutputShape { .. }
         | Error::ForeignPeaks { .. }
+        | Error::ForeignPeak { .. }
         | Error::Positions { .. }
         | Error::Environment { .. } => PyValueError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),

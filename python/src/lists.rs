@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView3};
 use numpy::{Element as NumPy, IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods};
-use peakmask::{Element, Error, Options, PeakFilter, Peaks, Regions, Summits};
+use peakmask::{Element, Error, Options, PeakFilter, Peaks, Regions, Saddles, Summits};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -176,6 +176,65 @@ fn peaks<T: Element + NumPy>(
         )));
     }
     Ok(peaks)
+}
+
+/// (cells, heights, prominences, parents, parent_cells) of the saddles of peaks.
+#[pyfunction]
+#[pyo3(signature = (p, offsets, coords, heights, *, nan_policy, threads, memory_limit, on_limit))]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the keywords of Python's function"
+)]
+pub(crate) fn saddles<'py>(
+    p: &Bound<'py, PyAny>,
+    offsets: &Bound<'py, PyArray1<i64>>,
+    coords: &Bound<'py, PyArray2<i64>>,
+    heights: &Bound<'py, PyAny>,
+    nan_policy: &str,
+    threads: usize,
+    memory_limit: Option<u64>,
+    on_limit: &str,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let how = How {
+        connectivity: 8,
+        nan_policy,
+        threads,
+        memory_limit,
+        on_limit,
+    };
+    if let (Ok(p), Ok(h)) = (p.cast::<PyArray3<f64>>(), heights.cast()) {
+        let peaks = peaks::<f64>(offsets, coords, h, h)?;
+        let found = how.run(p, |p, options| peakmask::saddles(p, &peaks, options))?;
+        beside_peaks(p.py(), found)
+    } else if let (Ok(p), Ok(h)) = (p.cast::<PyArray3<f32>>(), heights.cast()) {
+        let peaks = peaks::<f32>(offsets, coords, h, h)?;
+        let found = how.run(p, |p, options| peakmask::saddles(p, &peaks, options))?;
+        beside_peaks(p.py(), found)
+    } else {
+        Err(no_array())
+    }
+}
+
+fn beside_peaks<'py, T: Element + NumPy>(
+    py: Python<'py>,
+    found: Saddles<T>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let Saddles {
+        cells,
+        heights,
+        prominences,
+        parents,
+        parent_cells,
+        ..
+    } = found;
+    (
+        table(py, cells)?,
+        heights.into_pyarray(py),
+        prominences.into_pyarray(py),
+        parents.into_pyarray(py),
+        table(py, parent_cells)?,
+    )
+        .into_pyobject(py)
 }
 
 /// The rows of peaks that a filter keeps.

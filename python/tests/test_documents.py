@@ -13,16 +13,20 @@ README = (ROOT / "python/README.md").read_text()
 EXAMPLES = sorted(path for path in (ROOT / "python/examples").glob("*.py") if path.stem != "recording")
 NEEDS = {
     "chunks": ("distributed", "xarray"),
+    "credible_regions": ("matplotlib",),
     "labels": ("xarray",),
     "metrics": ("pandas",),
     "modality": ("contourpy", "matplotlib"),
+    "off_track": ("matplotlib",),
     "pictures": ("matplotlib",),
     "place_field_trees": ("matplotlib", "pandas"),
     "place_fields": ("matplotlib",),
     "slurm": ("dask_jobqueue",),
 }
 PICTURES = {
+    "credible_regions": ["credible_regions.png"],
     "modality": ["modality.png"],
+    "off_track": ["off_track.png"],
     "pictures": ["posterior.png", "sheet.png", "timeline.png"],
     "place_field_trees": ["place_field_trees.png"],
     "place_fields": ["place_fields.png"],

@@ -20,4 +20,5 @@ def test_every_picture_is_drawn_by_the_code_beside_it(tmp_path):
     names = {name for name, *_ in gallery.PICTURES}
     assert {path.stem for path in tmp_path.glob("*.png")} == names
     shots = {name for name, *_ in gallery.SHOTS}
-    assert {path.stem for path in (ROOT / "docs/gallery").glob("*.png")} == names | shots
+    examples = {name for name, _ in gallery.EXAMPLES}
+    assert {path.stem for path in (ROOT / "docs/gallery").glob("*.png")} == names | shots | examples

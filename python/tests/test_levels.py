@@ -211,3 +211,19 @@ def test_pictures_name_what_they_show(P: np.ndarray) -> None:
     shown = {collection.get_label() for collection in ax.collections}
     plot.close("all")
     assert {"mask, alpha 0.5", "mask, coverage 0.9"} <= shown
+
+
+def test_outer_regions_are_drawn_first(P: np.ndarray) -> None:
+    from peakmask._levels import outer_first
+
+    absolute, coverage = peakmask.absolute, peakmask.coverage
+    assert outer_first([0.9, 0.5, 0.9]) == [1, 0, 2]
+    assert outer_first([coverage(0.5), coverage(0.95)]) == [1, 0]
+    mixed = [0.5, np.nan, absolute(0.7), coverage(0.5), -1.0, coverage(0.95), absolute(0.1)]
+    assert outer_first(mixed) == [5, 3, 6, 2, 4, 0, 1]
+    analysis = peakmask.analyze(P, [coverage(0.5), coverage(0.95)], region="whole")
+    assert (analysis.areas[0] < analysis.areas[1]).all()
+    pytest.importorskip("matplotlib")
+    from peakmask.plot._scene import Scene
+
+    assert Scene(P, analysis).levels() == [1, 0]

@@ -47,6 +47,117 @@ def test_peaks_have_the_prominence_of_their_summit(dtype):
     assert kept.prominence == "topographic"
 
 
+def tree_of(z, cell):
+    """The saddle, its height and the parent of a peak, by flooding: nothing of the package's."""
+    from scipy.ndimage import label
+
+    own = z[cell]
+    plateaus = label(z == own, np.ones((3, 3)))[0]
+    first = min(map(tuple, np.argwhere(plateaus == plateaus[cell])))
+    for level in np.unique(z[z <= own])[::-1]:
+        lands = label(z >= level, np.ones((3, 3)))[0]
+        land = np.where(lands == lands[cell], z, -np.inf)
+        top = tuple(np.argwhere(land == land.max())[0])
+        if z[top] > own or top < first:
+            return level, top
+    return z.min(), None
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_saddles_of_listed_peaks_are_those_of_floods(dtype):
+    pytest.importorskip("scipy")
+    P = np.round(rng.random((8, 7, 40)) * 6).astype(dtype)  # plateaus and shoulders are the rule
+    peaks = peakmask.analyze(P, [], prominence="topographic").peaks
+    found = peakmask.saddles(P, peaks)
+    assert found.heights.dtype == dtype
+    assert np.array_equal(found.prominences, peaks.prominences)
+    assert np.array_equal(peaks.heights - found.heights, peaks.prominences)
+    shoulders = roots = 0
+    for row, (t, (x, y)) in enumerate(zip(peaks.bins.tolist(), peaks.coords.tolist())):
+        z = P[:, :, t]
+        level, parent = tree_of(z, (x, y))
+        assert found.heights[row] == level
+        if parent is None:
+            assert found.parents[row] == -1
+            assert found.cells[row].tolist() == found.parent_cells[row].tolist() == [-1, -1]
+            roots += 1
+            continue
+        assert found.parent_cells[row].tolist() == list(parent)
+        assert peaks.bins[found.parents[row]] == t
+        assert peaks.coords[found.parents[row]].tolist() == list(parent)
+        assert z[tuple(found.cells[row])] == level
+        if level == z[x, y]:
+            assert found.cells[row].tolist() == [x, y]
+            shoulders += 1
+    assert shoulders > 50
+    assert roots >= 40
+
+
+def test_saddles_of_few_peaks():
+    P = bumps(12, 9, 30)
+    peaks = peakmask.analyze(P, [], prominence="topographic").peaks
+    whole = peakmask.saddles(P, peaks)
+    turned = peakmask.saddles(P.transpose(2, 0, 1), peaks, layout="txy", threads=2)
+    assert np.array_equal(turned.parents, whole.parents)
+    assert np.array_equal(turned.cells, whole.cells)
+    for kept in (
+        peaks.filter(min_prominence=float(np.median(peaks.prominences))),
+        peaks.filter(highest=4),
+        peaks.filter(most_prominent=3),
+    ):
+        some = peakmask.saddles(P, kept)
+        has_parent = some.parent_cells[:, 0] >= 0
+        assert 0 < has_parent.sum() < len(has_parent)
+        assert (some.parents[has_parent] >= 0).all()
+        assert np.array_equal(kept.coords[some.parents[has_parent]], some.parent_cells[has_parent])
+        assert (kept.heights[some.parents[has_parent]] > kept.heights[has_parent]).all()
+    # One alone: its parent is known, but not listed.
+    row = int(np.flatnonzero(whole.parents >= 0)[0])
+    t = int(peaks.bins[row])
+    alone = peakmask.Peaks(
+        np.array([0, 1]), peaks.coords[row : row + 1], peaks.prominences[row : row + 1], peaks.heights[row : row + 1]
+    )
+    found = peakmask.saddles(P[:, :, t : t + 1], alone)
+    assert found.parents.tolist() == [-1]
+    assert found.parent_cells.tolist() == [peaks.coords[whole.parents[row]].tolist()]
+    none = peakmask.saddles(np.ones((3, 4, 5)), peakmask.analyze(np.ones((3, 4, 5)), []).peaks)
+    assert none.cells.shape == (0, 2)
+
+
+def test_saddles_of_other_peaks_are_refused():
+    P = bumps(12, 9, 30)
+    peaks = peakmask.analyze(P, []).peaks
+    with pytest.raises(ValueError, match="30 time bins"):
+        peakmask.saddles(P[:, :, :7], peaks)
+    with pytest.raises(ValueError, match="listed as a peak"):
+        peakmask.saddles(P + 1, peaks)
+    with pytest.raises(ValueError, match="beyond the maps"):
+        peakmask.saddles(P[:4], peaks)
+    P[3, 4, 11] = np.nan
+    peaks = peakmask.analyze(P, [], nan_policy="off_track").peaks
+    with pytest.raises(ValueError, match="of time bin 11 is listed as a peak.*rule for NaN"):
+        peakmask.saddles(P, peaks)
+    assert (peakmask.saddles(P, peaks, nan_policy="off_track").parents < peaks.n_peaks).all()
+
+
+def test_lists_of_a_linear_track():
+    pytest.importorskip("pandas")
+    P = np.array([[0.0, 1], [5, 2], [2, 7], [3, 1], [1, 1], [9, 3], [0, 0]])
+    peaks = peakmask.analyze(P, [], layout="xt").peaks
+    two = peaks.filter(highest=2)
+    assert two.coords.tolist() == [[1], [5], [2], [5]]
+    assert "iy" not in two.to_dataframe()
+    found = peakmask.saddles(P, two, layout="xt")
+    assert found.parents.tolist() == [1, -1, -1, 2]
+    table = found.to_dataframe()
+    assert table["saddle_ix"].tolist() == [4, -1, -1, 4]  # of two equal cells the one that connects
+    assert not any(name.endswith("iy") for name in table)
+    regions = peakmask.regions(P, two, 0.4, layout="xt")
+    assert regions.areas.tolist() == [[3, 1, 1, 1]]
+    assert regions.to_dataframe()["width_x"].tolist() == [3, 1, 1, 1]
+    assert not any(name.endswith(("iy", "_y")) for name in regions.to_dataframe())
+
+
 def test_prominence_is_one_of():
     with pytest.raises(ValueError, match="prominence is one of 'reference', 'topographic', not 'true'"):
         peakmask.analyze(np.ones((2, 2, 1)), [], prominence="true")
@@ -114,6 +225,11 @@ def test_tables():
     tree = peakmask.prominence(P).to_dataframe(x=np.arange(13) * 2.0)
     assert (tree["x"] == 2.0 * tree["ix"] + 1).all()
     assert (tree.groupby("bin")["parent"].min() == -1).all()
+    saddles = peakmask.saddles(P, peaks).to_dataframe(y=np.arange(9) * 3.0)
+    assert (saddles["y"] == 3.0 * saddles["iy"]).all()
+    children = saddles[saddles["parent"] >= 0]
+    assert (saddles.loc[children["parent"], "ix"].to_numpy() == children["parent_ix"].to_numpy()).all()
+    assert (saddles["height"] - saddles["saddle_height"] == saddles["topographic_prominence"]).all()
 
 
 def enclosed(polygons, shape):

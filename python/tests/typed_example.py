@@ -34,6 +34,7 @@ peakmask.analyze(
     p.transpose(2, 0, 1), 0.5, layout="txy", out=np.empty((6, 4, 5), bool), memory_limit=10**9, on_limit="warn"
 )
 peakmask.analyze(p, (0.5,), out=[np.empty(p.shape, bool)], progress=True)
+assert_type(peakmask.saddles(p, analysis.peaks).parents, NDArray[np.int64])
 assert_type(peakmask.estimate((4, 5, 6), 0.5)["total"], int)
 
 analyzer = peakmask.Analyzer((4, 5), np.float64, [0.5, 0.9], threads=1, adapter="name", memory_limit="8GB")

@@ -117,8 +117,9 @@ impl Map {
             for y in (0..self.n_y).step_by(width) {
                 let found = S::equals(S::load_from(&row[y..]), wanted);
                 if found != 0 {
-                    let cell = x * self.n_y + y + found.trailing_zeros() as usize;
-                    return (floor, Some((top, cell)));
+                    let y = y + found.trailing_zeros() as usize;
+                    // As it is stored there: of zeros, another cell's may have the other sign.
+                    return (floor, Some((row[y], x * self.n_y + y)));
                 }
             }
         }

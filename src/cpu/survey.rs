@@ -140,7 +140,10 @@ impl Survey {
                 let within = cells
                     .iter()
                     .position(|cell| cell.values::<T>()[lane] == top);
-                let y = first + within.unwrap_or(0);
+                let within = within.unwrap_or(0);
+                // As it is stored there: of zeros, another cell's may have the other sign.
+                self.top[g].values_mut::<T>()[lane] = cells[within].values::<T>()[lane];
+                let y = first + within;
                 self.dominant[g * width + lane] = (x * shape.n_y + y) as u32;
             }
             if pending == 0 {

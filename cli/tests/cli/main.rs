@@ -1,5 +1,6 @@
 //! The program as a user meets it: arguments in, files, sentences and exit codes out.
 
+mod filters;
 mod gpu;
 mod help;
 mod info;

@@ -312,7 +312,7 @@ fn a_killed_run_is_continued_to_the_same_bytes() {
     folder.write("in.npy", &npy(p.view(), PLAIN));
     let words = "run in.npy --alpha 0.5 --alpha 0.9 --threads 2 --stream --piece-bins 16";
     let mut continued = 0;
-    for (form, others) in [("", 0), ("--packed --summary table.npz", 1)] {
+    for (form, others) in [("", 0), ("--packed --summary table.npz --highest 2", 1)] {
         folder.succeed(&format!("{words} {form} -o right{others}"));
         let right = files(&folder.path(&format!("right{others}")));
         let table = (others > 0).then(|| folder.read("table.npz"));
@@ -392,6 +392,11 @@ fn refuse_others(folder: &Folder, words: &str, form: &str) {
         &format!("{words} {form} --connectivity 8 --resume -o out"),
         2,
         &["--connectivity differs"],
+    );
+    folder.fail(
+        &format!("{words} {form} --min-distance 2 --resume -o out"),
+        2,
+        &["--min-distance differs"],
     );
     let input = folder.read("in.npy");
     let mut changed = input.clone();

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _inputs
 from .._analysis import optional
+from .._levels import outer_first
 from ._marks import Marks
 
 if TYPE_CHECKING:
@@ -211,8 +212,7 @@ class Scene:
 
     def levels(self) -> list[int]:
         """Levels in the order in which they are drawn: inner ones on top of outer ones."""
-        alpha = self.analysis.alpha
-        return sorted(range(len(alpha)), key=lambda i: (np.isnan(alpha[i]), alpha[i]))
+        return outer_first(self.analysis.alpha)
 
 
 def along(analysis: Analysis) -> int | None:
