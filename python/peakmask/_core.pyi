@@ -18,6 +18,7 @@ __all__ = [
     "memory_limit",
     "packed_numbers",
     "regions",
+    "saddles",
     "summits",
     "try_drivers",
 ]
@@ -66,8 +67,8 @@ def analyze(
     p: NDArray[Any],
     levels: Sequence[tuple[str, float]],
     *,
-    region: str,
-    nan_policy: str,
+    region: str = ...,
+    nan_policy: str = ...,
     connectivity: int,
     prominence: str = "reference",
     backend: str,
