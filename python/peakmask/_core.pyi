@@ -18,6 +18,7 @@ __all__ = [
     "memory_limit",
     "packed_numbers",
     "regions",
+    "saddles",
     "summits",
     "try_drivers",
 ]
