@@ -5,7 +5,10 @@
 
 Progress goes to standard error, two tables in Markdown to standard output: the most telling ratios of float64, and everything.
 
-Results are compared before anything is timed: masks, coordinates and heights to the bit, prominences by value.
+Results are compared before anything is timed: masks, areas, coordinates and heights to the bit, prominences by value.
+
+"packed" are masks as bits, "areas" are areas per bin and alpha (a whole summary) without masks. The reference's areas are
+`numpy.nansum(mask, axis=(0, 1))` after its own masks; "areas of masks" are peakmask's own byte masks, added up.
 
 The reference takes a minute or more for 100,000 bins, and its time is linear in their number; so every round times it on
 some runs of consecutive bins, at places spread over the whole recording, inside the whole array. That leaves out what
@@ -35,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ALPHAS = [0.5, 0.9]
 BEGAN = time.perf_counter()
 RUN = 16  # consecutive bins: two cache lines of float64 a cell
-JOBS = ("end_to_end", "fresh", "peaks_only", "masks_only", "floor")
+JOBS = ("end_to_end", "fresh", "peaks_only", "masks_only", "packed", "areas", "areas_of_masks", "floor")
 
 
 class Driver:
@@ -99,15 +102,16 @@ def assert_equal(p, driver, starts):
     for start in starts:
         part = p[:, :, start : start + RUN]
         peaks, masks = reference.analyze(part, ALPHAS)
-        expected = {"masks": np.stack(masks), **reference.columns(peaks, p.dtype)}
+        areas = np.stack([np.nansum(mask, axis=(0, 1)) for mask in masks])
+        expected = {"masks": np.stack(masks), "areas": areas, **reference.columns(peaks, p.dtype)}
         wrong = list(reference.differences(expected, driver.results(start, start + part.shape[2])))
         if wrong:
             sys.exit(f"bins {start} to {start + part.shape[2]} differ in {', '.join(wrong)}; nothing was timed")
 
 
 def time_reference(p, starts):
-    """Microseconds per bin, without and with reading every byte of the results once more."""
-    bare = read = bins = 0
+    """Microseconds per bin: as it is, with reading every byte of the results once more, and with areas."""
+    bare = read = areas = bins = 0
     for start in starts:
         part = p[:, :, start : start + RUN]
         began = time.perf_counter()
@@ -116,7 +120,11 @@ def time_reference(p, starts):
         for column in (*masks, *(column for bin in peaks for column in bin)):
             column.sum()
         bare, read, bins = bare + done - began, read + time.perf_counter() - began, bins + part.shape[2]
-    return bare / bins * 1e6, read / bins * 1e6
+        added = time.perf_counter()
+        for mask in masks:
+            np.nansum(mask, axis=(0, 1))
+        areas += done - began + time.perf_counter() - added
+    return {"reference": bare / bins * 1e6, "reference, read": read / bins * 1e6, "reference, areas": areas / bins * 1e6}
 
 
 class Side:
@@ -134,8 +142,7 @@ class Side:
     def round(self, starts, threads):
         """Times everything once."""
         n_t = self.p.shape[2]
-        bare, read = time_reference(self.p, starts)
-        now = {"reference": bare, "reference, read": read}
+        now = time_reference(self.p, starts)
         for n in threads:
             for job in JOBS:
                 now[f"{job} {n}"] = self.driver.seconds(job, n) / n_t * 1e6
@@ -183,7 +190,7 @@ def compare(program, case, some, a):
 
 RATIOS = (
     "input", "bins", "reference", "peakmask", "x reference", "{} threads x one", "txy / xyt", "masks only / floor",
-    "fresh x reference", "MB beyond input and results",
+    "fresh x reference", "packed / masks only", "areas x reference", "MB beyond input and results",
 )  # fmt: skip
 
 
@@ -200,14 +207,16 @@ def ratios_line(case, sides, beyond):
         f"{sides[1].ratio('end_to_end 1', 'end_to_end 1', xyt):.2f}" if len(sides) > 1 else "",
         f"{xyt.ratio('masks_only 1', 'floor 1'):.2f}",
         f"{xyt.ratio('reference, read', 'fresh 1'):.0f}",
+        f"{xyt.ratio('packed 1', 'masks_only 1'):.2f}",
+        f"{xyt.ratio('reference, areas', 'areas 1'):.0f}",
         megabytes(beyond),
     )
 
 
 COLUMNS = (
-    "input", "bins", "layout, type", "threads", "reference", "warm", "fresh", "peaks only", "masks only", "floor",
-    "x reference", "fresh x reference", "x fewest threads", "/ first layout", "/ floor", "masks only / floor",
-    "MB beyond input and results",
+    "input", "bins", "layout, type", "threads", "reference", "warm", "fresh", "peaks only", "masks only", "packed", "areas",
+    "areas of masks", "floor", "x reference", "fresh x reference", "areas x reference", "x fewest threads", "/ first layout",
+    "/ floor", "masks only / floor", "MB beyond input and results",
 )  # fmt: skip
 
 
@@ -223,6 +232,7 @@ def line(case, side, n, beyond, first):
         *(f"{side.median(f'{job} {n}'):.2f}" for job in JOBS),
         f"{side.ratio('reference', warm):.0f}",
         f"{side.ratio('reference, read', f'fresh {n}'):.0f}",
+        f"{side.ratio('reference, areas', f'areas {n}'):.0f}",
         f"{side.ratio(fewest, warm):.2f}",
         f"{side.ratio(warm, warm, first):.2f}",
         f"{side.ratio(warm, floor):.2f}",

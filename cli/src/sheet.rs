@@ -896,8 +896,9 @@ impl Panel {
     }
 
     /// Colour of the outline of a level, which has this rank from the outermost on, so many pixels within the border of its
-    /// region: a line with edges that contrast, one or two as cells have room. Outlines lie side by side where cells are large enough, so that those along the same border
-    /// are all seen; and within their region, so that they are whole at the wall.
+    /// region: a line with edges that contrast, one or two as cells have room. Outlines lie side by side where cells are
+    /// large enough, so that those along the same border are all seen; and within their region, so that they are whole at
+    /// the wall.
     fn outline_at(
         &self,
         level: usize,

@@ -11,7 +11,7 @@
 //! | line | answer |
 //! |---|---|
 //! | `about` | version, instruction set, cores, peaks, speeds of the floor's read and of a copy, bytes in huge pages |
-//! | `end_to_end N`, `fresh N`, `peaks_only N`, `masks_only N`, `floor N` | seconds of one such job on N threads; `gpu` or `auto` in place of N |
+//! | `end_to_end N`, `fresh N`, `peaks_only N`, `masks_only N`, `floor N`, `packed N`, `areas N`, `areas_of_masks N` | seconds of one such job on N threads; `gpu` or `auto` in place of N |
 //! | `dump FOLDER FIRST END` | writes the warm results of the time bins FIRST to END as `.npy` files |
 
 #[path = "../../support/bed.rs"]
@@ -20,6 +20,7 @@ mod bed;
 mod engine;
 #[path = "../../support/floor.rs"]
 mod floor;
+mod forms;
 #[path = "../../support/jobs.rs"]
 mod jobs;
 mod resident;
@@ -34,6 +35,7 @@ use std::path::Path;
 use bed::Bed;
 use bytemuck::Pod;
 use engine::Engine;
+use forms::Forms;
 use jobs::jobs;
 use memmap2::Mmap;
 use ndarray::{Array1, Array2, Array4, ArrayBase, ArrayView3, Axis, s};
@@ -91,7 +93,7 @@ impl Command {
         alphas: &[f64],
     ) -> Outcome<()> {
         match self {
-            Self::Serve => serve(Bed::new(stack, alphas)),
+            Self::Serve => serve(Bed::new(stack, alphas), alphas),
             Self::Memory(threads) => memory(&Bed::cold(stack, alphas), threads),
         }
     }
@@ -117,8 +119,9 @@ fn load<T: Element + Pod + ViewElement>(
     Ok(stack)
 }
 
-fn serve<T: Element + Pod + WritableElement>(mut bed: Bed<T>) -> Outcome<()> {
+fn serve<T: Element + Pod + WritableElement>(mut bed: Bed<T>, alphas: &[f64]) -> Outcome<()> {
     bed.assert_masks_only(Engine::Cpu(1));
+    let mut forms = Forms::new(&mut bed, alphas);
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let line = line?;
@@ -129,13 +132,18 @@ fn serve<T: Element + Pod + WritableElement>(mut bed: Bed<T>) -> Outcome<()> {
                 continue;
             }
             ["dump", folder, first, end] => {
-                dump(&bed, Path::new(folder), first.parse()?, end.parse()?)?;
+                let (folder, first, end) = (Path::new(folder), first.parse()?, end.parse()?);
+                dump(&bed, folder, first, end)?;
+                let areas = forms.areas().slice(s![.., first..end]);
+                write_npy(folder.join("areas.npy"), &areas)?;
                 writeln!(out, "{{}}")?;
                 continue;
             }
             [name, engine] => match jobs::<T>().iter().find(|(job, _)| job == name) {
                 Some((_, job)) => job(&mut bed, engine.parse()?),
-                None => return Err(format!("no such job: {line}").into()),
+                None => forms
+                    .time(name, &mut bed, engine.parse()?)
+                    .ok_or_else(|| format!("no such job: {line}"))?,
             },
             _ => return Err(format!("no such request: {line}").into()),
         };
