@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _analyze, _inputs, _levels, _options
 from ._analysis import Peaks
+from ._forms import SparseMask
 from ._inputs import Labels
-from ._options import Alpha, Backend, Connectivity, NanPolicy, OnLimit, Options, Region, Wanted
+from ._options import Alpha, Backend, Connectivity, Form, NanPolicy, OnLimit, Options, Region, Wanted
 from ._summary import OVERLAPS, Summary, columns_of, joined
 
 try:
@@ -31,7 +32,7 @@ __all__ = ["LazyAnalysis", "analyze", "masks", "peaks", "summary"]
 class _MasksAndPeaks(NamedTuple):
     masks: Any
     """bool, (n_alpha, *P.shape): chunks of all alphas, whole maps, and P's chunks of time. A dask array; of a DataArray, a
-    DataArray with its coordinates. None with ``masks=None``."""
+    DataArray with its coordinates. None with ``masks=`` other than "bytes"."""
     peaks: Any
     """dask.delayed.Delayed that computes `peakmask.Peaks` of all time bins."""
 
@@ -42,6 +43,11 @@ class LazyAnalysis(_MasksAndPeaks):
     summary: Any = None
     """dask.delayed.Delayed that computes the `peakmask.Summary` of all time bins, with ``summary=True``; beside the two that
     the tuple has: ``dask.compute(*lazy, lazy.summary)``."""
+    packed: Any = None
+    """uint8, (n_alpha, n_x, n_y, ceil(n_t / 8)), with ``masks="packed"``: a dask array, eight time bins a byte, whatever the
+    layout, as the ``bits`` of a `peakmask.PackedMask`."""
+    sparse: Any = None
+    """dask.delayed.Delayed that computes a list of `peakmask.SparseMask`, one for each alpha, with ``masks="sparse"``."""
 
 
 def analyze(
@@ -57,7 +63,7 @@ def analyze(
     memory_limit: float | str | None = None,
     on_limit: OnLimit = "error",
     dims: Sequence[str] | None = None,
-    masks: Literal["bytes"] | None = "bytes",
+    masks: Form | None = "bytes",
     summary: bool = False,
     animal: Any = None,
     radius: float = 1.0,
@@ -75,8 +81,10 @@ def analyze(
         As for `peakmask.analyze`; the default spares the GPU, which workers of one machine would have to share.
     threads : int
         Of each chunk.
-    masks : {"bytes", None}
-        Whether masks are made.
+    masks : {"bytes", "packed", "sparse", None}
+        The form of the masks, as for `peakmask.analyze`. A byte of bits holds time bins of one chunk, so chunks of packed
+        masks begin at multiples of eight bins: where those of P do not, up to seven bins move to the chunk after
+        (``rechunk``).
     summary, animal, radius
         As for `peakmask.analyze`; masks of the last bin of a chunk are compared with those of the first of the next.
         ``animal`` may be a dask array, too.
@@ -84,7 +92,7 @@ def analyze(
     Returns
     -------
     LazyAnalysis
-        ``masks`` and ``peaks``; ``summary``.
+        ``masks`` and ``peaks``; ``summary``, ``packed``, ``sparse``.
 
     Raises
     ------
@@ -104,6 +112,12 @@ def analyze(
     >>> masks, peaks = dask.compute(*lazy)
     >>> len(peaks)
     1000
+    >>> lazy = peakmask.dask.analyze(P, alpha=[0.5, 0.9], masks="packed")
+    >>> lazy.packed.shape
+    (2, 5, 6, 125)
+    >>> half = peakmask.PackedMask(lazy.packed[0].compute(), P.shape[2])
+    >>> np.array_equal(half.expand(), masks[0])
+    True
     """
     options = _options.options(
         connectivity, backend, threads, memory_limit, on_limit, region=region, nan_policy=nan_policy
@@ -135,8 +149,9 @@ def analyze(
     # A chunk is short: that its first axis is the longest says nothing, if the whole's is not.
     known = known or array.shape[x] < array.shape[t]
     whole: Any = array.rechunk({x: -1, y: -1})  # type: ignore[no-untyped-call]
-    form = "none" if masks is None else _options.one_of("masks", masks, ("bytes",))
-    wanted = _options.wanted(None, summary, None, radius, array.shape[t])._replace(masks=form)
+    wanted = _options.wanted(masks, summary, None, radius, array.shape[t])
+    if wanted.masks == "packed":
+        whole = whole.rechunk({t: _whole_bytes(whole.chunks[t])})
     where = _positions(animal, summary, whole, axes)
     given = (axes, known, alphas, options, wanted, float(radius))
     single = tuple((1,) * len(sizes) for sizes in whole.chunks)
@@ -145,7 +160,7 @@ def analyze(
     results = whole.map_blocks(_block, *others, given=given, dtype=object, chunks=single, meta=nothing)
     shape = (array.shape[x], array.shape[y])
     found = None
-    if masks is not None:
+    if wanted.masks == "bytes":
         found = results.map_blocks(
             _masks, new_axis=0, dtype=bool, chunks=((len(alphas),), *whole.chunks), meta=np.empty((0, 0, 0, 0), bool)
         )
@@ -154,10 +169,26 @@ def analyze(
     lazy = LazyAnalysis(
         found, delayed(_join)(results.map_blocks(_peaks, dtype=object, chunks=single, meta=nothing), labels, shape)
     )
+    if wanted.masks == "packed":
+        sizes = tuple(-(-bins // 8) for bins in whole.chunks[t])
+        lazy.packed = results.transpose(axes).map_blocks(
+            _masks, new_axis=0, dtype=np.uint8, chunks=((len(alphas),), (shape[0],), (shape[1],), sizes),
+            meta=np.empty((0, 0, 0, 0), np.uint8),
+        )  # fmt: skip
+    if wanted.masks == "sparse":
+        parts = results.map_blocks(_lists, dtype=object, chunks=single, meta=nothing)
+        lazy.sparse = delayed(_join_lists)(parts, shape, len(alphas))
     if summary:
         parts = results.map_blocks(_numbers, dtype=object, chunks=single, meta=nothing)
         lazy.summary = delayed(_join_summaries)(parts, labels, shape, (alphas, options, _inputs.element_type(array)))
     return lazy
+
+
+def _whole_bytes(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Move the ends of chunks to multiples of eight before them, but for the last; chunks without bins go."""
+    ends = np.cumsum(sizes)
+    ends[:-1] -= ends[:-1] % 8
+    return tuple(bins for bins in np.diff(ends, prepend=0).tolist() if bins) or (0,)
 
 
 def _positions(animal: Any, summary: bool, whole: Any, axes: _inputs.Axes) -> Any:
@@ -252,7 +283,8 @@ def _block(block: NDArray[Any], positions: NDArray[np.float64] | None = None, *,
     if positions is not None:
         places = positions.transpose(axes)[:, 0].T.tolist()
         wanted = wanted._replace(animal=(places, radius))
-    masks = numbers = None
+    masks: Any = None
+    numbers = None
     if wanted.masks == "bytes" and not wanted.summary:
         masks = np.empty((len(alphas), *block.shape), bool)
         found = _analyze.run(p, alphas, options, check_axis_order=not known, out=list(masks))
@@ -260,6 +292,11 @@ def _block(block: NDArray[Any], positions: NDArray[np.float64] | None = None, *,
         found = _analyze.run(p, alphas, options, check_axis_order=not known, wanted=wanted)
         if wanted.masks == "bytes":
             masks = np.stack([p.back(mask) for mask in found[0]]) if alphas else np.empty((0, *block.shape), bool)
+        elif wanted.masks == "packed":
+            n_x, n_y, n_t = p.shape
+            masks = np.stack(found[0]) if alphas else np.empty((0, n_x, n_y, -(-n_t // 8)), np.uint8)
+        elif wanted.masks == "sparse":
+            masks = found[0]
     if found[6] is not None and p.shape[2]:
         numbers = _Numbers(found[6], p.array.transpose(axes)[:, :, [0, -1]])
     cell = np.empty((1, 1, 1), object)
@@ -273,9 +310,15 @@ def _with_labels(masks: Any, P: Any, alphas: list[float]) -> Any:
     )
 
 
-def _masks(cell: NDArray[Any]) -> NDArray[np.bool_]:
-    masks: NDArray[np.bool_] = cell[0, 0, 0][0]
+def _masks(cell: NDArray[Any]) -> NDArray[Any]:
+    masks: NDArray[Any] = cell[0, 0, 0][0]
     return masks
+
+
+def _lists(cell: NDArray[Any]) -> NDArray[Any]:
+    part = np.empty((1, 1, 1), object)
+    part[0, 0, 0] = cell[0, 0, 0][0]
+    return part
 
 
 def _peaks(cell: NDArray[Any]) -> NDArray[Any]:
@@ -307,6 +350,18 @@ def _join_summaries(
         nothing = {name: np.empty(*column) for name, column in columns_of(len(alphas), 0, dtype).items()}
         return Summary(tuple(alphas), nothing, labels, shape)
     return Summary(tuple(alphas), joined([part.columns for part in some], seams), labels, shape)
+
+
+def _join_lists(parts: NDArray[Any], shape: tuple[int, int], n_alpha: int) -> list[SparseMask]:
+    """Put the lists of cells of chunks together, in order of time."""
+    masks = []
+    for alpha in range(n_alpha):
+        some: list[tuple[NDArray[np.int64], NDArray[np.uint32]]] = [part[alpha] for part in parts.ravel()]
+        starts = np.cumsum([0] + [len(cells) for _, cells in some])
+        offsets = np.concatenate([[0], *(ends[1:] + start for (ends, _), start in zip(some, starts))]).astype(np.int64)
+        cells = np.concatenate([cells for _, cells in some])
+        masks.append(SparseMask(offsets, cells, (*shape, len(offsets) - 1)))
+    return masks
 
 
 def _join(parts: NDArray[Any], labels: Labels, shape: tuple[int, int]) -> Peaks:

@@ -244,6 +244,71 @@ def test_a_summary_needs_no_masks(p):
     assert_same_summary(nothing, peakmask.analyze(p[:, :, :0], ALPHA, summary=True).summary)
 
 
+@pytest.mark.parametrize("layout", ["xyt", "txy"])
+@pytest.mark.parametrize("n_t", [1_000, 997])
+@pytest.mark.parametrize("t_chunks", [1_000, 248, 333, 3, (1, 0, 1, 990, 0)], ids=str)
+def test_packed_masks_of_chunks_are_those_of_the_whole(p, layout, n_t, t_chunks):
+    array = p[:, :, :n_t] if layout == "xyt" else np.ascontiguousarray(np.moveaxis(p[:, :, :n_t], 2, 0))
+    t_chunks = (*t_chunks, n_t - sum(t_chunks)) if isinstance(t_chunks, tuple) else t_chunks
+    chunks = (9, 8, t_chunks) if layout == "xyt" else (t_chunks, 9, 8)
+    animal = np.random.default_rng(1).uniform(0, 9, (n_t, 2))
+    options = {"layout": layout, "masks": "packed", "summary": True, "animal": animal}
+    expected = peakmask.analyze(array, ALPHA, **options)
+    lazy = peakmask.dask.analyze(da.from_array(array, chunks), ALPHA, **options)
+    assert lazy.masks is None
+    assert lazy.packed.dtype == np.uint8
+    assert lazy.packed.shape == (2, 9, 8, -(-n_t // 8))
+    packed, peaks, summary = dask.compute(lazy.packed, lazy.peaks, lazy.summary)
+    assert packed.dtype == np.uint8
+    assert packed.tobytes() == np.stack([mask.bits for mask in expected.packed]).tobytes()
+    assert peaks.offsets.tobytes() == expected.peaks.offsets.tobytes()
+    assert peaks.coords.tobytes() == expected.peaks.coords.tobytes()
+    assert_same_summary(summary, expected.summary)
+    # What dask was told of every chunk is what it holds.
+    for block, size in enumerate(lazy.packed.chunks[3]):
+        assert lazy.packed.blocks[0, 0, 0, block].compute().shape == (2, 9, 8, size)
+
+
+def test_chunks_of_whole_bytes_stay_as_they_are(p):
+    lazy = peakmask.dask.analyze(da.from_array(p, (9, 8, (8, 240, 752))), ALPHA, masks="packed")
+    assert lazy.packed.chunks == ((2,), (9,), (8,), (1, 30, 94))
+    moved = peakmask.dask.analyze(da.from_array(p, (9, 8, (15, 3, 982))), ALPHA, masks="packed")
+    assert moved.packed.chunks == ((2,), (9,), (8,), (1, 1, 123))
+
+
+@pytest.mark.parametrize("layout", ["xyt", "txy"])
+@pytest.mark.parametrize("t_chunks", [1_000, 250, 333, (1, 0, 1, 998, 0)], ids=str)
+def test_sparse_masks_of_chunks_are_those_of_the_whole(p, layout, t_chunks):
+    array = p if layout == "xyt" else np.ascontiguousarray(np.moveaxis(p, 2, 0))
+    chunks = (9, 8, t_chunks) if layout == "xyt" else (t_chunks, 9, 8)
+    expected = peakmask.analyze(array, ALPHA, layout=layout, masks="sparse")
+    lazy = peakmask.dask.analyze(da.from_array(array, chunks), ALPHA, layout=layout, masks="sparse")
+    assert lazy.masks is None
+    sparse, peaks = dask.compute(lazy.sparse, lazy.peaks)
+    assert len(sparse) == len(expected.sparse) == 2
+    for found, mask in zip(sparse, expected.sparse):
+        assert found.shape == mask.shape == (9, 8, 1_000)
+        for name in ("offsets", "cells"):
+            f, e = getattr(found, name), getattr(mask, name)
+            assert (f.dtype, f.tobytes()) == (e.dtype, e.tobytes()), name
+    assert peaks.heights.tobytes() == expected.peaks.heights.tobytes()
+
+
+def test_other_forms_of_nothing(p):
+    chunked = da.from_array(p, (9, 8, 250))
+    bins = chunked[:, :, :0]
+    packed = peakmask.dask.analyze(bins, ALPHA, layout="xyt", masks="packed").packed
+    assert packed.compute().shape == packed.shape == (2, 9, 8, 0)
+    sparse = peakmask.dask.analyze(bins, ALPHA, layout="xyt", masks="sparse").sparse.compute()
+    assert [mask.offsets.tolist() for mask in sparse] == [[0], [0]]
+    packed = peakmask.dask.analyze(chunked, [], masks="packed").packed
+    assert packed.compute().shape == packed.shape == (0, 9, 8, 125)
+    assert peakmask.dask.analyze(chunked, [], masks="sparse").sparse.compute() == []
+    bytes_ = peakmask.dask.analyze(chunked, ALPHA)
+    assert bytes_.packed is None
+    assert bytes_.sparse is None
+
+
 def test_labels_are_those_of_the_array(p):
     xarray = pytest.importorskip("xarray")
     array = xarray.DataArray(p, dims=("x", "y", "time"), coords={"time": np.arange(1_000) * 0.25})
@@ -255,7 +320,7 @@ def test_labels_are_those_of_the_array(p):
 def test_what_a_summary_of_chunks_refuses(p):
     chunked = da.from_array(p, (9, 8, 250))
     with pytest.raises(ValueError, match="masks is one of"):
-        peakmask.dask.analyze(chunked, ALPHA, masks="packed")
+        peakmask.dask.analyze(chunked, ALPHA, masks="bits")
     with pytest.raises(ValueError, match="summary=True"):
         peakmask.dask.analyze(chunked, ALPHA, animal=np.zeros((1_000, 2)))
     with pytest.raises(ValueError, match=r"animal has shape \(999, 2\)"):
