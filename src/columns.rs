@@ -15,6 +15,7 @@ use crate::coordinates;
 use crate::element::Element;
 use crate::error::Error;
 use crate::findings::FoundPeaks;
+use crate::memory::MAPPED;
 
 /// The columns of the caller's [`Peaks`] while an analysis fills them.
 ///
@@ -203,9 +204,7 @@ impl<C: Copy> Column<C> {
     /// Makes room for `needed` rows, or for `roomy` ones if that is more; where `assumed` rows were to come in all, in steps
     /// of a size that befits them.
     fn grow(&mut self, needed: usize, roomy: usize, assumed: usize) -> Result<(), Error> {
-        // So large a block lies in a mapping of its own, which grows without a copy, and leaves no hole in the heap. Where
-        // few rows are to come, neither matters, and address space may.
-        const MAPPED: usize = 33 << 20;
+        // Where few rows are to come, a mapping does not matter, and address space may.
         let (len, size) = (self.cells.len(), size_of::<C>());
         if needed <= len {
             return Ok(());

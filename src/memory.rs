@@ -15,6 +15,9 @@ use crate::error::{Error, LimitSource};
 use crate::locks::lock;
 use crate::plan::Estimate;
 
+/// So large a block lies in a mapping of its own, which grows without a copy, and leaves no hole in the heap.
+pub(crate) const MAPPED: usize = 33 << 20;
+
 /// A number of bytes, and where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimit {

@@ -122,6 +122,11 @@ impl Plan {
         let (mask_bytes, list_bytes) = wanted.mask_bytes(shape);
         let mut scratch = cpu.scratch_bytes(n_x, n_y, dtype);
         let mut summary_bytes = 0;
+        // A summary counts peaks that nobody lists; those of a worker on its own never wait.
+        if wanted.peaks || wanted.summary {
+            let waiting = wanted.peaks && workers > 1;
+            scratch = scratch.saturating_add(cpu.found_bytes(n_x * n_y, dtype, waiting));
+        }
         if wanted.summary {
             scratch = scratch.saturating_add(cpu.summary_scratch_bytes(n_x, n_y));
             summary_bytes = match dtype {
@@ -224,20 +229,24 @@ impl CpuPlan {
         (measures + planes * VECTOR_BYTES + n_x) as u64
     }
 
-    /// What one worker keeps: tiles, planes, the findings of a batch, and the peaks of another that waits.
+    /// What one worker keeps: tiles, planes, and the masks of a batch.
     fn scratch_bytes(&self, n_x: usize, n_y: usize, dtype: Dtype) -> u64 {
         let cells = n_x * n_y;
         let tile = n_x * (n_y + 2) * self.lanes * dtype.size();
         // Highest values of blocks, and rows of lines.
         let blocks = tile / BLOCK + 3 * n_y * VECTOR_BYTES;
-        // Above of each alpha, and Filled; ties, and those pending.
+        // Above of each alpha, and Filled.
         let planes = (1 + self.alphas) * n_x * n_y.div_ceil(64) * self.lanes * 8;
-        let ties = 2 * 8 * cells;
         let filled = self.batch.div_ceil(8) * cells * self.alphas;
-        // Peaks in the order in which they are met, in order of bins, and those of another batch that waits. A tile may
-        // list a peak in every cell.
-        let lists = self.lanes * cells;
-        let lists_bytes = 3 * lists * (4 + 2 * dtype.size()) + 2 * LISTED_BYTES;
-        (tile + blocks + planes + ties + filled + lists_bytes + 12 * cells) as u64
+        (tile + blocks + planes + filled) as u64
+    }
+
+    /// What one worker keeps to find peaks: in the order in which they are met, in order of bins, and, where they have to
+    /// wait, those of another batch; ties, and those pending. A tile may list a peak in every cell.
+    fn found_bytes(&self, cells: usize, dtype: Dtype, waiting: bool) -> u64 {
+        let batches = 1 + usize::from(waiting);
+        let tile = self.lanes * cells * (4 + 2 * dtype.size());
+        let ties = 2 * 8 * cells;
+        ((1 + batches) * tile + batches * LISTED_BYTES + ties + 12 * cells) as u64
     }
 }

@@ -46,7 +46,11 @@ fn estimate_is_what_the_system_sees_f32() {
 #[test]
 fn estimate_is_what_the_system_sees_without_masks() {
     in_own_process("estimate_is_what_the_system_sees_without_masks", || {
-        compare_with_system(&noisy_bump([N_X, N_Y, 20_000], f64::from), &[], 15.0);
+        compare(
+            &noisy_bump([N_X, N_Y, 20_000], f64::from),
+            &options(&[]).threads(1),
+            -10.0..=2.0,
+        );
     });
 }
 
@@ -56,7 +60,7 @@ fn estimate_is_what_the_system_sees_of_packed_masks() {
         compare(
             &noisy_bump([N_X, N_Y, 20_000], f64::from),
             &options(&[0.5; 60]).masks(MaskForm::Packed).peaks(false),
-            -15.0..=10.0,
+            -10.0..=2.0,
         );
     });
 }
@@ -66,8 +70,12 @@ fn estimate_is_what_the_system_sees_of_sparse_masks() {
     in_own_process("estimate_is_what_the_system_sees_of_sparse_masks", || {
         compare(
             &noisy_bump([N_X, N_Y, 20_000], f64::from),
-            &options(&[0.1; 10]).masks(MaskForm::Sparse).peaks(false),
-            -15.0..=10.0,
+            // With more threads, lists that have waited for those of other time bins leave holes in the heap.
+            &options(&[0.1; 10])
+                .threads(1)
+                .masks(MaskForm::Sparse)
+                .peaks(false),
+            -10.0..=2.0,
         );
     });
 }
@@ -81,7 +89,7 @@ fn estimate_is_what_the_system_sees_of_a_summary() {
                 .masks(MaskForm::None)
                 .summary(true)
                 .peaks(false),
-            -20.0..=10.0,
+            -10.0..=2.0,
         );
     });
 }
@@ -144,7 +152,11 @@ fn listed_cells_that_cross_the_limit_end_the_run() {
 #[test]
 fn estimate_is_what_the_system_sees_on_large_maps() {
     in_own_process("estimate_is_what_the_system_sees_on_large_maps", || {
-        compare_with_system(&noisy_bump([512, 512, 150], f64::from), &[0.5, 0.9], 18.0);
+        compare(
+            &noisy_bump([512, 512, 150], f64::from),
+            &options(&[0.5, 0.9]).threads(1),
+            -10.0..=2.0,
+        );
     });
 }
 
@@ -152,7 +164,24 @@ fn estimate_is_what_the_system_sees_on_large_maps() {
 fn estimate_is_what_the_system_sees_where_every_cell_is_a_peak() {
     in_own_process(
         "estimate_is_what_the_system_sees_where_every_cell_is_a_peak",
-        || compare_with_system(&plateaus([1000, 1000, 6]), &[0.5], 38.0),
+        || {
+            compare(
+                &plateaus([1000, 1000, 6]),
+                &options(&[0.5]).threads(1),
+                -10.0..=2.0,
+            );
+        },
+    );
+}
+
+/// A tile is one map here, and its lists have room for each of the million cells: three times for each of two threads, 120 MB,
+/// where results are 198. They are filled when a batch has to wait for another, which a run may do without. Anything less would
+/// be short where they are, so here the estimate is a bound.
+#[test]
+fn estimate_is_enough_where_every_cell_is_a_peak_and_batches_wait() {
+    in_own_process(
+        "estimate_is_enough_where_every_cell_is_a_peak_and_batches_wait",
+        || compare_with_system(&plateaus([1000, 1000, 6]), &[0.5], 50.0),
     );
 }
 
@@ -298,16 +327,16 @@ fn compare<T: Element>(p: &Array3<T>, options: &Options, percent: RangeInclusive
         .iter()
         .flatten()
         .map(|mask| 4 * mask.cells.len() as u64);
-    let listed = listed.sum::<u64>().saturating_sub(plan.list_bytes);
-    let estimated = plan.total_with(analysis.peaks.len() as u64) + listed;
+    let listed = listed.sum::<u64>();
+    let estimated = plan.total_with(analysis.peaks.len() as u64) - plan.list_bytes + listed;
     let off = (grown as f64 / estimated as f64 - 1.0) * 100.0;
     let sentence = format!(
         "{} bytes seen, {estimated} estimated for {} peaks ({off:+.1} %)",
         grown,
         analysis.peaks.len()
     );
-    // Scratch is counted for the worst, a peak in every cell of a tile and a batch that waits for every thread: on large maps
-    // much of it is not needed, on others a little. Limits are a few percent beyond what was measured.
+    // Scratch is counted for the worst, a peak in every cell of a tile and a batch that waits for every thread. Results are so
+    // large here that the part of it that is not needed matters little.
     assert!(percent.contains(&off), "{sentence}");
     assert_eq!(analysis.report.bytes_planned, plan.total());
 }

@@ -10,7 +10,11 @@ use crate::error::Error;
 use crate::findings::Findings;
 use crate::locks::lock;
 use crate::masks::SparseMask;
+use crate::memory::MAPPED;
 use crate::reduce::Rows;
+
+/// A list of so many bytes will be longer, and is given a mapping of its own.
+const LONG: usize = 1 << 16;
 
 /// The sparse masks of one run.
 #[derive(Debug, Default)]
@@ -198,9 +202,13 @@ impl Growing<'_> {
             bytes: (len * size) as u64,
         };
         if all.capacity() - all.len() < cells.len() {
-            let more = cells.len().max(all.len() / 4);
-            let room = all.len() + more;
-            all.try_reserve_exact(more)
+            let needed = all.len() + cells.len();
+            let mapped = match needed * size_of::<u32>() < LONG {
+                true => 0,
+                false => MAPPED / size_of::<u32>(),
+            };
+            let room = needed.max(all.len() + all.len() / 4).max(mapped);
+            all.try_reserve_exact(room - all.len())
                 .map_err(|_| refused(room, size_of::<u32>()))?;
         }
         let more = piece.counts.len();
