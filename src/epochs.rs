@@ -5,6 +5,8 @@ use std::ops::Range;
 use ndarray::{ArrayView3, s};
 
 use crate::analysis::{Analysis, BinPeaks};
+use crate::element::Element;
+use crate::summary::Summary;
 
 /// The results of [`analyze_many`](crate::analyze_many): those of all epochs, one after the other.
 #[derive(Debug, Clone)]
@@ -99,5 +101,29 @@ impl<'a, T> Epoch<'a, T> {
     pub fn bins(&self) -> impl ExactSizeIterator<Item = BinPeaks<'a, T>> + use<'a, T> {
         let peaks = &self.analysis.peaks;
         self.bins.clone().map(|t| peaks.bin(t))
+    }
+}
+
+impl<T: Element> Epoch<'_, T> {
+    /// The summary of the epoch's time bins, if one was asked for: a copy of its rows of that of all, which
+    /// [`range`](Self::range) finds without one.
+    ///
+    /// ```
+    /// use ndarray::Array3;
+    /// use peakmask::{Options, analyze, analyze_many};
+    ///
+    /// let epochs = [4, 3].map(|n_t| Array3::from_shape_fn((5, 7, n_t), |(x, y, t)| ((x * y + 3 * t) % 11) as f64));
+    /// let options = Options::new().alphas([0.5]).summary(true);
+    /// let results = analyze_many(&[epochs[0].view(), epochs[1].view()], &options)?;
+    ///
+    /// let second = results.epoch(1).summary().expect("asked for");
+    /// let alone = analyze(epochs[1].view(), &options)?.summary.expect("asked for");
+    /// assert_eq!(second.area, alone.area);
+    /// assert_eq!(second.sequentiality(0), alone.sequentiality(0));
+    /// # Ok::<(), peakmask::Error>(())
+    /// ```
+    pub fn summary(&self) -> Option<Summary<T>> {
+        let summary = self.analysis.summary.as_ref()?;
+        Some(summary.copied(self.bins.clone()))
     }
 }

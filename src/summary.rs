@@ -1,6 +1,8 @@
 //! Summaries: what every time bin and each of its masks comes to, as columns.
 
-use ndarray::{Array2, ShapeBuilder};
+use std::ops::Range;
+
+use ndarray::{Array2, ShapeBuilder, s};
 
 use crate::element::Element;
 use crate::error::Error;
@@ -87,6 +89,17 @@ macro_rules! columns {
                     levels,
                     $($bin: &mut self.$bin[first..],)*
                     $($level: &mut rows(&mut self.$level)[first * levels..],)*
+                }
+            }
+        }
+
+        impl<T: Clone> Summary<T> {
+            /// A copy of the rows of a range of time bins.
+            pub(crate) fn copied(&self, bins: Range<usize>) -> Self {
+                Self {
+                    $($bin: self.$bin[bins.clone()].to_vec(),)*
+                    $($level: copied(&self.$level, bins.clone()),)*
+                    seams: Seams::default(),
                 }
             }
         }
@@ -392,6 +405,16 @@ fn forget_first<C>(column: &mut Array2<C>, gone: usize) {
         .0;
     values.drain(..gone * levels);
     *column = by_level(levels, bins - gone, values);
+}
+
+/// The same time bins of a column, bin after bin as well.
+fn copied<C: Clone>(column: &Array2<C>, bins: Range<usize>) -> Array2<C> {
+    let part = column.slice(s![.., bins]);
+    by_level(
+        part.nrows(),
+        part.ncols(),
+        part.t().iter().cloned().collect(),
+    )
 }
 
 /// A column `[level, bin]` of values that lie bin after bin.

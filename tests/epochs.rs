@@ -147,6 +147,7 @@ fn lists_without_epochs_and_epochs_without_bins() {
     let found = analyze_many(&[empty.view(), empty.view()], &Options::new().alphas([0.5])).unwrap();
     assert_eq!((found.len(), found.bounds.as_slice()), (2, &[0, 0, 0][..]));
     assert_eq!(found.epoch(1).mask(0).dim(), (3, 4, 0));
+    assert!(found.epoch(1).summary().is_none());
 }
 
 #[test]
@@ -212,6 +213,26 @@ fn epochs_have_the_summaries_that_they_have_alone() {
                 (&summary.dilated_union, &alone.dilated_union),
             ] {
                 assert_eq!(all.slice(s![.., bins.clone()]), theirs, "{how}");
+            }
+            // The epoch's own rows, doubles by their bits.
+            let own = epoch.summary().expect("it was asked for");
+            let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            assert_eq!((own.n_bins(), own.levels()), (bins.len(), 3), "{how}");
+            assert_eq!(own.live, alone.live, "{how}");
+            assert_eq!(own.dominant, alone.dominant, "{how}");
+            assert_eq!(bits(&own.height), bits(&alone.height), "{how}");
+            assert_eq!(bits(&own.total), bits(&alone.total), "{how}");
+            assert_eq!(own.area, alone.area, "{how}");
+            assert_eq!(own.sums, alone.sums, "{how}");
+            assert_eq!(
+                own.mass.mapv(f64::to_bits),
+                alone.mass.mapv(f64::to_bits),
+                "{how}"
+            );
+            assert_eq!(own.dilated_union, alone.dilated_union, "{how}");
+            for level in 0..3 {
+                let sequences = (own.sequentiality(level), alone.sequentiality(level));
+                assert_eq!(bits(&sequences.0), bits(&sequences.1), "{how}");
             }
             if let Some(last) = bins.clone().last() {
                 assert_eq!(summary.overlap[[0, last]], -1, "{how}");
