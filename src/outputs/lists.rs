@@ -208,8 +208,10 @@ impl Growing<'_> {
                 false => MAPPED / size_of::<u32>(),
             };
             let room = needed.max(all.len() + all.len() / 4).max(mapped);
+            // Where address space is scarce, what is needed will do.
             all.try_reserve_exact(room - all.len())
-                .map_err(|_| refused(room, size_of::<u32>()))?;
+                .or_else(|_| all.try_reserve_exact(cells.len()))
+                .map_err(|_| refused(needed, size_of::<u32>()))?;
         }
         let more = piece.counts.len();
         let room = offsets.len() + more;
