@@ -138,6 +138,9 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) filters: FilterArgs,
 
+    #[command(flatten)]
+    pub(crate) lists: ListArgs,
+
     /// The .npz file to write; an existing file is replaced once the new one is complete
     ///
     /// With --stream the folder to write. Of several inputs the folder, made if it is not there, in which each has its
@@ -265,6 +268,7 @@ impl SummaryArgs {
             },
             other: self.other,
             filters: FilterArgs::default(),
+            lists: ListArgs::default(),
             output: None,
             masks: MaskForm::None,
             packed: false,
@@ -433,6 +437,35 @@ impl FilterArgs {
     }
 }
 
+/// What else is written of every listed peak.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ListArgs {
+    /// Also write the saddle, the topographic prominence and the parent of every listed peak
+    ///
+    /// The saddle is where a peak is connected to higher ground, the parent the peak that it meets there. The archive has them
+    /// beside the peaks, whichever prominence these have; a stream has none.
+    #[arg(long)]
+    pub(crate) saddles: bool,
+
+    /// Also measure the region of every listed peak, the cells connected to it with P >= A * its height; repeat for more
+    ///
+    /// Areas, bounding boxes, centres, distances to the border, and which regions overlap. Regions are connected as masks are
+    /// (--connectivity); the archive has them beside the peaks, a stream has none.
+    #[arg(long, value_name = "A", value_parser = parse_alpha, allow_hyphen_values = true)]
+    pub(crate) peak_regions: Vec<f64>,
+}
+
+impl ListArgs {
+    /// The option that asks for more than the columns of peaks, if one does.
+    pub(crate) fn asked(&self) -> Option<&'static str> {
+        match (self.saddles, self.peak_regions.is_empty()) {
+            (true, _) => Some("--saddles"),
+            (false, false) => Some("--peak-regions"),
+            (false, true) => None,
+        }
+    }
+}
+
 /// Levels beside alphas, and the rules that all levels share.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LevelArgs {
@@ -510,9 +543,20 @@ OUT.npz, for numpy.load:
   peak_coords   int64 (N, 2)                    x, y in cells, row by row
   prominences   input's type (N,)               height above the highest neighbour that is no peak, in the input's unit
   peak_heights  input's type (N,)               P at the peak
+With --saddles, of every listed peak, -1 where there is none:
+  saddle_coords, saddle_heights                 int64 (N, 2), input's type (N,)   without a saddle, the lowest value of the map
+  topographic_prominences                       input's type (N,)                 peak_heights - saddle_heights
+  peak_parents, parent_coords                   int64 (N,), int64 (N, 2)          row of the parent, if listed; its cell
+With --peak-regions, of every listed peak at each alpha:
+  region_alpha                                  float64 (n_region_alpha,)
+  region_areas, region_border_distances         int64 (n_region_alpha, N)         in cells
+  region_overlaps, region_holders               int64 (n_region_alpha, N)         number of regions that share cells; row of the
+                                                peak with the smallest region that holds this one, -1 without one
+  region_boxes                                  int64 (n_region_alpha, N, 4)      first and last x, first and last y
+  region_centres                                float64 (n_region_alpha, N, 2)    mean x, mean y
 Of peaks, those that the filters leave (--min-height to --most-prominent); without filters all.
 A bin that is constant has no peaks and an empty mask, and so has, unless --nan says otherwise, one that holds a NaN. Of a
-linear track, masks are (n_alpha, n_x, n_t) and peak_coords (N, 1). With --stream each array is a file, as in OUT/masks.npy.
+linear track, masks are (n_alpha, n_x, n_t), peak_coords (N, 1), and other positions x alone. With --stream each array is a file, as in OUT/masks.npy.
 
 Examples:
   peakmask run posterior.npy --alpha 0.5 --alpha 0.9 -o result.npz

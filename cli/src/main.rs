@@ -9,6 +9,7 @@ mod failure;
 mod info;
 mod input;
 mod levels;
+mod lists;
 mod marks;
 mod npy;
 mod output;

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf, is_separator};
 
-use bytemuck::NoUninit;
+use bytemuck::{NoUninit, Pod};
 use ndarray::ArrayView3;
 use peakmask::{Analysis, CancelToken, Element, Level, MaskForm};
 use tempfile::NamedTempFile;
@@ -15,6 +15,7 @@ use zip::write::SimpleFileOptions;
 
 use crate::failure::Failure;
 use crate::levels::{KIND_TYPE, LEVEL_KIND, columns};
+use crate::lists::Lists;
 use crate::npy::tuple;
 use crate::signals::{self, Unfinished};
 
@@ -433,11 +434,12 @@ pub(crate) fn npz_bytes<T: Element>(analysis: &Analysis<T>) -> u64 {
 
 /// Writes a result, or that of a `track`, as an archive that `numpy.load` reads; calls `written` with the number of bytes after
 /// each piece.
-pub(crate) fn write_npz<T: Element + NoUninit>(
+pub(crate) fn write_npz<T: Element + Pod>(
     writer: &mut (dyn WriteSeek + '_),
     (track, shape, form): (bool, [usize; 3], MaskForm),
     levels: &[Level],
     analysis: &Analysis<T>,
+    lists: &Lists<'_, T>,
     cancel: &CancelToken,
     written: &dyn Fn(u64),
 ) -> io::Result<()> {
@@ -488,6 +490,7 @@ pub(crate) fn write_npz<T: Element + NoUninit>(
     npz.values(&peaks.prominences)?;
     npz.member("peak_heights", &float, &[peaks.heights.len()])?;
     npz.values(&peaks.heights)?;
+    lists.write(&mut npz, track)?;
     npz.finish()
 }
 

@@ -242,6 +242,8 @@ pub(crate) fn json(
             "min_distance": args.filters.min_distance.map(number),
             "highest": args.filters.highest,
             "most_prominent": args.filters.most_prominent,
+            "saddles": args.lists.saddles,
+            "peak_regions": args.lists.peak_regions.iter().copied().map(number).collect::<Vec<_>>(),
             "backend": args.how.backend.to_string(),
             "adapter": args.how.gpu.adapter,
             "gpu": args.how.gpu.gpu.map(|gpu_use| gpu_use.to_string()),

@@ -17,6 +17,7 @@ use crate::args::{BinRange, InputArgs, RunArgs};
 use crate::budget::{self, Budget, Plan};
 use crate::failure::Failure;
 use crate::input::{Input, Posterior};
+use crate::lists::Lists;
 use crate::output::{Pending, check_distinct, npz_bytes, persist_all, write_npz};
 use crate::report::{self, Summary, live_bins};
 use crate::sheet::Format;
@@ -27,6 +28,7 @@ use crate::{drivers, picture, signals, terminal};
 pub(crate) fn run(args: &RunArgs, cancel: &CancelToken) -> Result<(), Failure> {
     check_engine(args)?;
     check_filters(args)?;
+    check_lists(args)?;
     if args.picture.is_some() && args.form() != MaskForm::Bytes {
         return Err(Failure::Input(format!(
             "--picture draws outlines of masks of the form bytes, not {}; leave out --picture, or --masks and --packed",
@@ -225,8 +227,10 @@ impl<'a> One<'a> {
         if let Some(folder) = streamed.filter(|_| args.stream) {
             return self.stream::<T>(folder, &budget, &plan, cancel);
         }
-        let can_stream =
-            self.may_stream && args.picture.is_none() && args.form() != MaskForm::Sparse;
+        let can_stream = self.may_stream
+            && args.picture.is_none()
+            && args.form() != MaskForm::Sparse
+            && args.lists.asked().is_none();
         if let Some(folder) =
             streamed.filter(|_| strict && can_stream && plan.total() > budget.limit.bytes)
         {
@@ -277,14 +281,22 @@ impl<'a> One<'a> {
         if let Some(filter) = args.filters.filter() {
             analysis.peaks.retain(&filter);
         }
+        let lists = Lists::find(
+            &args.lists,
+            &posterior,
+            &analysis,
+            &budget,
+            plan.beside_analysis(),
+        )
+        .inspect_err(|_| bar.finish_and_clear())?;
 
         let levels = args.levels();
         let [n_x, n_y, _] = input.shape();
         if let Some(result) = &mut result {
-            terminal::count_bytes(bar, npz_bytes(&analysis));
+            terminal::count_bytes(bar, npz_bytes(&analysis) + lists.bytes());
             result.write(|writer| {
                 let what = (input.is_track(), [n_x, n_y, bins.len()], args.form());
-                write_npz(writer, what, &levels, &analysis, cancel, &|bytes| {
+                write_npz(writer, what, &levels, &analysis, &lists, cancel, &|bytes| {
                     bar.inc(bytes);
                 })
             })?;
@@ -449,6 +461,16 @@ fn check_filters(args: &RunArgs) -> Result<(), Failure> {
     match (args.how.prominence, args.filters.of_prominence()) {
         (Prominence::None, Some(option)) => Err(Failure::Input(format!(
             "{option} asks for prominences, and --prominence none finds none; leave one of them out"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what a stream has not got.
+fn check_lists(args: &RunArgs) -> Result<(), Failure> {
+    match args.lists.asked() {
+        Some(option) if args.stream => Err(Failure::Input(format!(
+            "{option} is written into an archive, and --stream writes none; leave one of them out, or choose fewer time bins with --bins"
         ))),
         _ => Ok(()),
     }

@@ -7,6 +7,7 @@ mod info;
 #[cfg(unix)]
 mod interrupt;
 mod levels;
+mod lists;
 mod memory;
 mod page;
 mod picture;
