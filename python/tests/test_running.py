@@ -314,12 +314,12 @@ def test_a_missing_package_is_named_with_its_extra(code, package, extra):
 def test_dir_shows_what_is_for_callers():
     ran = in_new_process("import peakmask; print(*dir(peakmask))")
     types = (
-        "Analysis Analyzer BinPeaks Epochs Level MapSummits PackedMask Peaks Regions Report SparseMask Stream "
+        "Analysis Analyzer BinPeaks Epochs Level MapSummits PackedMask Peaks Regions Report Saddles SparseMask Stream "
         "Summary Summits"
     )
     names = (
         "__version__ absolute analyze analyze_many compat coverage dask estimate load napari of_peak plot prominence "
-        "regions stream"
+        "regions saddles stream"
     )
     assert ran.stdout.split() == types.split() + names.split()
     with pytest.raises(AttributeError, match="module 'peakmask' has no attribute 'analyse'; it has .*analyze"):
