@@ -11,6 +11,9 @@ use crate::support::{Folder, PLAIN, npy, posterior};
 const ALPHAS: [f64; 2] = [0.5, 0.9];
 const WORDS: &str = "--saddles --peak-regions 0.5 --peak-regions 0.9";
 
+/// A column of regions under its name in the archive.
+type Named = (&'static str, fn(&Regions) -> &Vec<i64>);
+
 fn archive(folder: &Folder) -> NpzReader<File> {
     NpzReader::new(File::open(folder.path("out.npz")).expect("a file")).expect("an archive")
 }
@@ -46,7 +49,7 @@ fn compare(folder: &Folder, p: &Array3<f64>, options: &Options, filter: &PeakFil
     let all = regions(p.view(), &peaks, &ALPHAS, options, false).expect("regions");
     let alphas: Array1<f64> = file.by_name("region_alpha").expect("alphas");
     assert_eq!(alphas.to_vec(), ALPHAS);
-    let columns: [(&str, fn(&Regions) -> &Vec<i64>); 4] = [
+    let columns: [Named; 4] = [
         ("region_areas", |right| &right.areas),
         ("region_border_distances", |right| &right.border_distances),
         ("region_overlaps", |right| &right.overlaps),
