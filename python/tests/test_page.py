@@ -279,7 +279,7 @@ def test_the_page_opens_without_a_complaint_or_a_network(browser, pages):
         assert text(browser, "alert") == ""
     load(browser, pages / "openfield.html")
     assert browser.title == "open field: peakmask"
-    assert "63 cells, 800 time bins, masks of alpha 0.5, 0.9" in text(browser, "subtitle")
+    assert "63 cells, 800 time bins, masks of alpha 0.5, alpha 0.9" in text(browser, "subtitle")
     assert "rounded to 255 steps" in text(browser, "foot")
     refused = browser.execute_async_script(
         "fetch('https://example.org').then(() => arguments[0](0), () => arguments[0](1))"
