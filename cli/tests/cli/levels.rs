@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use ndarray::{Array1, Array3, Array4, s};
-use ndarray_npy::{NpzReader, ReadNpyExt as _};
+use ndarray_npy::ReadNpyExt as _;
 use peakmask::{Level, NanPolicy, Options, Region, analyze};
 
 use crate::support::{Folder, PLAIN, npy, posterior};
@@ -43,8 +43,7 @@ fn a_result_is_the_library_s_and_says_what_its_levels_are() {
     for part in ["at alpha 0.5", "at absolute 0.25", "at coverage 0.9"] {
         assert!(said.stderr.contains(part), "{part}: {}", said.stderr);
     }
-    let mut archive =
-        NpzReader::new(File::open(folder.path("out.npz")).expect("a file")).expect("an archive");
+    let mut archive = folder.archive("out.npz");
     let masks: Array4<bool> = archive.by_name("masks").expect("masks");
     for (found, right) in masks.outer_iter().zip(&right.masks) {
         assert_eq!(found, right);
@@ -78,8 +77,7 @@ fn a_folder_holds_the_same_and_goes_on_with_the_same_alone() {
     folder.write("in.npy", &npy(with_a_wall().view(), PLAIN));
     folder.succeed(&format!("run in.npy {ASKED} -o out.npz"));
     folder.succeed(&format!("run in.npy {ASKED} --stream -o out"));
-    let mut archive =
-        NpzReader::new(File::open(folder.path("out.npz")).expect("a file")).expect("an archive");
+    let mut archive = folder.archive("out.npz");
     let open = |name: &str| File::open(folder.path("out").join(name)).expect(name);
     let masks: Array4<bool> = archive.by_name("masks").expect("masks");
     assert_eq!(
@@ -100,8 +98,7 @@ fn without_them_nothing_is_said_of_kinds() {
     let folder = Folder::new();
     folder.write("in.npy", &npy(with_a_wall().view(), PLAIN));
     folder.succeed("run in.npy --alpha 0.5 -o out.npz");
-    let mut archive =
-        NpzReader::new(File::open(folder.path("out.npz")).expect("a file")).expect("an archive");
+    let mut archive = folder.archive("out.npz");
     assert!(
         !archive
             .names()

@@ -1,9 +1,7 @@
 //! Saddles, parents and regions of listed peaks.
 
-use std::fs::File;
-
 use ndarray::{Array1, Array2, Array3, Axis};
-use ndarray_npy::{NpzReader, write_npy};
+use ndarray_npy::write_npy;
 use peakmask::{Connectivity, NanPolicy, Options, PeakFilter, Regions, analyze, regions, saddles};
 
 use crate::support::{Folder, PLAIN, npy, posterior};
@@ -14,10 +12,6 @@ const WORDS: &str = "--saddles --peak-regions 0.5 --peak-regions 0.9";
 /// A column of regions under its name in the archive.
 type Named = (&'static str, fn(&Regions) -> &Vec<i64>);
 
-fn archive(folder: &Folder) -> NpzReader<File> {
-    NpzReader::new(File::open(folder.path("out.npz")).expect("a file")).expect("an archive")
-}
-
 fn rows<V: Copy, const N: usize>(array: &Array2<V>) -> Vec<[V; N]> {
     let rows = array.rows().into_iter();
     rows.map(|row| std::array::from_fn(|i| row[i])).collect()
@@ -27,7 +21,7 @@ fn rows<V: Copy, const N: usize>(array: &Array2<V>) -> Vec<[V; N]> {
 fn compare(folder: &Folder, p: &Array3<f64>, options: &Options, filter: &PeakFilter) -> usize {
     let peaks = analyze(p.view(), options).expect("a result").peaks;
     let peaks = peaks.filtered(filter);
-    let mut file = archive(folder);
+    let mut file = folder.archive("out.npz");
     let right = saddles(p.view(), &peaks, options).expect("saddles");
     for (name, cells) in [
         ("saddle_coords", &right.cells),
@@ -101,7 +95,7 @@ fn on_a_track_positions_are_x_alone() {
     folder.succeed(
         "run in.npy --layout xt --saddles --peak-regions 0.3 --peak-regions 0.5 -o out.npz",
     );
-    let mut file = archive(&folder);
+    let mut file = folder.archive("out.npz");
     let mut positions = |name: &str| -> Array2<i64> { file.by_name(name).expect("positions") };
     assert_eq!(positions("saddle_coords"), ndarray::arr2(&[[4], [2], [-1]]));
     assert_eq!(positions("parent_coords"), ndarray::arr2(&[[5], [1], [-1]]));
@@ -118,7 +112,7 @@ fn a_plain_archive_has_none() {
     let folder = Folder::new();
     folder.write("in.npy", &npy(posterior::<f64>(4, 5, 6).view(), PLAIN));
     folder.succeed("run in.npy -o out.npz");
-    let names = archive(&folder).names().expect("names");
+    let names = folder.archive("out.npz").names().expect("names");
     let more = |name: &String| name.starts_with("saddle") || name.starts_with("region");
     assert!(!names.iter().any(more), "{names:?}");
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use ndarray::{Array3, Array4, ArrayView3};
+use ndarray_npy::NpzReader;
 use peakmask::{Analysis, Backend, Element, Options};
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
@@ -142,9 +143,25 @@ impl Folder {
         outcome
     }
 
+    /// An archive of arrays.
+    pub(crate) fn archive(&self, name: &str) -> NpzReader<File> {
+        NpzReader::new(File::open(self.path(name)).expect("it is there")).expect("an archive")
+    }
+
     /// A JSON file.
     pub(crate) fn json(&self, name: &str) -> serde_json::Value {
         serde_json::from_slice(&self.read(name)).expect("valid JSON")
+    }
+}
+
+impl Outcome {
+    /// Compares how the lines of the standard error begin.
+    pub(crate) fn said(&self, beginnings: &[&str]) {
+        let lines: Vec<_> = self.stderr.lines().collect();
+        for (line, word) in lines.iter().zip(beginnings) {
+            assert!(line.starts_with(word), "{line} is not {word}");
+        }
+        assert_eq!(lines.len(), beginnings.len(), "{}", self.stderr);
     }
 }
 
@@ -317,8 +334,8 @@ pub(crate) fn assert_result<T: Float + ndarray_npy::ReadableElement>(
     alphas: &[f64],
     expected: &Analysis<T>,
 ) {
-    let mut file = ndarray_npy::NpzReader::new(File::open(path).expect("the result is there"))
-        .expect("an archive");
+    let mut file =
+        NpzReader::new(File::open(path).expect("the result is there")).expect("an archive");
     let names = file.names().expect("names");
     assert_eq!(
         names
