@@ -198,6 +198,7 @@ fn what_cannot_be_written_is_refused() {
 #[cfg(feature = "parquet")]
 #[test]
 fn parquet_has_the_rows_of_the_csv() {
+    use std::fs::File;
     use std::str::FromStr as _;
 
     use parquet::basic::{Repetition, Type};
