@@ -80,16 +80,17 @@ fn by_table(bits: &[u8], out: &mut [bool]) {
     copy(bits_at(bits, at), lines.into_remainder());
 }
 
-/// The same with a cache line, or what there is of it at both ends, in one store.
+/// The same with a cache line, or what there is of it at both ends, in one store. None reaches into another line, not even with
+/// bytes that it leaves alone: that took 0.15 us.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw")]
 #[expect(unsafe_code, reason = "masked and streaming stores")]
 fn by_mask(bits: &[u8], out: &mut [bool]) {
     use std::arch::x86_64::{_mm512_mask_storeu_epi8, _mm512_maskz_set1_epi8, _mm512_stream_si512};
-    let head = out.as_ptr().align_offset(LINE).min(out.len());
-    let (first, rest) = out.split_at_mut(head);
+    let head = out.as_ptr().align_offset(LINE);
+    let (first, rest) = out.split_at_mut(head.min(out.len()));
     let mut lines = rest.chunks_exact_mut(LINE);
-    let mut at = head;
+    let mut at = first.len();
     for line in &mut lines {
         let booleans = _mm512_maskz_set1_epi8(bits_at(bits, at), 1);
         // SAFETY: 64 bytes of an exclusive borrow, aligned to 64; 0 and 1 are valid booleans. The batch ends with a fence,
@@ -97,12 +98,15 @@ fn by_mask(bits: &[u8], out: &mut [bool]) {
         unsafe { _mm512_stream_si512(line.as_mut_ptr().cast(), booleans) };
         at += LINE;
     }
-    for (at, part) in [(0, first), (at, lines.into_remainder())] {
+    // Bytes of the line before the part, its first bit, and the part.
+    let first = ((LINE - head) % LINE, 0, first);
+    for (before, at, part) in [first, (0, at, lines.into_remainder())] {
         if !part.is_empty() {
-            let booleans = _mm512_maskz_set1_epi8(bits_at(bits, at), 1);
-            let there = u64::MAX >> (LINE - part.len());
+            let booleans = _mm512_maskz_set1_epi8(bits_at(bits, at) << before, 1);
+            let there = u64::MAX >> (LINE - part.len()) << before;
+            let line = part.as_mut_ptr().wrapping_sub(before);
             // SAFETY: only the bytes of the part, an exclusive borrow shorter than a line, are stored.
-            unsafe { _mm512_mask_storeu_epi8(part.as_mut_ptr().cast(), there, booleans) };
+            unsafe { _mm512_mask_storeu_epi8(line.cast(), there, booleans) };
         }
     }
 }
@@ -161,6 +165,26 @@ fn stream(word: u64, line: &mut [bool]) {
         };
     }
 }
+
+/// Asks for the cache lines at both ends of a row that will be written soon, to write to them: they hold bytes of other batches,
+/// which have to be there first. Lines that are streamed as a whole need nothing.
+#[inline]
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "prefetch hints")]
+pub(crate) fn ends_soon<A>(row: *const A, len: usize) {
+    use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+    let bytes = row.cast::<i8>();
+    for end in [bytes, bytes.wrapping_add(len * size_of::<A>())] {
+        if end.align_offset(LINE) != 0 {
+            // SAFETY: a hint changes nothing that a program could see, and never faults, wherever it points.
+            unsafe { _mm_prefetch::<_MM_HINT_ET0>(end) };
+        }
+    }
+}
+
+#[inline]
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn ends_soon<A>(_row: *const A, _len: usize) {}
 
 /// Makes streamed stores visible in order with all that follow.
 #[cfg(target_arch = "x86_64")]

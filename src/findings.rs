@@ -171,12 +171,14 @@ impl<T> Findings<T> {
         }
     }
 
-    /// Makes room for `planes` (alphas times cells) rows of `lanes` bits, and forgets the peaks of the last batch.
+    /// Makes room for `planes` (alphas times cells) rows of `lanes` bits, none of them set, and forgets the peaks of the last
+    /// batch.
     pub(crate) fn start(&mut self, lanes: usize, planes: usize) {
         self.lent = None;
         self.row_bytes = lanes.div_ceil(8);
         self.uncovered = 0;
         memory::resize(&mut self.filled, planes * self.row_bytes, 0);
+        self.filled.fill(0);
         self.peaks.clear();
     }
 
@@ -208,9 +210,11 @@ impl<T> Findings<T> {
         &mut self,
         alpha: usize,
         cells: usize,
+        first: usize,
     ) -> impl Iterator<Item = &mut [u8]> {
         let plane = cells * self.row_bytes;
-        self.filled[alpha * plane..(alpha + 1) * plane].chunks_exact_mut(self.row_bytes)
+        self.filled[alpha * plane..(alpha + 1) * plane][first * self.row_bytes..]
+            .chunks_exact_mut(self.row_bytes)
     }
 }
 

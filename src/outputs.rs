@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::analysis::Peaks;
 use crate::error::Error;
-use crate::expand::{booleans, fence, pack};
+use crate::expand::{booleans, ends_soon, fence, pack};
 use crate::findings::Findings;
 use crate::masks::SparseMask;
 use crate::summary::{Near, Summary, SummaryPart};
@@ -20,6 +20,9 @@ pub(crate) use summaries::{Counting, Filling, write_summary};
 
 /// Masks for which there is room without an allocation.
 pub(crate) const FEW: usize = 8;
+
+/// Rows between the one that is written and the one whose ends are asked for.
+const AHEAD: isize = 8;
 
 /// What an [`Analyzer`](crate::Analyzer) writes: masks as booleans or as bits, peaks, or any part of that.
 ///
@@ -387,7 +390,9 @@ fn map_rows<T: Sync, A: Send + Sync>(
     let (n_x, n_y, _) = mask.dim();
     let map_row = |(x, mut column): (usize, ArrayViewMut2<'_, A>)| {
         let bits = findings.rows(alpha, n_x * n_y).skip(x * n_y);
+        let ahead = column.strides()[0].wrapping_mul(AHEAD);
         for (row, bits) in column.lanes_mut(Axis(1)).into_iter().zip(bits) {
+            ends_soon(row.as_ptr().wrapping_offset(ahead), row.len());
             write(bits, row);
         }
         fence();

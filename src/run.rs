@@ -542,7 +542,7 @@ mod tests {
                 let &Level::OfPeak(alpha) = level else {
                     panic!("{level:?}")
                 };
-                for (cell, row) in findings.rows_mut(number, CELLS).enumerate() {
+                for (cell, row) in findings.rows_mut(number, CELLS, 0).enumerate() {
                     row.fill(0);
                     for i in 0..done {
                         row[i / 8] |= u8::from(inside(alpha, cell, call.bins.start + i)) << (i % 8);

@@ -118,7 +118,7 @@ pub(super) fn load<T: Element, S: Set<T>>(
             let n = segment.bins.len();
             if segment.piece.fastest() == Fastest::T {
                 for x in x..end {
-                    by_cell(&segment, shape, tile, x, lane, asked);
+                    by_cell::<T, S>(&segment, shape, tile, x, lane, asked);
                 }
             }
             lane += n;
@@ -152,7 +152,7 @@ pub(super) fn load<T: Element, S: Set<T>>(
 
 /// Cell after cell, all bins of a segment of a cell at once, from lane `lane` on.
 #[inline(always)]
-fn by_cell<T: Element>(
+fn by_cell<T: Element, S: Set<T>>(
     segment: &Segment<'_, '_, T>,
     shape: Shape,
     tile: &mut [Line],
@@ -180,15 +180,14 @@ fn by_cell<T: Element>(
             for (i, &value) in values[..head].iter().enumerate() {
                 tile[group * shape.stride() + y].values_mut()[within + i] = value;
             }
-            let values = &values[head..];
-            let full = values.len() / width::<T>();
-            for g in 0..full {
-                tile[(first + g) * shape.stride() + y]
-                    .values_mut()
-                    .copy_from_slice(&values[g * width::<T>()..][..width::<T>()]);
+            let mut vectors = values[head..].chunks_exact(width::<T>());
+            let mut at = first * shape.stride() + y;
+            for vector in &mut vectors {
+                S::store(S::load_from(vector), &mut tile[at]);
+                at += shape.stride();
             }
-            for (i, &value) in values.iter().enumerate().skip(full * width::<T>()) {
-                tile[(first + full) * shape.stride() + y].values_mut()[i % width::<T>()] = value;
+            for (i, &value) in vectors.remainder().iter().enumerate() {
+                tile[at].values_mut()[i] = value;
             }
         } else {
             for (lane, t) in (lane..).zip(bins.clone()) {

@@ -22,7 +22,6 @@ use std::time::Instant;
 
 use bytemuck::Zeroable;
 
-use crate::bits::transpose_64;
 use crate::choices::{Level, NanPolicy, Prominence, Region};
 use crate::element::number;
 use crate::engine::{Call, Engine, Halt, Measuring, Task};
@@ -290,7 +289,7 @@ impl<T: Element> Scratch<T> {
         for (a, above) in self.above.chunks_exact(planes.len()).enumerate() {
             if task.region == Region::Whole {
                 self.filled[..planes.len()].copy_from_slice(above);
-                hand_over(planes, &mut self.filled, 0..self.n_x, n, a, at, findings);
+                hand_over::<T, S>(planes, &mut self.filled, 0..self.n_x, n, a, at, findings);
                 continue;
             }
             let mut reached = self.n_x..0;
@@ -311,7 +310,7 @@ impl<T: Element> Scratch<T> {
                 )?;
                 reached = reached.start.min(low)..reached.end.max(high + 1);
             }
-            hand_over(planes, &mut self.filled, reached, n, a, at, findings);
+            hand_over::<T, S>(planes, &mut self.filled, reached, n, a, at, findings);
         }
         clock.lap(&mut seconds.flood);
         if task.measures {
@@ -752,7 +751,7 @@ impl<T: Element> Scratch<T> {
                     }
                 };
             }
-            hand_over(planes, &mut self.filled, reached, 1, a, at, findings);
+            hand_over::<T, S>(planes, &mut self.filled, reached, 1, a, at, findings);
             if task.measures {
                 let rows = findings.rows(a, self.n_x * self.n_y);
                 let above = &self.above[..planes.len().min(self.above.len())];
@@ -808,7 +807,7 @@ fn topography<T: Element, S: Set<T>>(
 /// Turns the filled cells of `bins` lanes, in the map rows `reached`, into rows of bits by bin, of level number `a`, from
 /// bin number `at` of the batch on; clears them.
 #[inline(always)]
-fn hand_over<T>(
+fn hand_over<T, S: Set<T>>(
     planes: Planes,
     filled: &mut [u64],
     reached: Range<usize>,
@@ -817,31 +816,23 @@ fn hand_over<T>(
     at: usize,
     findings: &mut Findings<T>,
 ) {
-    let mut rows = findings.rows_mut(a, planes.n_x * planes.n_y);
     let bytes = bins.div_ceil(8);
-    for x in 0..planes.n_x {
+    for x in reached {
+        let mut rows = findings.rows_mut(a, planes.n_x * planes.n_y, x * planes.n_y);
         for w in 0..planes.words {
             let lanes = &mut filled[planes.word(x, w, 0)..][..planes.lanes];
             let cells = rows.by_ref().take((planes.n_y - w * 64).min(64));
             if planes.lanes == 1 {
                 for (y, row) in cells.enumerate() {
-                    let bit = (lanes[0] >> y & 1) as u8;
-                    if at.is_multiple_of(8) {
-                        row[at / 8] = bit;
-                    } else {
-                        row[at / 8] |= bit << (at % 8);
-                    }
+                    row[at / 8] |= ((lanes[0] >> y & 1) as u8) << (at % 8);
                 }
                 lanes[0] = 0;
                 continue;
             }
-            let mut turned = [[0; 8]; 8];
-            if reached.contains(&x) {
-                let mut words = [0; 64];
-                words[..lanes.len()].copy_from_slice(lanes);
-                turned = transpose_64(&words);
-                lanes.fill(0);
-            }
+            let mut words = [0; 64];
+            words[..lanes.len()].copy_from_slice(lanes);
+            lanes.fill(0);
+            let turned = S::turn_bits(&words);
             for (y, row) in cells.enumerate() {
                 let (row, word) = (&mut row[at / 8..], turned[y % 8][y / 8]);
                 match bytes {
