@@ -43,6 +43,9 @@ impl Line {
     }
 }
 
+/// The most values of a vector.
+pub(crate) const MOST_LANES: usize = BYTES / 4;
+
 /// Values of a vector.
 pub const fn width<T>() -> usize {
     BYTES / size_of::<T>()
@@ -79,6 +82,25 @@ pub trait Set<T>: 'static {
     fn equals(a: Self::V, b: Self::V) -> u64;
     /// Where either is no number.
     fn unordered(a: Self::V, b: Self::V) -> u64;
+
+    /// Bit i of all 64 bytes as word i.
+    #[inline(always)]
+    fn turn_bytes(bytes: &[u8; 64]) -> [u64; 8] {
+        let mut words = [0; 8];
+        for (e, eight) in bytes.chunks_exact(8).enumerate() {
+            let mut cells = [0; 8];
+            cells.copy_from_slice(eight);
+            let cells = u64::from_le_bytes(cells);
+            if cells == 0 {
+                continue;
+            }
+            let lanes = transpose_8(cells).to_le_bytes();
+            for i in 0..8 {
+                words[i] |= u64::from(lanes[i]) << (8 * e);
+            }
+        }
+        words
+    }
 
     /// A 64 x 64 matrix of bits turned, as [`transpose_64`] does.
     #[inline(always)]
@@ -300,6 +322,19 @@ mod x86 {
                 }
 
                 #[inline(always)]
+                fn turn_bytes(bytes: &[u8; 64]) -> [u64; 8] {
+                    let mut words = [0; 8];
+                    // SAFETY: as above.
+                    unsafe {
+                        let bytes = _mm512_loadu_si512(bytes.as_ptr().cast());
+                        for i in 0..8 {
+                            words[i] = _mm512_test_epi8_mask(bytes, _mm512_set1_epi8(1 << i));
+                        }
+                    }
+                    words
+                }
+
+                #[inline(always)]
                 fn turn_bits(words: &[u64; 64]) -> [[u64; 8]; 8] {
                     // SAFETY: as above.
                     unsafe { bits_turned(words) }
@@ -504,6 +539,25 @@ mod x86 {
                 fn unordered(a: Self::V, b: Self::V) -> u64 {
                     Self::bits::<_CMP_UNORD_Q>(a, b)
                 }
+
+                #[inline(always)]
+                fn turn_bytes(bytes: &[u8; 64]) -> [u64; 8] {
+                    let mut words = [0; 8];
+                    // SAFETY: as above.
+                    unsafe {
+                        let start: *const __m256i = bytes.as_ptr().cast();
+                        let mut low = _mm256_loadu_si256(start);
+                        let mut high = _mm256_loadu_si256(start.add(1));
+                        // The highest bit of each byte, then the next one.
+                        for i in (0..8).rev() {
+                            let cells = [_mm256_movemask_epi8(low), _mm256_movemask_epi8(high)];
+                            words[i] = bytemuck::must_cast(cells);
+                            low = _mm256_add_epi8(low, low);
+                            high = _mm256_add_epi8(high, high);
+                        }
+                    }
+                    words
+                }
             }
 
             impl Bits<[$v; 2]> for Avx2 {
@@ -581,7 +635,9 @@ mod tests {
         S::turn(columns, &mut lines[4..], 3, width::<T>() - 8);
         let bytes = bytemuck::cast_slice::<T, u8>(&values);
         let words = std::array::from_fn(|i| bytemuck::pod_read_unaligned(&bytes[3 * i..][..8]));
-        let turned: [u64; 64] = bytemuck::must_cast(S::turn_bits(&words));
+        let bytes = std::array::from_fn(|i| bytes[5 * i]);
+        let mut turned: Vec<u64> = bytemuck::must_cast::<_, [u64; 64]>(S::turn_bits(&words)).into();
+        turned.extend(S::turn_bytes(&bytes));
         let bits = [
             S::reaches(v, w),
             S::exceeds(v, w),

@@ -6,7 +6,7 @@
 use super::planes::Planes;
 use super::tile::Shape;
 use crate::plan::BLOCK;
-use crate::vector::{Line, Set, transpose_8, width};
+use crate::vector::{Line, MOST_LANES, Set, width};
 use crate::{Element, Level};
 
 /// The value that cells of a live bin reach a level with; `top` is the bin's highest. Where all of the bin's values count, it
@@ -36,28 +36,24 @@ pub(super) fn threshold<T: Element, S: Set<T>>(
     for (x, tops) in tops.chunks_exact(shape.blocks()).enumerate() {
         let cells = &tile[shape.start(x, g)..][..shape.n_y];
         for (w, (cells, tops)) in cells.chunks(64).zip(tops.chunks(64 / BLOCK)).enumerate() {
-            let mut words = [0; 64];
+            // For each eight lanes of the vector a byte a cell, a lane a bit.
+            let mut bytes = [[0; 64]; MOST_LANES / 8];
+            let mut any = false;
             for (b, (cells, top)) in cells.chunks(BLOCK).zip(tops).enumerate() {
                 if S::reaches(S::load(top), level) == 0 {
                     continue;
                 }
-                for (e, eight) in cells.chunks(8).enumerate() {
-                    // Bytes of eight lanes each, a cell a byte: for each eight lanes of the vector.
-                    let mut bytes = [0; 8];
-                    for (k, cell) in eight.iter().enumerate() {
-                        let reached = S::reaches(S::load(cell), level);
-                        for half in 0..width / 8 {
-                            bytes[half] |= (reached >> (8 * half) & 0xff) << (8 * k);
-                        }
-                    }
+                any = true;
+                for (k, cell) in cells.iter().enumerate() {
+                    let reached = S::reaches(S::load(cell), level);
                     for half in 0..width / 8 {
-                        let turned = transpose_8(bytes[half]).to_le_bytes();
-                        for lane in 0..8 {
-                            let byte = u64::from(turned[lane]);
-                            words[half * 8 + lane] |= byte << (b * BLOCK + e * 8);
-                        }
+                        bytes[half][b * BLOCK + k] = (reached >> (8 * half)) as u8;
                     }
                 }
+            }
+            let mut words = [0; MOST_LANES];
+            for half in 0..if any { width / 8 } else { 0 } {
+                words[8 * half..8 * half + 8].copy_from_slice(&S::turn_bytes(&bytes[half]));
             }
             let at = planes.word(x, w, g * width);
             above[at..at + width].copy_from_slice(&words[..width]);
