@@ -1,8 +1,8 @@
 //! How long a few time bins take: what a closed loop waits for, on one thread of the CPU.
 //!
 //! ```text
-//! cargo bench -p peakmask-benches --bench latency             criterion
-//! cargo bench -p peakmask-benches --bench latency -- --table  medians and 99th percentiles in us, one line a case
+//! cargo bench -p peakmask-benches --bench latency            criterion
+//! cargo bench -p peakmask-benches --bench latency -- --json  medians and 99th percentiles, for benches/peers/measure.py
 //! ```
 //!
 //! | id | what is timed |
@@ -20,6 +20,8 @@ mod check;
 #[path = "support/inputs.rs"]
 #[expect(dead_code, reason = "a part of it serves the other benches")]
 mod inputs;
+#[path = "support/said.rs"]
+mod said;
 #[path = "support/stack.rs"]
 #[expect(dead_code, reason = "a part of it serves the other benches")]
 mod stack;
@@ -27,18 +29,18 @@ mod stack;
 #[expect(dead_code, reason = "a part of it serves the other benches")]
 mod value;
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion};
 use inputs::Kind;
 use ndarray::{Array3, ArrayView3, Axis};
 use peakmask::{Analyzer, Backend, Options, Outputs, Peaks, analyze, analyze_into};
+use serde_json::{Value as Json, json};
 use stack::{Layout, Pages};
 
 const ALPHAS: [f64; 2] = [0.5, 0.9];
 const SIZES: [usize; 3] = [1, 8, 64];
-/// Calls of the table, after some that are not counted.
+/// Calls that percentiles are taken of, after some that are not counted.
 const CALLS: usize = 2_000;
 const WARM: usize = 50;
 
@@ -46,9 +48,10 @@ fn main() {
     let given = |flag: &str| std::env::args().any(|argument| argument == flag);
     let timed = given("--bench") && !given("--test");
     let n_t = if timed { 2_048 } else { 128 };
-    let table = given("--table");
+    let percentiles = given("--json");
+    let mut cases = Vec::new();
     let mut criterion = Criterion::default();
-    if !table {
+    if !percentiles {
         criterion = criterion.configure_from_args();
     }
     for kind in Kind::ALL {
@@ -56,14 +59,16 @@ fn main() {
         for bins in SIZES {
             let mut loops = Loop::new(stack.view(), bins);
             loops.assert_right(stack.view());
-            if table {
-                loops.table(kind.name());
+            if percentiles {
+                cases.push(loops.percentiles(kind.name(), n_t));
             } else {
                 loops.bench(kind.name(), &mut criterion);
             }
         }
     }
-    if !table {
+    if percentiles {
+        said::say(&cases);
+    } else {
         criterion.final_summary();
     }
 }
@@ -162,22 +167,23 @@ impl Loop {
         group.finish();
     }
 
-    /// A line with the median and the 99th percentile of both ways.
-    fn table(&mut self, input: &str) {
-        let bins = self.bins();
-        let mut line = format!("{input:<10}{bins:>3} bins");
-        for (name, call) in [
-            ("kept", Self::kept as fn(&mut Self) -> Duration),
-            ("single", Self::single),
-        ] {
+    /// The median and the 99th percentile of both ways.
+    fn percentiles(&mut self, input: &str, n_t: usize) -> Json {
+        let [kept, single] = [Self::kept as fn(&mut Self) -> Duration, Self::single].map(|call| {
             for _ in 0..WARM {
                 call(self);
             }
             let mut times: Vec<Duration> = (0..CALLS).map(|_| call(self)).collect();
             times.sort();
             let [p50, p99] = [50, 99].map(|share| times[CALLS * share / 100].as_secs_f64() * 1e6);
-            line += &format!("   {name}: p50 {p50:8.1} us, p99 {p99:8.1} us");
-        }
-        writeln!(std::io::stdout(), "{line}").expect("standard output");
+            json!({"p50": p50, "p99": p99})
+        });
+        json!({
+            "kind": input,
+            "bins": self.bins(),
+            "calls": CALLS,
+            "equality": said::equality("one recording", n_t),
+            "us_per_call": {"kept": kept, "single": single},
+        })
     }
 }

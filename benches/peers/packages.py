@@ -1,41 +1,38 @@
-"""The Python package and what else Python has for it, alternately in one run: prints the table of python/README.md.
+"""The Python package and what else Python has for it, alternately in one run: the table of python/README.md.
 
     python -m venv target/packages
     target/packages/bin/pip install -r benches/peers/packages.txt ./python
     target/packages/bin/python benches/peers/packages.py [--n-t 100000] [--kinds openfield] [--threads 2] [--rounds 3]
 
-Progress goes to standard error. Results are compared before anything is timed: masks, coordinates and heights to the bit,
+Progress goes to standard error; `measure.py` runs this and all else that has a table.
+
+Results are compared before anything is timed: masks, coordinates and heights to the bit,
 prominences by value. Contenders that take one time bin after the other are timed on runs of consecutive bins at places
 spread over the recording, inside the whole array; the others do all of it in every round. `--reference-whole` times the
 reference once on all of it too. Memory is what a process of its own comes to hold beyond the input, at its highest.
 """
 
 import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 
 import contenders
 import inputs
 import numpy as np
 import reference
+import results
+import tables
+from results import say
 
 import peakmask
 
 ALPHAS = [0.5, 0.9]
+OTHERS = ("numba", "connected-components-3d", "opencv-python-headless")
 RUN = 16  # consecutive bins: two cache lines of float64 a cell
-BEGAN = time.perf_counter()
-REFERENCE = next(iter(contenders.SLICED))
-
-
-def say(what):
-    print(f"{time.perf_counter() - BEGAN:5.0f} s  {what}", file=sys.stderr, flush=True)
 
 
 def starts(n_t, places, rng):
@@ -49,9 +46,11 @@ def columns(found, dtype):
 
 
 def assert_equal(p, places, threads, out, rng):
-    """Everybody against the reference on runs of bins, and whole jobs against each other on all bins."""
+    """Everybody against the reference on runs of bins, and whole jobs against each other on all bins: how many they were."""
+    bins = 0
     for start in starts(p.shape[2], places, rng):
         part = p[:, :, start : start + RUN]
+        bins += part.shape[2]
         masks, expected = contenders.by_reference(part, ALPHAS, threads)
         for name, contender in {**contenders.SLICED, **contenders.WHOLE}.items():
             theirs, found = contender(part, ALPHAS, threads)
@@ -63,6 +62,7 @@ def assert_equal(p, places, threads, out, rng):
             if not np.array_equal(mine, mask):
                 sys.exit(f"{name} differs in masks; nothing was timed")
         equal(name, 0, np.empty(0, bool), expected, np.empty(0, bool), found, p.dtype)
+    return {**results.equality("the reference", bins), **results.equality("each other", p.shape[2])}
 
 
 def equal(name, start, masks, expected, theirs, found, dtype):
@@ -95,14 +95,14 @@ def one_round(p, places, threads, out, rng):
     return {name: seconds * 1e6 for name, seconds in times.items()}
 
 
-def megabytes(file, name, threads):
+def bytes_held(file, name, threads):
     """What the contender comes to hold beyond the input, in a process of its own."""
     command = [sys.executable, __file__, "--memory-of", name, str(file), "--threads", str(threads)]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def memory_of(name, file, threads):
-    """Prints megabytes: this process's highest resident memory (Linux), less what it held with the input loaded."""
+    """Prints bytes: this process's highest resident memory (Linux), less what it held with the input loaded."""
     p = np.load(file)
     out = None
     contender = {**contenders.SLICED, **contenders.WHOLE, contenders.REUSED: contenders.by_analyze}[name]
@@ -114,7 +114,7 @@ def memory_of(name, file, threads):
     Path("/proc/self/clear_refs").write_text("5")  # the highest starts anew from what is held now
     before = resident("VmHWM")
     result = contender(p, ALPHAS, threads, **options)
-    print((resident("VmHWM") - before) / 1e6)
+    print(resident("VmHWM") - before)
     del result
 
 
@@ -131,7 +131,7 @@ def measure(kind, a, folder):
     p = np.load(file)
     out = [np.ones(p.shape, bool) for _ in ALPHAS]
     say(f"{kind}: equality")
-    assert_equal(p, a.places, a.threads, out, rng)
+    equality = assert_equal(p, a.places, a.threads, out, rng)
     rounds = []
     for number in range(a.rounds):
         say(f"{kind}: round {number + 1} of {a.rounds}")
@@ -146,53 +146,30 @@ def measure(kind, a, folder):
     held = {}
     for name in rounds[0]:
         say(f"{kind}: memory of {name}")
-        held[name] = megabytes(file, name, a.threads) if a.memory else None
+        held[name] = bytes_held(file, name, a.threads) if a.memory else None
     file.unlink()
-    return {"kind": kind, "rounds": rounds, "memory": held, "reference_whole": whole}
+    times = {name: [round_[name] for round_ in rounds] for name in rounds[0]}
+    return {
+        "kind": kind, "n_t": a.n_t, "equality": equality, "us_per_bin": times, "memory": held, "reference_whole": whole,
+    }  # fmt: skip
 
 
-def table(results, a):
-    yield f"Measured on {time.strftime('%Y-%m-%d')}: {machine()}; {versions()}."
-    yield f"{a.n_t:,} time bins of 41 x 63 cells, float64, two alphas; {a.threads} threads for numba and peakmask; medians of"
-    yield f"{a.rounds} rounds, ratios are medians of each round's."
-    for result in results:
-        yield ""
-        yield f"| {result['kind']} | us a bin | x reference | MB beyond the input |"
-        yield "|---|---|---|---|"
-        for name in result["rounds"][0]:
-            times = [round_[name] for round_ in result["rounds"]]
-            ratio = median(round_[REFERENCE] / round_[name] for round_ in result["rounds"])
-            held = result["memory"][name]
-            yield f"| {name} | {median(times):.1f} | {ratio:.0f} | {'' if held is None else f'{held:,.0f}'} |"
-        if result["reference_whole"]:
-            yield f"\nThe reference on all bins at once: {result['reference_whole']:.0f} us a bin."
-
-
-def machine():
-    model = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        model = next(line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")).split(": ")[1]
-    return model
-
-
-def versions():
-    import importlib.metadata as metadata
-
-    names = ("peakmask", "numpy", "scipy", "scikit-image", "numba", "connected-components-3d", "opencv-python-headless")
-    return ", ".join(f"{name} {metadata.version(name)}" for name in names)
+def assert_new():
+    """Stops where what is installed was there before the sources that it would be said to be of."""
+    if Path(peakmask._core.__file__).stat().st_mtime < results.newest_source():
+        sys.exit(f"{peakmask._core.__file__} is older than this checkout's sources; install ./python again")
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n-t", type=int, default=100_000)
-    parser.add_argument("--kinds", nargs="+", choices=inputs.KINDS, default=list(inputs.KINDS))
+    parser.add_argument("--n-t", type=int, default=results.BINS["packages"][0])
+    parser.add_argument("--kinds", nargs="+", choices=inputs.KINDS, default=["openfield"])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--places", type=int, default=12, help="runs of bins, spread over the recording")
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     parser.add_argument("--reference-whole", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="write the raw result here")
     parser.add_argument("--scratch", type=Path, help="folder for inputs")
     parser.add_argument("--memory-of", nargs=2, metavar=("CONTENDER", "FILE"), help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -203,12 +180,16 @@ def main():
     if a.memory_of:
         memory_of(*a.memory_of, a.threads)
         return
+    assert_new()
     say(f"peakmask {peakmask.__version__}")
+    settings = {"alphas": ALPHAS, "rounds": a.rounds, "threads": a.threads}
+    recording = results.Recording("packages", a.json, settings, (*results.REFERENCE, *OTHERS))
+    set_ = peakmask.analyze(np.zeros((2, 2, 1)), ALPHAS).report["instruction_set"]
+    recording.measured(peakmask.__version__, set_)
     with tempfile.TemporaryDirectory(dir=a.scratch) as folder:
-        results = [measure(kind, a, Path(folder)) for kind in a.kinds]
-    if a.json:
-        a.json.write_text(json.dumps({"alphas": ALPHAS, "n_t": a.n_t, "results": results}, indent=1))
-    print(*table(results, a), sep="\n")
+        for kind in a.kinds:
+            recording.add(measure(kind, a, Path(folder)))
+    print(*tables.packages(recording.end()), sep="\n")
 
 
 if __name__ == "__main__":

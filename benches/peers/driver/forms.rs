@@ -36,12 +36,7 @@ impl<T: Element + Pod> Forms<T> {
         for name in ["packed", "areas", "areas_of_masks"] {
             assert!(forms.time(name, bed, Engine::Cpu(cores())).is_some());
         }
-        for (mask, packed) in bed.masks().iter().zip(&forms.packed) {
-            for ((x, y, t), &inside) in mask.indexed_iter() {
-                let bit = packed[[x, y, t / 8]] >> (t % 8) & 1;
-                assert_eq!(bit == 1, inside, "bit of cell ({x}, {y}) in bin {t}");
-            }
-        }
+        assert_bits(bed.masks(), &forms.packed);
         assert!(forms.areas == forms.summary.area, "areas without masks");
         forms
     }
@@ -85,6 +80,17 @@ impl<T: Element + Pod> Forms<T> {
             _ => return None,
         }
         Some(start.elapsed())
+    }
+}
+
+/// Panics unless the bits are those of the masks, as far as these go.
+pub(crate) fn assert_bits(masks: &[Array3<bool>], packed: &[Array3<u8>]) {
+    assert_eq!(masks.len(), packed.len(), "number of masks");
+    for (mask, packed) in masks.iter().zip(packed) {
+        for ((x, y, t), &inside) in mask.indexed_iter() {
+            let bit = packed[[x, y, t / 8]] >> (t % 8) & 1;
+            assert_eq!(bit == 1, inside, "bit of cell ({x}, {y}) in bin {t}");
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! peers_driver {serve|memory} INPUT.npy {xyt|txy} {huge|default} THREADS ALPHA...
+//! peers_driver grow INPUT.npy {xyt|txy} {huge|default} TIMES ALPHA...
 //! ```
 //!
 //! It reads the file into anonymous memory. `memory` analyses it once on THREADS threads, writes as JSON how many bytes
@@ -13,6 +14,15 @@
 //! | `about` | version, instruction set, cores, peaks, speeds of the floor's read and of a copy, bytes in huge pages |
 //! | `end_to_end N`, `fresh N`, `peaks_only N`, `masks_only N`, `floor N`, `packed N`, `areas N`, `areas_of_masks N` | seconds of one such job on N threads; `gpu` or `auto` in place of N |
 //! | `dump FOLDER FIRST END` | writes the warm results of the time bins FIRST to END as `.npy` files |
+//!
+//! `grow` answers `growth.py`: what it analyses is the input TIMES over, as pieces of one recording, into peaks and packed masks.
+//!
+//! | line | answer |
+//! |---|---|
+//! | `memory N` | bytes at the peak of a job into fresh outputs, as `memory` above; to be asked of a new process |
+//! | `packed N` | seconds of a job into warm outputs on N threads |
+//! | `check` | version, instruction set, peaks, time bins that were compared with those of other ways to find them |
+//! | `dump FOLDER FIRST END` | as above |
 
 #[path = "../../support/bed.rs"]
 mod bed;
@@ -21,6 +31,7 @@ mod engine;
 #[path = "../../support/floor.rs"]
 mod floor;
 mod forms;
+mod growth;
 #[path = "../../support/jobs.rs"]
 mod jobs;
 mod resident;
@@ -36,11 +47,12 @@ use bed::Bed;
 use bytemuck::Pod;
 use engine::Engine;
 use forms::Forms;
+use growth::Growth;
 use jobs::jobs;
 use memmap2::Mmap;
 use ndarray::{Array1, Array2, Array4, ArrayBase, ArrayView3, Axis, s};
 use ndarray_npy::{ViewElement, ViewNpyExt, WritableElement, write_npy};
-use peakmask::{Element, InstructionSet};
+use peakmask::{Analysis, Element, InstructionSet, Peaks};
 use stack::{Layout, Pages, Stack};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -59,7 +71,8 @@ fn main() -> Outcome<()> {
     let command = match *command {
         "serve" => Command::Serve,
         "memory" => Command::Memory(threads.parse()?),
-        other => return Err(format!("the command is serve or memory, not {other}").into()),
+        "grow" => Command::Grow(threads.parse()?),
+        other => return Err(format!("the command is serve, memory or grow, not {other}").into()),
     };
     let layout = match *layout {
         "xyt" => Layout::Xyt,
@@ -84,6 +97,7 @@ fn main() -> Outcome<()> {
 enum Command {
     Serve,
     Memory(usize),
+    Grow(usize),
 }
 
 impl Command {
@@ -94,7 +108,16 @@ impl Command {
     ) -> Outcome<()> {
         match self {
             Self::Serve => serve(Bed::new(stack, alphas), alphas),
-            Self::Memory(threads) => memory(&Bed::cold(stack, alphas), threads),
+            Self::Memory(threads) => {
+                let bed = Bed::cold(stack, alphas);
+                writeln!(
+                    std::io::stdout(),
+                    "{}",
+                    beyond(|| bed.analysis(Engine::Cpu(threads)))
+                )?;
+                Ok(())
+            }
+            Self::Grow(times) => grow(Growth::new(stack, alphas, times)),
         }
     }
 }
@@ -133,7 +156,10 @@ fn serve<T: Element + Pod + WritableElement>(mut bed: Bed<T>, alphas: &[f64]) ->
             }
             ["dump", folder, first, end] => {
                 let (folder, first, end) = (Path::new(folder), first.parse()?, end.parse()?);
-                dump(&bed, folder, first, end)?;
+                let masks: Vec<_> = (bed.masks().iter())
+                    .map(|mask| mask.slice(s![.., .., first..end]))
+                    .collect();
+                dump(ndarray::stack(Axis(0), &masks)?, bed.peaks(), folder, first)?;
                 let areas = forms.areas().slice(s![.., first..end]);
                 write_npy(folder.join("areas.npy"), &areas)?;
                 writeln!(out, "{{}}")?;
@@ -166,11 +192,47 @@ fn about<T: Element + Pod>(bed: &Bed<T>) -> Outcome<String> {
     ))
 }
 
-/// Of the first job of this process: later ones would find memory that earlier ones left in the allocator's hands.
-fn memory<T: Element + Pod>(bed: &Bed<T>, threads: usize) -> Outcome<()> {
-    let (bytes, analysis) = resident::peak_beyond_now(|| bed.analysis(Engine::Cpu(threads)));
+fn grow<T: Element + Pod + WritableElement>(mut growth: Growth<T>) -> Outcome<()> {
+    let mut out = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match &words[..] {
+            ["memory", threads] => {
+                let threads = threads.parse()?;
+                writeln!(out, "{}", beyond(|| growth.fresh(threads)))?;
+            }
+            ["check"] => writeln!(
+                out,
+                r#"{{"version": "{}", "instruction_set": "{}", "peaks": {}, "compared": {}}}"#,
+                env!("CARGO_PKG_VERSION"),
+                InstructionSet::detect(),
+                growth.peaks().len(),
+                growth.assert_right(),
+            )?,
+            ["dump", folder, first, end] => {
+                let (folder, first, end) = (Path::new(folder), first.parse()?, end.parse()?);
+                dump(growth.masks(first..end), growth.peaks(), folder, first)?;
+                writeln!(out, "{{}}")?;
+            }
+            ["packed", threads] => {
+                let seconds = growth.again(threads.parse()?).as_secs_f64();
+                writeln!(out, r#"{{"seconds": {seconds}}}"#)?;
+            }
+            _ => return Err(format!("no such request: {line}").into()),
+        }
+    }
+    Ok(())
+}
+
+/// Bytes beyond the results, as JSON. Of the first job of a process: later ones would find memory that earlier ones left in
+/// the allocator's hands.
+fn beyond<T: Element + Pod>(job: impl FnOnce() -> Analysis<T>) -> String {
+    let (bytes, analysis) = resident::peak_beyond_now(job);
     let peaks = &analysis.peaks;
+    let packed = analysis.packed.iter().flatten();
     let results: usize = analysis.masks.iter().map(ArrayBase::len).sum::<usize>()
+        + packed.map(|mask| mask.bits().len()).sum::<usize>()
         + size_of_val(&peaks.offsets[..])
         + size_of_val(&peaks.coords[..])
         + size_of_val(&peaks.prominences[..])
@@ -178,24 +240,17 @@ fn memory<T: Element + Pod>(bed: &Bed<T>, threads: usize) -> Outcome<()> {
     let beyond = bytes.map_or("null".to_owned(), |bytes| {
         (bytes - results as i64).to_string()
     });
-    writeln!(
-        std::io::stdout(),
-        r#"{{"beyond": {beyond}, "results": {results}}}"#
-    )?;
-    Ok(())
+    format!(r#"{{"beyond": {beyond}, "results": {results}}}"#)
 }
 
+/// Writes masks of time bins from `first` on, and the peaks of these bins.
 fn dump<T: Element + Pod + WritableElement>(
-    bed: &Bed<T>,
+    masks: Array4<bool>,
+    peaks: &Peaks<T>,
     folder: &Path,
     first: usize,
-    end: usize,
 ) -> Outcome<()> {
-    let masks: Vec<_> = (bed.masks().iter())
-        .map(|mask| mask.slice(s![.., .., first..end]))
-        .collect();
-    let masks: Array4<bool> = ndarray::stack(Axis(0), &masks)?;
-    let peaks = bed.peaks();
+    let end = first + masks.len_of(Axis(3));
     let rows = peaks.offsets[first] as usize..peaks.offsets[end] as usize;
     let offsets: Array1<i64> = (peaks.offsets[first..=end].iter())
         .map(|row| row - peaks.offsets[first])
