@@ -2,8 +2,8 @@
 
     python inputs.py {openfield,gm,po} N_T OUT.npy [--layout xyt|txy] [--dtype f64|f32] [--seed S]
 
-openfield  a real posterior of an open-field recording, tiled along t: 52 peaks a bin, but for the last 32 of its 786 bins, whose values are
-           rounded and have wide plateaus
+openfield  a real posterior of an open-field recording, tiled along t: 52 peaks a bin in all but the last 32 of its 786 bins, whose values are
+           rounded and have wide plateaus: 68 on average
 gm         one to four Gaussian bumps and 2 % noise, normalised: 206 peaks a bin
 po         posterior of a random walk under 80 Poisson place cells, 250 ms and 20 ms bins alternating: about 13 peaks a bin
 

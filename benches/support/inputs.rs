@@ -21,8 +21,8 @@ const UNIQUE: usize = 4_000;
 /// Where an input comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A real posterior of an open-field recording, tiled along t: 52 peaks a bin, but for the last 32 of its 786 bins, whose
-    /// values are rounded and have wide plateaus.
+    /// A real posterior of an open-field recording, tiled along t: 52 peaks a bin in all but the last 32 of its 786 bins, whose
+    /// values are rounded and have wide plateaus: 68 on average.
     Openfield,
     /// One to four Gaussian bumps and 2 % noise, normalised: 206 peaks a bin.
     Gm,
@@ -46,7 +46,7 @@ impl Kind {
     /// Peaks a bin, on average over many: what the distributions of a random input are held to.
     pub(crate) fn peaks_per_bin(self) -> f64 {
         match self {
-            Self::Openfield => 52.0,
+            Self::Openfield => 68.0,
             Self::Gm => 206.0,
             Self::Po => 13.0,
         }
