@@ -244,8 +244,9 @@ def test_what_is_refused():
     p = posterior()
     with pytest.raises(ValueError, match="masks is one of"):
         peakmask.analyze(p, 0.5, masks="bits")
-    with pytest.raises(ValueError, match="out="):
-        peakmask.analyze(p, 0.5, summary=True, out=[np.empty(p.shape, bool)])
+    for form in ("packed", "sparse", None):
+        with pytest.raises(ValueError, match=f"out= are masks of bool, but masks={form!r}"):
+            peakmask.analyze(p, 0.5, masks=form, out=[np.empty(p.shape, bool)])
     with pytest.raises(KeyError, match="masks=None"):
         peakmask.analyze(p, 0.5, masks=None).mask(0.5)
     plan = peakmask.estimate(p.shape, ALPHA)
