@@ -156,7 +156,7 @@ def analyze(
     )
     wanted = _options.wanted(masks, summary, animal, radius, p.shape[2])
     if out is not None and wanted.masks != "bytes":
-        raise ValueError(f'out= are masks of bool, but masks={masks!r} was asked for; leave out one of them')
+        raise ValueError(f"out= are masks of bool, but masks={masks!r} was asked for; leave out one of them")
     given = None if out is None else _inputs.outputs(out, p, len(alphas))
     return analysed(p, alphas, options, out=given, progress=progress, wanted=wanted)
 
