@@ -445,11 +445,10 @@ const FORMAT: &str = "peakmask run 1";
 /// each piece.
 pub(crate) fn write_npz<T: Element + Pod>(
     writer: &mut (dyn WriteSeek + '_),
-    (track, shape, form): (bool, [usize; 3], MaskForm),
+    (track, shape, form, choices): (bool, [usize; 3], MaskForm, &[(&str, String)]),
     levels: &[Level],
     analysis: &Analysis<T>,
     lists: &Lists<'_, T>,
-    choices: &[(&str, String)],
     cancel: &CancelToken,
     written: &dyn Fn(u64),
 ) -> io::Result<()> {

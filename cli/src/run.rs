@@ -295,18 +295,10 @@ impl<'a> One<'a> {
         if let Some(result) = &mut result {
             terminal::count_bytes(bar, npz_bytes(&analysis) + lists.bytes());
             result.write(|writer| {
-                let what = (input.is_track(), [n_x, n_y, bins.len()], args.form());
+                let shape = [n_x, n_y, bins.len()];
+                let what = (input.is_track(), shape, args.form(), &choices(args)[..]);
                 let written = |bytes| bar.inc(bytes);
-                write_npz(
-                    writer,
-                    what,
-                    &levels,
-                    &analysis,
-                    &lists,
-                    &choices(args),
-                    cancel,
-                    &written,
-                )
+                write_npz(writer, what, &levels, &analysis, &lists, cancel, &written)
             })?;
         }
         if let (Some(table), Some(kind), Some(summary)) = (&mut table, kind, &analysis.summary) {

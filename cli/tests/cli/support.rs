@@ -366,7 +366,7 @@ pub(crate) fn assert_result<T: Float + ndarray_npy::ReadableElement>(
     );
     let n_t = expected.peaks.n_bins();
     assert_eq!(shape.to_vec(), [n_x, n_y, n_t].map(|n| n as i64));
-    let bytes = std::fs::read(path).expect("the archive");
+    let bytes = fs::read(path).expect("the archive");
     for (word, descr) in [("peakmask run 1", "'|S14'"), ("dominant", "'|S8'")] {
         // A header ends in the end of a line, and the word follows.
         let word = format!("\n{word}");
