@@ -285,7 +285,7 @@ def test_archives_of_the_program_are_read(tmp_path, masks, layout):
     )
     for alpha in ALPHA if masks else []:
         np.testing.assert_array_equal(again.mask(alpha), analysis.mask(alpha))
-    for name in ("offsets", "coords", "prominences", "heights"):
+    for name in ("offsets", "coords", "_xy", "prominences", "heights"):
         assert_same_bits(getattr(again.peaks, name), getattr(analysis.peaks, name))
     assert again.summary is None
     assert dict(again.report) == {"bins": 200, "peaks": analysis.peaks.n_peaks}
