@@ -342,6 +342,12 @@ impl<'a, W: Write + Seek> Npz<'a, W> {
         self.zip.write_all(&header(descr, shape))
     }
 
+    /// Writes a member of one word.
+    fn word(&mut self, key: &str, word: &str) -> io::Result<()> {
+        self.member(key, &format!("|S{}", word.len()), &[])?;
+        self.values(word.as_bytes())
+    }
+
     pub(crate) fn values<T: NoUninit>(&mut self, values: &[T]) -> io::Result<()> {
         for piece in bytemuck::must_cast_slice::<T, u8>(values).chunks(PIECE) {
             if self.cancel.is_cancelled() {
@@ -432,11 +438,14 @@ pub(crate) fn npz_bytes<T: Element>(analysis: &Analysis<T>) -> u64 {
     (masks + peaks + 8 * (analysis.peaks.offsets.len() + analysis.masks.len())) as u64
 }
 
-/// Writes a result, or that of a `track`, as an archive that `numpy.load` reads; calls `written` with the number of bytes after
+/// What an archive calls itself, by which Python's `peakmask.load` knows it.
+const FORMAT: &str = "peakmask run 1";
+
+/// Writes a result, or that of a `track`, as an archive that `numpy.load` reads, and `peakmask.load`; calls `written` with the number of bytes after
 /// each piece.
 pub(crate) fn write_npz<T: Element + Pod>(
     writer: &mut (dyn WriteSeek + '_),
-    (track, shape, form): (bool, [usize; 3], MaskForm),
+    (track, shape, form, choices): (bool, [usize; 3], MaskForm, &[(&str, String)]),
     levels: &[Level],
     analysis: &Analysis<T>,
     lists: &Lists<'_, T>,
@@ -491,6 +500,12 @@ pub(crate) fn write_npz<T: Element + Pod>(
     npz.member("peak_heights", &float, &[peaks.heights.len()])?;
     npz.values(&peaks.heights)?;
     lists.write(&mut npz, track)?;
+    npz.word("format", FORMAT)?;
+    npz.member("shape", &i8, &[3])?;
+    npz.values(&shape.map(|n| n as i64))?;
+    for (name, choice) in choices {
+        npz.word(name, choice)?;
+    }
     npz.finish()
 }
 

@@ -295,10 +295,10 @@ impl<'a> One<'a> {
         if let Some(result) = &mut result {
             terminal::count_bytes(bar, npz_bytes(&analysis) + lists.bytes());
             result.write(|writer| {
-                let what = (input.is_track(), [n_x, n_y, bins.len()], args.form());
-                write_npz(writer, what, &levels, &analysis, &lists, cancel, &|bytes| {
-                    bar.inc(bytes);
-                })
+                let shape = [n_x, n_y, bins.len()];
+                let what = (input.is_track(), shape, args.form(), &choices(args)[..]);
+                let written = |bytes| bar.inc(bytes);
+                write_npz(writer, what, &levels, &analysis, &lists, cancel, &written)
             })?;
         }
         if let (Some(table), Some(kind), Some(summary)) = (&mut table, kind, &analysis.summary) {
@@ -484,6 +484,17 @@ pub(crate) fn of_results(args: &RunArgs) -> Options {
         .summary(args.summary.is_some())
         .connectivity(args.how.connectivity)
         .prominence(args.how.prominence)
+}
+
+/// What a result is read by, beside its numbers: what was chosen, and how, as Python names it.
+fn choices(args: &RunArgs) -> [(&'static str, String); 5] {
+    [
+        ("form", args.form().to_string()),
+        ("connectivity", args.how.connectivity.to_string()),
+        ("prominence", args.how.prominence.to_string()),
+        ("region", args.other.region.to_string()),
+        ("nan_policy", args.other.nan_policy.to_string()),
+    ]
 }
 
 fn options(args: &RunArgs, cancel: &CancelToken) -> Options {

@@ -39,6 +39,10 @@ use crate::{signals, terminal};
 /// two pieces are at hand: those that are written, and those that are found meanwhile.
 const PIECE_BYTES: u64 = 64 << 20;
 
+/// Bytes of input after which mapped pages are given back. To unmap them after each piece, and fault in again those at its seams,
+/// took a quarter of the time; they are the page cache's, and are not counted as this process's own.
+const KEPT_MAPPED: u64 = 512 << 20;
+
 /// The most bins of a piece, and what their number is a multiple of where maps are not large.
 const MOST_BINS: usize = 1 << 16;
 const STEP: usize = 1024;
@@ -216,6 +220,7 @@ impl Job<'_> {
         });
         let mut analyzer = self.analyzer::<T>(size, options)?;
         let mut total: Option<Report> = None;
+        let mut mapped = 0;
         if let Some(rows) = rows.as_mut().filter(|_| (1..n_t).contains(&first)) {
             // What comes next overlaps the last bin of what was done before.
             let last = self.bins.start + first - 1..self.bins.start + first;
@@ -252,15 +257,21 @@ impl Job<'_> {
                 }
             };
             drop(p);
-            // What is written, and what has been read, need not stay in this process's memory.
-            if let Some(masks) = masks {
-                give_back(&masks.map);
-            }
             if let Some(rows) = rows {
                 rows.put(end);
-                give_back(&rows.map);
             }
-            self.input.array.give_back();
+            mapped += self.input_bytes(end - first);
+            if mapped >= KEPT_MAPPED {
+                // What is written, and what has been read, need not stay in this process's memory.
+                mapped = 0;
+                if let Some(masks) = masks {
+                    give_back(&masks.map);
+                }
+                if let Some(rows) = rows {
+                    give_back(&rows.map);
+                }
+                self.input.array.give_back();
+            }
             total = Some(match total {
                 None => report,
                 Some(total) => sum(total, &report),
@@ -288,6 +299,12 @@ impl Job<'_> {
             .memory_guard(MemoryGuard::Strict)
             .memory_limit(room.min(limit));
         Ok(Analyzer::new([n_x, n_y], options)?)
+    }
+
+    /// Bytes of so many bins of the input.
+    fn input_bytes(&self, bins: usize) -> u64 {
+        let [n_x, n_y, _] = self.input.shape();
+        (n_x * n_y * self.input.dtype.size()) as u64 * bins as u64
     }
 
     /// How many bins are analysed at a time, at first.
@@ -398,6 +415,9 @@ struct Work {
 const NOTE: &str = ".progress.json";
 const LOCK: &str = ".lock";
 const ROWS: &str = ".summary";
+
+/// What a folder holds as long as a run is not complete.
+const OF_THE_RUN: [&str; 3] = [NOTE, LOCK, ROWS];
 
 impl Work {
     /// Makes the folder, or goes on in one that is there.
@@ -574,7 +594,10 @@ impl Work {
                 fs::write(self.path.join(format!("{LEVEL_KIND}.npy")), bytes)?;
             }
             for entry in fs::read_dir(&self.path)? {
-                File::open(entry?.path())?.sync_all()?;
+                let entry = entry?;
+                if !OF_THE_RUN.iter().any(|name| entry.file_name() == *name) {
+                    File::open(entry.path())?.sync_all()?;
+                }
             }
             File::open(&self.path)?.sync_all()
         };
@@ -590,7 +613,7 @@ impl Work {
                     ),
                 )
             })?;
-            for name in [NOTE, LOCK, ROWS] {
+            for name in OF_THE_RUN {
                 let _ = fs::remove_file(self.output.join(name));
             }
             let _ = File::open(folder_of(&self.output)).and_then(|folder| folder.sync_all());

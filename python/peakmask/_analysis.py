@@ -663,7 +663,7 @@ class Analysis:
                 "connectivity": self.connectivity,
                 "prominence": _PROMINENCES[self.prominence],
                 "nan_policy": self.nan_policy,
-                "engine": self.report["engine"],
+                "engine": self.report.get("engine", "not known"),
             },
         )
         if self._track:
@@ -755,6 +755,9 @@ class Analysis:
         yield "masks", f"alpha {', '.join(map(str, self.alpha)) or 'none'}; connected by {self.connectivity} neighbours"
         yield "peaks", f"{self.peaks.n_peaks:,} in {live:,} time bins"
         report = self.report
+        if "engine" not in report:
+            # The program's archive does not say.
+            return
         yield (
             "ran on",
             f"{report['engine']} ({report['instruction_set']}), threads: {report['threads']}, "

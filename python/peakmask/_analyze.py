@@ -85,7 +85,7 @@ def analyze(
         Worker threads; without it one for each core that the process may use.
     out : sequence of ndarray of bool, optional
         Masks to write into, one for each alpha, each of P's shape, in any strides; fresh memory is dear, so reuse pays.
-        Every element is written. After an error they hold unspecified values.
+        Every element is written. After an error they hold unspecified values. A summary may be asked for beside them.
     progress : bool or callable, optional
         True shows a bar; without tqdm there is a warning instead. A callable is called in this thread with (bins done,
         bins in all), some twenty times a second at most, and at the end; an exception in it stops the analysis and
@@ -155,8 +155,8 @@ def analyze(
         connectivity, backend, threads, memory_limit, on_limit, prominence, region=region, nan_policy=nan_policy
     )
     wanted = _options.wanted(masks, summary, animal, radius, p.shape[2])
-    if out is not None and wanted != _options.Wanted():
-        raise ValueError("out= are masks of bool, and takes neither another form of masks nor a summary beside them")
+    if out is not None and wanted.masks != "bytes":
+        raise ValueError(f"out= are masks of bool, but masks={masks!r} was asked for; leave out one of them")
     given = None if out is None else _inputs.outputs(out, p, len(alphas))
     return analysed(p, alphas, options, out=given, progress=progress, wanted=wanted)
 

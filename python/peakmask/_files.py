@@ -20,6 +20,8 @@ from ._summary import ABSENT, BY_BIN, BY_LEVEL, Summary
 
 FORMAT = "peakmask.Analysis 1"
 OF_SUMMARY = "peakmask.Summary 1"
+OF_PROGRAM = b"peakmask run 1"
+"""What the archives of `peakmask run` call themselves."""
 CHUNK = 1 << 16
 """The most rows of a chunk of zarr, along each axis."""
 
@@ -100,6 +102,7 @@ def _from_group(group: Any) -> dict[str, NDArray[Any]]:
 def load(file: str | os.PathLike[str] | Any) -> Analysis:
     """Read an analysis that `Analysis.save` has written: a ``.npz`` file, a folder of zarr, or a ``zarr.Group``.
 
+    Or an archive of ``peakmask run``: the program keeps its report and its summary in files of their own (`Summary.load`).
     Masks come back in the form that they had. Nothing in the file is executed: it holds arrays of numbers and text.
 
     Raises
@@ -117,6 +120,8 @@ def load(file: str | os.PathLike[str] | Any) -> Analysis:
             raise ValueError(f"{file!r} holds no analysis that this version of peakmask has saved")
         return _analysis(_from_group(group))
     with np.load(file, allow_pickle=False) as columns:
+        if "format" in columns and columns["format"].item() == OF_PROGRAM:
+            return _analysis(_of_program({name: columns[name] for name in columns}))
         if "format" not in columns or str(columns["format"]) != FORMAT:
             raise ValueError(f"{os.fspath(file)!r} holds no analysis that this version of peakmask has saved")
         return _analysis({name: columns[name] for name in columns})
@@ -225,6 +230,40 @@ def _columns(analysis: Analysis) -> dict[str, NDArray[Any]]:
     columns["masks"] = np.array(len(analysis.masks or analysis.packed or analysis.sparse or []))
     if analysis.summary is not None:
         columns.update({f"summary_{name}": column for name, column in analysis.summary.columns().items()})
+    return columns
+
+
+def _of_program(found: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The columns of an archive of the program, as `save` would have written them."""
+    words = ("form", "connectivity", "prominence", "region", "nan_policy")
+    columns: dict[str, Any] = {name: np.array(found[name].item().decode()) for name in words}
+    columns["connectivity"] = columns["connectivity"].astype(np.int64)
+    n_x, n_y, n_t = found["shape"].tolist()
+    coords = found["peak_coords"]
+    track = coords.shape[1] == 1
+    report = {"bins": n_t, "peaks": len(coords)}
+    columns.update(
+        {name: found[name] for name in ("alpha", "level_kind", "shape", "prominences") if name in found},
+        axes=np.arange(3),
+        track=np.array(track),
+        report=np.array(json.dumps(report)),
+        names=np.array(Labels().names),
+        offsets=found["peak_offsets"],
+        coords=np.concatenate([coords, np.zeros_like(coords)], axis=1) if track else coords,
+        heights=found["peak_heights"],
+    )
+    form = str(columns["form"])
+    columns["masks"] = np.array(0 if form == "none" else len(found["alpha"]))
+    for i in range(int(columns["masks"])):
+        if form == "sparse":
+            for part in ("offsets", "cells"):
+                columns[f"mask_{i}_{part}"] = found[f"mask_{part}_{i}"]
+        else:
+            mask = found["packed" if form == "packed" else "masks"][i]
+            bits = mask if form == "packed" else np.packbits(mask, axis=-1, bitorder="little")
+            columns[f"mask_{i}"] = bits.reshape(n_x, n_y, -1)
+    if form == "none":
+        columns["form"] = np.array("bytes")
     return columns
 
 

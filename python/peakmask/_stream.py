@@ -23,6 +23,9 @@ from ._summary import OVERLAPS, Summary, bins_of, columns_of
 BYTE = 8
 """Pieces are multiples of as many time bins as a byte of packed masks has."""
 
+KEPT_MAPPED = 512 << 20
+"""Bytes of input after which mapped pages are given back: pages at the seams of pieces would be mapped again for each."""
+
 COLUMNS = ("peak_offsets", "peak_coords", "prominences", "peak_heights")
 
 
@@ -391,6 +394,7 @@ class _Folder(_Sink):
         self.files: list[Any] = []
         self.mask: Any = None
         self.rows: dict[str, Any] = {}
+        self.read = 0
 
     def begin(self, p: _inputs.Posterior, alphas: Sequence[float], n_t: int | None) -> None:
         super().begin(p, alphas, n_t)
@@ -444,14 +448,16 @@ class _Folder(_Sink):
             span = self.span(first, p.shape[2])
             for alpha, rows in enumerate(_rows(analysis, p, self.packed)):
                 self.mask[alpha, ..., span] = rows
-            _give_back(self.mask)
         if analysis.summary is not None and self.rows:
             for name, column in analysis.summary.columns().items():
                 self.rows[name][bins_of(name, first, first + p.shape[2])] = column
             for name, column in (overlaps or {}).items():
                 self.rows[name][:, first - 1] = column
-            for rows in self.rows.values():
-                _give_back(rows)
+        self.read += p.array.nbytes
+        if self.read >= KEPT_MAPPED:
+            self.read = 0
+            for mapped in (self.mask, *self.rows.values()):
+                _give_back(mapped)
         if self.unfinished is not None:
             for file in self.files:
                 file.flush()
@@ -507,9 +513,9 @@ def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + text.ljust(117) + b"\n"
 
 
-def _give_back(mask: Any) -> None:
+def _give_back(array: Any) -> None:
     """Let the operating system have the pages of a mapped file: what they hold is the file's."""
-    mapped: Any = getattr(mask, "_mmap", None)
+    mapped: Any = getattr(array, "_mmap", None)
     if hasattr(mapped, "madvise") and sys.platform == "linux":
         import mmap
 

@@ -260,9 +260,9 @@ impl Drop for Taken<'_> {
 }
 
 /// What is made beside peaks and masks.
-struct Beside {
-    summary: bool,
-    animal: Option<Animal>,
+pub(crate) struct Beside {
+    pub(crate) summary: bool,
+    pub(crate) animal: Option<Animal>,
 }
 
 fn run<'py, T: Element + NumPy>(
@@ -285,7 +285,7 @@ fn run<'py, T: Element + NumPy>(
 }
 
 /// Does what `peakmask::Analyzer::analyze` does.
-fn run_with<T: Element>(
+pub(crate) fn run_with<T: Element>(
     analyzer: &mut peakmask::Analyzer<T>,
     p: ArrayView3<'_, T>,
     out: Out<'_>,

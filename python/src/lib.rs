@@ -25,6 +25,7 @@ use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError}
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use analyzer::Beside;
 use forms::Masks;
 use watch::Watch;
 
@@ -104,7 +105,7 @@ fn analyze<'py>(
     .options()?
     .masks(named("masks", masks, MaskForm::NAMES)?)
     .summary(summary);
-    let options = with(options, animal);
+    let beside = Beside { summary, animal };
     let call = Call {
         check_axis_order,
         may_wait: backend == "gpu",
@@ -115,9 +116,9 @@ fn analyze<'py>(
     drivers::expect(backend, None, &watched.token);
     let options = watched.over(options).cancel_token(watched.token.clone());
     if let Ok(p) = p.cast::<PyArray3<f64>>() {
-        call.run(p, &watched, |p, out| analyze_with(p, &options, out))
+        call.run(p, &watched, |p, out| analyze_with(p, &options, beside, out))
     } else if let Ok(p) = p.cast::<PyArray3<f32>>() {
-        call.run(p, &watched, |p, out| analyze_with(p, &options, out))
+        call.run(p, &watched, |p, out| analyze_with(p, &options, beside, out))
     } else {
         Err(PyTypeError::new_err(
             "an array of three axes, of native float64 or float32, was expected",
@@ -458,19 +459,20 @@ impl<'py> Call<'py> {
     }
 }
 
-/// Does what `peakmask::analyze` does.
+/// Does what `peakmask::analyze` does, or writes masks into those of the caller.
 fn analyze_with<T: Element>(
     p: ArrayView3<'_, T>,
     options: &Options,
+    beside: Beside,
     out: Out<'_>,
 ) -> Result<Results<T>, Error> {
-    let Some(out) = out else {
-        return peakmask::analyze(p, options).map(parts);
-    };
-    let mut masks: Vec<_> = out.into_iter().map(arrays::booleans).collect();
-    let mut peaks = Peaks::new();
-    let report = peakmask::analyze_into(p, options, &mut masks, &mut peaks)?;
-    Ok(Results::without_masks(peaks, None, report))
+    if out.is_none() {
+        let options = with(options.clone(), beside.animal);
+        return peakmask::analyze(p, &options).map(parts);
+    }
+    let (n_x, n_y, _) = p.dim();
+    let mut analyzer = peakmask::Analyzer::new([n_x, n_y], options.clone())?;
+    analyzer::run_with(&mut analyzer, p, out, beside)
 }
 
 impl<T> Results<T> {

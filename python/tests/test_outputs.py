@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import bumps
+from same import assert_same_analysis, assert_same_summary
 
 import peakmask
 
@@ -29,6 +30,26 @@ def test_every_byte_is_written(p, layout):
         assert mine.tobytes() == np.ascontiguousarray(theirs).tobytes()
         assert set(np.unique(mine.view(np.uint8))) == {0, 1}
     assert found.peaks.heights.tobytes() == expected.peaks.heights.tobytes()
+
+
+@pytest.mark.parametrize("layout", ["xyt", "txy"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_summary_is_made_beside_them(p, layout, threads):
+    p[3, 4, 20] = np.nan
+    array = p if layout == "xyt" else np.ascontiguousarray(np.moveaxis(p, 2, 0))
+    animal = np.random.default_rng(1).uniform(0, 7, (150, 2))
+    for beside in ({}, {"animal": animal, "radius": 2.0}):
+        options = {"layout": layout, "threads": threads, "summary": True, **beside}
+        expected = peakmask.analyze(array, ALPHA, **options)
+        out = sevens(array.shape)
+        found = peakmask.analyze(array, ALPHA, out=out, **options)
+        assert_same_analysis(found, expected)
+        assert_same_summary(found.summary, expected.summary)
+        assert all(np.shares_memory(mine, mask) for mine, mask in zip(out, found.masks))
+        assert found.summary.near.any() == bool(beside)
+    assert peakmask.analyze(array, ALPHA, layout=layout, out=out).summary is None
+    with pytest.raises(ValueError, match="animal has shape"):
+        peakmask.analyze(array, ALPHA, layout=layout, out=out, summary=True, animal=animal[1:])
 
 
 def test_any_strides_and_nothing_beside_is_touched(p):

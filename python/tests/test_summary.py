@@ -240,12 +240,67 @@ def test_saved_as_zarr(tmp_path, masks):
     same(nothing, peakmask.load(tmp_path / "nothing.zarr"))
 
 
+def archive_of_the_program(path, analysis, masks, **words):
+    """What `peakmask run` writes: the tests of the program pin these names, types and words."""
+    peaks, stacked = analysis.peaks, {}
+    if masks == "bytes":
+        stacked["masks"] = np.stack(analysis.masks)
+    elif masks == "packed":
+        stacked["packed"] = np.stack(
+            [mask.bits.squeeze(1) if analysis._track else mask.bits for mask in analysis.packed]
+        )
+    for i, mask in enumerate(analysis.sparse or []):
+        stacked[f"mask_offsets_{i}"], stacked[f"mask_cells_{i}"] = mask.offsets, mask.cells
+    chosen = {"connectivity": "4", "prominence": "reference", "region": "dominant", "nan_policy": "silence", **words}
+    np.savez(
+        path,
+        **stacked,
+        alpha=np.array(ALPHA),
+        peak_offsets=peaks.offsets,
+        peak_coords=peaks.coords,
+        prominences=peaks.prominences,
+        peak_heights=peaks.heights,
+        format=np.array(b"peakmask run 1"),
+        shape=np.array(analysis.shape),
+        form=np.array((masks or "none").encode()),
+        **{name: np.array(word.encode()) for name, word in chosen.items()},
+    )
+
+
+@pytest.mark.parametrize("layout", ["xyt", "xt"])
+@pytest.mark.parametrize("masks", ["bytes", "packed", "sparse", None])
+def test_archives_of_the_program_are_read(tmp_path, masks, layout):
+    p = posterior(np.float32) if layout == "xyt" else posterior()[:, 6]
+    words = {"connectivity": "8", "prominence": "topographic", "region": "whole", "nan_policy": "off_track"}
+    options = {**words, "connectivity": 8}
+    analysis = peakmask.analyze(p, ALPHA, masks=masks, layout=layout, **options)
+    archive_of_the_program(tmp_path / "run.npz", analysis, masks, **words)
+    again = peakmask.load(tmp_path / "run.npz")
+    assert (again.alpha, again.shape, again._track) == (analysis.alpha, analysis.shape, analysis._track)
+    assert {name: getattr(again, name) for name in options} == options
+    assert (again.packed is None, again.sparse is None, len(again.masks)) == (
+        analysis.packed is None,
+        analysis.sparse is None,
+        len(analysis.masks),
+    )
+    for alpha in ALPHA if masks else []:
+        np.testing.assert_array_equal(again.mask(alpha), analysis.mask(alpha))
+    for name in ("offsets", "coords", "_xy", "prominences", "heights"):
+        assert_same_bits(getattr(again.peaks, name), getattr(analysis.peaks, name))
+    assert again.summary is None
+    assert dict(again.report) == {"bins": 200, "peaks": analysis.peaks.n_peaks}
+    assert "200 time bins" in repr(again)
+    again.save(tmp_path / "again.npz")
+    assert peakmask.load(tmp_path / "again.npz").peaks.n_peaks == analysis.peaks.n_peaks
+
+
 def test_what_is_refused():
     p = posterior()
     with pytest.raises(ValueError, match="masks is one of"):
         peakmask.analyze(p, 0.5, masks="bits")
-    with pytest.raises(ValueError, match="out="):
-        peakmask.analyze(p, 0.5, summary=True, out=[np.empty(p.shape, bool)])
+    for form in ("packed", "sparse", None):
+        with pytest.raises(ValueError, match=f"out= are masks of bool, but masks={form!r}"):
+            peakmask.analyze(p, 0.5, masks=form, out=[np.empty(p.shape, bool)])
     with pytest.raises(KeyError, match="masks=None"):
         peakmask.analyze(p, 0.5, masks=None).mask(0.5)
     plan = peakmask.estimate(p.shape, ALPHA)

@@ -348,9 +348,36 @@ pub(crate) fn assert_result<T: Float + ndarray_npy::ReadableElement>(
             "peak_offsets",
             "peak_coords",
             "prominences",
-            "peak_heights"
+            "peak_heights",
+            // What Python's `peakmask.load` reads, too.
+            "format",
+            "shape",
+            "form",
+            "connectivity",
+            "prominence",
+            "region",
+            "nan_policy"
         ]
     );
+    let shape: ndarray::Array1<i64> = file.by_name("shape").expect("shape");
+    let (n_x, n_y) = expected.masks.first().map_or_else(
+        || (shape[0] as usize, shape[1] as usize),
+        |mask| (mask.dim().0, mask.dim().1),
+    );
+    let n_t = expected.peaks.n_bins();
+    assert_eq!(shape.to_vec(), [n_x, n_y, n_t].map(|n| n as i64));
+    let bytes = fs::read(path).expect("the archive");
+    for (word, descr) in [("peakmask run 1", "'|S14'"), ("dominant", "'|S8'")] {
+        // A header ends in the end of a line, and the word follows.
+        let word = format!("\n{word}");
+        let at = bytes
+            .windows(word.len())
+            .position(|found| found == word.as_bytes())
+            .unwrap_or_else(|| panic!("{word:?} is not there"));
+        let header = String::from_utf8_lossy(&bytes[at - 118..at]).into_owned();
+        assert!(header.contains(&format!("'descr': {descr}")), "{header}");
+        assert!(header.contains("'shape': ()"), "{header}");
+    }
     let masks: Array4<bool> = file.by_name("masks").expect("masks");
     assert_eq!(masks.len_of(ndarray::Axis(0)), alphas.len());
     for (found, mask) in masks.outer_iter().zip(&expected.masks) {
