@@ -611,6 +611,7 @@ mod x86 {
 mod tests {
     use super::*;
     use crate::Element;
+    #[cfg(target_arch = "x86_64")]
     use crate::InstructionSet;
 
     /// All that a set does with two lines of values, and with eight columns of them.
