@@ -603,6 +603,7 @@ impl Work {
         };
         complete().map_err(|error: std::io::Error| self.unwritable(&error))?;
         debug_assert_eq!(progress.bins, job.bins.len());
+        let named = std::cell::Cell::new(false);
         let name = || {
             fs::rename(&self.path, &self.output).map_err(|error| {
                 Failure::output(
@@ -613,13 +614,18 @@ impl Work {
                     ),
                 )
             })?;
+            named.set(true);
+            Ok(())
+        };
+        let done = persist_behind(name, others);
+        // After all have their names: between the folder's and the others' nothing should take time.
+        if named.get() {
             for name in OF_THE_RUN {
                 let _ = fs::remove_file(self.output.join(name));
             }
             let _ = File::open(folder_of(&self.output)).and_then(|folder| folder.sync_all());
-            Ok(())
-        };
-        persist_behind(name, others)
+        }
+        done
     }
 }
 
