@@ -205,7 +205,7 @@ impl<T> Findings<T> {
         self.bits()[alpha * plane..(alpha + 1) * plane].chunks_exact(self.row_bytes)
     }
 
-    /// The rows of the mask of alpha number `alpha`, to be written by lane.
+    /// The rows of the mask of alpha number `alpha`, from cell number `first` on, to be written by lane.
     pub(crate) fn rows_mut(
         &mut self,
         alpha: usize,

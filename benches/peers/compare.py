@@ -204,13 +204,18 @@ def arguments():
     parser.add_argument("--kinds", nargs="+", choices=inputs.KINDS, default=inputs.KINDS)
     parser.add_argument("--layouts", nargs="+", choices=("xyt", "txy"), default=["xyt", "txy"])
     parser.add_argument("--dtypes", nargs="+", choices=inputs.DTYPES, default=["f64", "f32"])
+    parser.add_argument("--places", type=int, default=24, help=f"runs of {RUN} bins on which a round times the reference")
+    parser.add_argument("--scratch", type=Path, help="folder for the input file (2 GB at 100,000 bins)")
+    return with_common(parser).parse_args()
+
+
+def with_common(parser):
+    """The parser with what every program takes that asks the driver."""
     parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, os.cpu_count() or 1}))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--places", type=int, default=24, help=f"runs of {RUN} bins on which a round times the reference")
     parser.add_argument("--pages", choices=("huge", "default"), default="huge", help="of the driver's input; NumPy asks for huge ones")
-    parser.add_argument("--scratch", type=Path, help="folder for the input file (2 GB at 100,000 bins)")
     parser.add_argument("--json", type=Path, help="write the raw result here")
-    return parser.parse_args()
+    return parser
 
 
 def main():

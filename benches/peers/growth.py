@@ -10,7 +10,6 @@ and all bins with those of the array alone, its masks as bytes. All lengths are 
 
 import argparse
 import contextlib
-import os
 import tempfile
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import numpy as np
 import inputs
 import results
 import tables
-from compare import ALPHAS, Driver, assert_equal, build, places
+from compare import ALPHAS, Driver, assert_equal, build, places, with_common
 from results import say
 
 
@@ -62,13 +61,9 @@ def arguments():
     parser.add_argument("--n-t", type=int, nargs="+", default=results.BINS["growth"])
     parser.add_argument("--piece", type=int, default=100_000, help="most time bins that lie in memory as one array")
     parser.add_argument("--kind", choices=inputs.KINDS, default="openfield")
-    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, os.cpu_count() or 1}))
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--places", type=int, default=24, help="runs of bins that are compared with the reference")
-    parser.add_argument("--pages", choices=("huge", "default"), default="huge")
     parser.add_argument("--scratch", type=Path, help="folder for the input files (2.3 GB)")
-    parser.add_argument("--json", type=Path, help="write the raw result here")
-    return parser.parse_args()
+    return with_common(parser).parse_args()
 
 
 def main():

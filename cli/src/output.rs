@@ -441,8 +441,8 @@ pub(crate) fn npz_bytes<T: Element>(analysis: &Analysis<T>) -> u64 {
 /// What an archive calls itself, by which Python's `peakmask.load` knows it.
 const FORMAT: &str = "peakmask run 1";
 
-/// Writes a result, or that of a `track`, as an archive that `numpy.load` reads, and `peakmask.load`; calls `written` with the number of bytes after
-/// each piece.
+/// Writes a result, or that of a `track`, as an archive that `numpy.load` reads, and `peakmask.load`; calls `written` with the
+/// number of bytes after each piece.
 pub(crate) fn write_npz<T: Element + Pod>(
     writer: &mut (dyn WriteSeek + '_),
     (track, shape, form, choices): (bool, [usize; 3], MaskForm, &[(&str, String)]),
