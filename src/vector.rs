@@ -46,6 +46,9 @@ impl Line {
 /// The most values of a vector.
 pub(crate) const MOST_LANES: usize = BYTES / 4;
 
+/// The most groups of lanes of a tile.
+pub(crate) const MOST_GROUPS: usize = 64 / (BYTES / 8);
+
 /// Values of a vector.
 pub const fn width<T>() -> usize {
     BYTES / size_of::<T>()
@@ -67,6 +70,8 @@ pub(crate) fn transpose_8(mut bits: u64) -> u64 {
 /// The vectors of an instruction set, of values of one type. Comparisons yield a bit for each value, the first lowest.
 pub trait Set<T>: 'static {
     type V: Copy;
+    /// Groups of lanes whose extremes the registers can hold, side by side.
+    const TOGETHER: usize;
 
     fn splat(value: T) -> Self::V;
     fn load(line: &Line) -> Self::V;
@@ -139,6 +144,7 @@ macro_rules! plain {
     ($($t:ty),*) => {$(
         impl Set<$t> for Plain {
             type V = [$t; width::<$t>()];
+            const TOGETHER: usize = 1;
 
             #[inline(always)]
             fn splat(value: $t) -> Self::V {
@@ -259,6 +265,7 @@ mod x86 {
             // slices are checked to be long enough.
             impl Set<$t> for Avx512 {
                 type V = $v;
+                const TOGETHER: usize = 64 / width::<$t>();
 
                 #[inline(always)]
                 fn splat(value: $t) -> $v {
@@ -477,6 +484,7 @@ mod x86 {
         ($t:ty, $v:ty, $splat:ident, $load:ident, $loadu:ident, $store:ident, $max:ident, $min:ident, $cmp:ident, $mask:ident) => {
             impl Set<$t> for Avx2 {
                 type V = [$v; 2];
+                const TOGETHER: usize = 2;
 
                 #[inline(always)]
                 fn splat(value: $t) -> Self::V {

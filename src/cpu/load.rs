@@ -71,7 +71,7 @@ impl<T: Element> Soon<T> {
     }
 }
 
-/// The only segment of these bins, if they have one, in which rows of time may be asked for early.
+/// The only segment of these bins, if they have one, whose values lie side by side in each cell.
 #[inline(always)]
 pub(super) fn rows<'p, 'a, T: Element>(
     p: &'p Posterior<'a, T>,
@@ -79,14 +79,14 @@ pub(super) fn rows<'p, 'a, T: Element>(
 ) -> Option<Segment<'p, 'a, T>> {
     let n = bins.len();
     let segment = p.segments(bins).next()?;
-    let askable = segment.piece.fastest() == Fastest::T && !crowded(segment.piece);
-    (segment.bins.len() == n && askable).then_some(segment)
+    let line = segment.piece.line([0, 0, segment.bins.start], 2, n);
+    (segment.bins.len() == n && line.is_some()).then_some(segment)
 }
 
 /// Whether the values of neighbouring cells are so far apart that all of them meet in a few sets of a cache, and those that
 /// have been asked for early push each other out.
 #[inline(always)]
-fn crowded<T: Element>(piece: &Piece<'_, T>) -> bool {
+pub(super) fn crowded<T: Element>(piece: &Piece<'_, T>) -> bool {
     const SETS: usize = 8192;
     let (_, [_, step, _]) = piece.place([0; 3]);
     (step.unsigned_abs() * size_of::<T>()).is_multiple_of(SETS)

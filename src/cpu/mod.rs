@@ -390,6 +390,9 @@ impl<T: Element> Scratch<T> {
         }
         let off_track = call.task.nan_policy == NanPolicy::OffTrack;
         let rows = load::rows(call.p, bins.clone());
+        let whole = bins.len() == S::TOGETHER * width::<T>();
+        let whole = rows.as_ref().filter(|_| whole);
+        let askable = rows.as_ref().filter(|rows| !load::crowded(rows.piece));
         let (mut loaded, mut taken) = (0, 0);
         for from in (0..self.n_x).step_by(BAND) {
             let to = (from + BAND).min(self.n_x);
@@ -397,19 +400,26 @@ impl<T: Element> Scratch<T> {
                 if call.stop.requested() {
                     return None;
                 }
-                if loaded == taken {
-                    loaded = load::load::<T, S>(
-                        call.p,
-                        bins.clone(),
-                        shape,
-                        &mut self.tile,
-                        taken,
-                        rows.is_some() && call.task.peaks && taken > BAND,
-                    );
-                }
-                match off_track {
-                    false => self.survey.add::<T, S, false>(shape, &self.tile, taken),
-                    true => self.survey.add::<T, S, true>(shape, &self.tile, taken),
+                let asked = askable.is_some() && call.task.peaks && taken > BAND;
+                let tile = &mut self.tile;
+                if let Some(rows) = whole {
+                    match off_track {
+                        false => self
+                            .survey
+                            .load::<T, S, false>(rows, shape, tile, taken, asked),
+                        true => self
+                            .survey
+                            .load::<T, S, true>(rows, shape, tile, taken, asked),
+                    }
+                } else {
+                    if loaded == taken {
+                        loaded =
+                            load::load::<T, S>(call.p, bins.clone(), shape, tile, taken, asked);
+                    }
+                    match off_track {
+                        false => self.survey.add::<T, S, false>(shape, tile, taken),
+                        true => self.survey.add::<T, S, true>(shape, tile, taken),
+                    }
                 }
                 if call.task.measures {
                     self.sums.add_row::<T>(shape, &self.tile, taken, off_track);
@@ -426,7 +436,7 @@ impl<T: Element> Scratch<T> {
                     for x in from..to {
                         let (x_soon, lane) = (x + BAND + 1, g * width::<T>());
                         let last = g + 1 == shape.groups;
-                        let soon = Soon::new(rows.as_ref(), shape, x_soon, lane, last);
+                        let soon = Soon::new(askable, shape, x_soon, lane, last);
                         self.flat[g] |= self.find::<S>(shape, g, x, off_track, soon);
                     }
                 }

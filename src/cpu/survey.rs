@@ -5,11 +5,15 @@
 //! cell, in row-major order, that holds its maximum. Per lane and by comparison alone, so no order of lanes matters.
 //! Where NaN is off the track, it is no cell.
 
-use super::lanes::set_lanes;
+use super::lanes::{prefetch, set_lanes};
 use super::tile::Shape;
 use crate::plan::BLOCK;
-use crate::vector::{Line, Set, width};
+use crate::posterior::Segment;
+use crate::vector::{Line, MOST_GROUPS, Set, width};
 use crate::{Element, memory};
+
+/// Cells between the one that is loaded and the one that is asked for.
+const AHEAD: isize = 4;
 
 /// What the survey of a tile finds, group by group of lanes.
 pub(super) struct Survey {
@@ -64,35 +68,63 @@ impl Survey {
         for g in 0..shape.groups {
             let cells = &tile[shape.start(x, g)..][..shape.n_y];
             let tops = &mut self.tops[(g * shape.n_x + x) * blocks..][..blocks];
-            let mut floor = S::load(&self.floor[g]);
-            let mut nan = 0;
+            let mut extremes = Extremes::<T, S>::of(&self.floor[g]);
             for (cells, top) in cells.chunks(BLOCK).zip(tops) {
-                let mut highest = S::splat(T::LOWEST);
-                let mut pairs = cells.chunks_exact(2);
-                for pair in &mut pairs {
-                    let (a, b) = (S::load(&pair[0]), S::load(&pair[1]));
-                    if OFF_TRACK {
-                        // One after the other: what is absent must not hide its neighbour.
-                        floor = S::lower(S::lower(floor, a), b);
-                        highest = S::higher(S::higher(highest, a), b);
-                        continue;
-                    }
-                    floor = S::lower(floor, S::lower(a, b));
-                    highest = S::higher(highest, S::higher(a, b));
-                    nan |= S::unordered(a, b);
+                for pair in cells.chunks(2) {
+                    let (a, b) = (S::load(&pair[0]), S::load(&pair[pair.len() - 1]));
+                    extremes.add::<OFF_TRACK>(a, b);
                 }
-                for last in pairs.remainder() {
-                    let last = S::load(last);
-                    floor = S::lower(floor, last);
-                    highest = S::higher(highest, last);
-                    if !OFF_TRACK {
-                        nan |= S::unordered(last, last);
-                    }
-                }
-                S::store(highest, top);
+                extremes.close_block(top);
             }
-            S::store(floor, &mut self.floor[g]);
-            self.live |= nan << (g * width::<T>());
+            self.live |= extremes.close(&mut self.floor[g]) << (g * width::<T>());
+        }
+    }
+
+    /// Takes in map row `x` of bins that fill a tile and lie side by side in memory, and copies it into the tile on the way:
+    /// while memory is waited for, comparisons cost next to nothing. Its values may have been asked for already.
+    #[inline(always)]
+    pub(super) fn load<T: Element, S: Set<T>, const OFF_TRACK: bool>(
+        &mut self,
+        Segment { piece, bins }: &Segment<'_, '_, T>,
+        shape: Shape,
+        tile: &mut [Line],
+        x: usize,
+        asked: bool,
+    ) {
+        let ahead = piece.place([0; 3]).1[1].wrapping_mul(AHEAD);
+        let tile = &mut tile[shape.start(x, 0)..][..S::TOGETHER * shape.stride()];
+        let mut extremes = [Extremes::<T, S>::of(&self.floor[0]); MOST_GROUPS];
+        for g in 1..S::TOGETHER {
+            extremes[g] = Extremes::of(&self.floor[g]);
+        }
+        let values = |y| {
+            let from = [x, y, bins.start];
+            let values = piece.line(from, 2, bins.len()).unwrap_or_default();
+            if !asked {
+                prefetch(values.as_ptr().wrapping_offset(ahead), values.len());
+            }
+            &values[..S::TOGETHER * width::<T>()]
+        };
+        for b in 0..shape.blocks() {
+            let end = shape.n_y.min((b + 1) * BLOCK);
+            for y in (b * BLOCK..end).step_by(2) {
+                let next = (y + 1).min(end - 1);
+                let (here, beside) = (values(y), values(next));
+                for g in 0..S::TOGETHER {
+                    let a = S::load_from(&here[g * width::<T>()..]);
+                    let b = S::load_from(&beside[g * width::<T>()..]);
+                    S::store(a, &mut tile[g * shape.stride() + y]);
+                    S::store(b, &mut tile[g * shape.stride() + next]);
+                    extremes[g].add::<OFF_TRACK>(a, b);
+                }
+            }
+            for g in 0..S::TOGETHER {
+                let at = (g * shape.n_x + x) * shape.blocks() + b;
+                extremes[g].close_block(&mut self.tops[at]);
+            }
+        }
+        for g in 0..S::TOGETHER {
+            self.live |= extremes[g].close(&mut self.floor[g]) << (g * width::<T>());
         }
     }
 
@@ -150,5 +182,59 @@ impl Survey {
                 break;
             }
         }
+    }
+}
+
+/// Extremes of the cells of a group so far, in registers.
+struct Extremes<T, S: Set<T>> {
+    floor: S::V,
+    /// Of a block.
+    highest: S::V,
+    nan: u64,
+}
+
+impl<T, S: Set<T>> Clone for Extremes<T, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, S: Set<T>> Copy for Extremes<T, S> {}
+
+impl<T: Element, S: Set<T>> Extremes<T, S> {
+    #[inline(always)]
+    fn of(floor: &Line) -> Self {
+        Self {
+            floor: S::load(floor),
+            highest: S::splat(T::LOWEST),
+            nan: 0,
+        }
+    }
+
+    /// Takes in two cells, which may be the same.
+    #[inline(always)]
+    fn add<const OFF_TRACK: bool>(&mut self, a: S::V, b: S::V) {
+        if OFF_TRACK {
+            // One after the other: what is absent must not hide its neighbour.
+            self.floor = S::lower(S::lower(self.floor, a), b);
+            self.highest = S::higher(S::higher(self.highest, a), b);
+        } else {
+            self.floor = S::lower(self.floor, S::lower(a, b));
+            self.highest = S::higher(self.highest, S::higher(a, b));
+            self.nan |= S::unordered(a, b);
+        }
+    }
+
+    #[inline(always)]
+    fn close_block(&mut self, top: &mut Line) {
+        S::store(self.highest, top);
+        self.highest = S::splat(T::LOWEST);
+    }
+
+    /// Hands over the floor; the lanes with a NaN.
+    #[inline(always)]
+    fn close(self, floor: &mut Line) -> u64 {
+        S::store(self.floor, floor);
+        self.nan
     }
 }
