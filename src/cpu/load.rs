@@ -20,19 +20,25 @@ const AHEAD: isize = 16;
 /// Bins that are turned at a time, and map rows where these lie side by side in memory.
 const SQUARE: usize = 8;
 
-/// Values that will be loaded soon: of a map row, in one group of lanes, a cache line for each cell. To ask for them while
-/// peaks are found keeps the memory busy all the time.
+/// Values that will be loaded soon: of a map row, in one group of lanes. To ask for them while peaks are found keeps the
+/// memory busy all the time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Soon<T> {
     next: *const T,
     step: isize,
-    /// Whether no group follows: where rows do not begin with a cache line, they end in one more.
+    /// Lines to ask for before the next `jump`, of so many each time.
+    left: usize,
+    run: usize,
+    jump: isize,
+    /// Whether no group follows: where rows of time do not begin with a cache line, they end in one more.
     last: bool,
 }
 
 impl<T: Element> Soon<T> {
-    /// Those of map row `x` from lane `lane` on, of bins of one piece that lie side by side in memory; `last` if no group
-    /// follows.
+    /// Those of map row `x` from lane `lane` on, of bins of one piece that may be asked for; `last` if no group follows.
+    ///
+    /// As many as a row has cells: where bins lie side by side a cache line for each cell, and where cells do, line after line of
+    /// each bin's row, from its end: a row begins where the one before has ended.
     #[inline(always)]
     pub(super) fn new(
         rows: Option<&Segment<'_, '_, T>>,
@@ -41,13 +47,34 @@ impl<T: Element> Soon<T> {
         lane: usize,
         last: bool,
     ) -> Self {
-        if let Some(Segment { piece, bins }) = rows
-            && x < shape.n_x
-        {
-            let (next, [_, step, _]) = piece.place([x, 0, bins.start + lane]);
-            Self { next, step, last }
+        let Some(Segment { piece, bins }) = rows.filter(|_| x < shape.n_x) else {
+            return Self::nothing();
+        };
+        let first = bins.start + lane;
+        if piece.fastest() == Fastest::T {
+            let (next, [_, step, _]) = piece.place([x, 0, first]);
+            let run = shape.n_y;
+            Self {
+                next,
+                step,
+                left: run,
+                run,
+                jump: 0,
+                last,
+            }
         } else {
-            Self::nothing()
+            let (next, [_, _, to_next]) = piece.place([x, shape.n_y - 1, first]);
+            let step = -(width::<T>() as isize);
+            let run = shape.n_y.div_ceil(width::<T>());
+            let jump = to_next - step * run as isize;
+            Self {
+                next,
+                step,
+                left: run,
+                run,
+                jump,
+                last: false,
+            }
         }
     }
 
@@ -56,11 +83,14 @@ impl<T: Element> Soon<T> {
         Self {
             next: std::ptr::null(),
             step: 0,
+            left: usize::MAX,
+            run: usize::MAX,
+            jump: 0,
             last: false,
         }
     }
 
-    /// Asks for the next cell's.
+    /// Asks for the next line.
     #[inline(always)]
     pub(super) fn ask(&mut self) {
         prefetch_early(self.next);
@@ -68,7 +98,24 @@ impl<T: Element> Soon<T> {
             prefetch_early(self.next.wrapping_add(width::<T>() - 1));
         }
         self.next = self.next.wrapping_offset(self.step);
+        self.left -= 1;
+        if self.left == 0 {
+            self.left = self.run;
+            self.next = self.next.wrapping_offset(self.jump);
+        }
     }
+}
+
+/// The only segment of these bins, if they have one.
+#[inline(always)]
+fn only<'p, 'a, T: Element>(
+    p: &'p Posterior<'a, T>,
+    bins: Range<usize>,
+) -> Option<Segment<'p, 'a, T>> {
+    let n = bins.len();
+    p.segments(bins)
+        .next()
+        .filter(|segment| segment.bins.len() == n)
 }
 
 /// The only segment of these bins, if they have one, whose values lie side by side in each cell.
@@ -77,16 +124,27 @@ pub(super) fn rows<'p, 'a, T: Element>(
     p: &'p Posterior<'a, T>,
     bins: Range<usize>,
 ) -> Option<Segment<'p, 'a, T>> {
-    let n = bins.len();
-    let segment = p.segments(bins).next()?;
-    let line = segment.piece.line([0, 0, segment.bins.start], 2, n);
-    (segment.bins.len() == n && line.is_some()).then_some(segment)
+    only(p, bins)
+        .filter(|Segment { piece, bins }| piece.line([0, 0, bins.start], 2, bins.len()).is_some())
+}
+
+/// The only segment of these bins, if they have one, that may be asked for early.
+#[inline(always)]
+pub(super) fn askable<'p, 'a, T: Element>(
+    p: &'p Posterior<'a, T>,
+    bins: Range<usize>,
+) -> Option<Segment<'p, 'a, T>> {
+    only(p, bins).filter(|segment| match segment.piece.fastest() {
+        Fastest::T => !crowded(segment.piece),
+        Fastest::Y => true,
+        Fastest::X => false,
+    })
 }
 
 /// Whether the values of neighbouring cells are so far apart that all of them meet in a few sets of a cache, and those that
 /// have been asked for early push each other out.
 #[inline(always)]
-pub(super) fn crowded<T: Element>(piece: &Piece<'_, T>) -> bool {
+fn crowded<T: Element>(piece: &Piece<'_, T>) -> bool {
     const SETS: usize = 8192;
     let (_, [_, step, _]) = piece.place([0; 3]);
     (step.unsigned_abs() * size_of::<T>()).is_multiple_of(SETS)
@@ -133,7 +191,7 @@ pub(super) fn load<T: Element, S: Set<T>>(
                 for x in x..end {
                     let first = shape.start(x, lane / width::<T>());
                     let to = (&mut tile[first..], lane, 1);
-                    turn::<T, S>(&eight, Fastest::Y, [x, 0], shape.n_y, to);
+                    turn::<T, S>(&eight, Fastest::Y, [x, 0], shape.n_y, asked, to);
                 }
             }
             if eight.has(Fastest::X) {
@@ -141,7 +199,7 @@ pub(super) fn load<T: Element, S: Set<T>>(
                 for y in 0..shape.n_y {
                     let first = shape.start(x, lane / width::<T>()) + y;
                     let to = (&mut tile[first..], lane, step);
-                    turn::<T, S>(&eight, Fastest::X, [x, y], end - x, to);
+                    turn::<T, S>(&eight, Fastest::X, [x, y], end - x, asked, to);
                 }
             }
             lane += SQUARE;
@@ -247,6 +305,7 @@ fn turn<T: Element, S: Set<T>>(
     fastest: Fastest,
     [x, y]: [usize; 2],
     n: usize,
+    asked: bool,
     (lines, lane, step): (&mut [Line], usize, usize),
 ) {
     let within = lane % width::<T>();
@@ -260,8 +319,10 @@ fn turn<T: Element, S: Set<T>>(
             columns[j] = piece.line([x, y, t], axis, n).unwrap_or_default();
             // A bin's next map row, or as many as are taken at a time.
             let (_, strides) = piece.place([0; 3]);
-            let below = strides[1 - axis];
-            prefetch(columns[j].as_ptr().wrapping_offset(below), columns[j].len());
+            if !asked {
+                let below = columns[j].as_ptr().wrapping_offset(strides[1 - axis]);
+                prefetch(below, columns[j].len());
+            }
         }
         whole &= columns[j].len() == n;
     }

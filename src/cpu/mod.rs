@@ -392,7 +392,7 @@ impl<T: Element> Scratch<T> {
         let rows = load::rows(call.p, bins.clone());
         let whole = bins.len() == S::TOGETHER * width::<T>();
         let whole = rows.as_ref().filter(|_| whole);
-        let askable = rows.as_ref().filter(|rows| !load::crowded(rows.piece));
+        let askable = load::askable(call.p, bins.clone());
         let (mut loaded, mut taken) = (0, 0);
         for from in (0..self.n_x).step_by(BAND) {
             let to = (from + BAND).min(self.n_x);
@@ -436,7 +436,7 @@ impl<T: Element> Scratch<T> {
                     for x in from..to {
                         let (x_soon, lane) = (x + BAND + 1, g * width::<T>());
                         let last = g + 1 == shape.groups;
-                        let soon = Soon::new(askable, shape, x_soon, lane, last);
+                        let soon = Soon::new(askable.as_ref(), shape, x_soon, lane, last);
                         self.flat[g] |= self.find::<S>(shape, g, x, off_track, soon);
                     }
                 }
