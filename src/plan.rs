@@ -127,6 +127,11 @@ impl Plan {
             let waiting = wanted.peaks && workers > 1;
             scratch = scratch.saturating_add(cpu.found_bytes(n_x * n_y, dtype, waiting));
         }
+        if wanted.masks == MaskForm::Sparse {
+            let pieces = 1 + if workers > 1 { wanted.levels } else { 0 };
+            let pieces = (pieces as u64).saturating_mul(cpu.piece_bytes(n_x * n_y));
+            scratch = scratch.saturating_add(pieces);
+        }
         if wanted.summary {
             scratch = scratch.saturating_add(cpu.summary_scratch_bytes(n_x, n_y));
             summary_bytes = match dtype {
@@ -227,6 +232,12 @@ impl CpuPlan {
         let measures = self.batch * (16 + 40 * self.alphas + 88);
         let planes = 6 * (n_y + 2) + (n_y + 4) * 32 + 10 * 64;
         (measures + planes * VECTOR_BYTES + n_x) as u64
+    }
+
+    /// A list of the cells of a mask in the bins of a batch: the one that a worker makes, or one of those, for each level, that wait
+    /// for the bins before them.
+    fn piece_bytes(&self, cells: usize) -> u64 {
+        (self.batch as u64).saturating_mul(12 + 4 * (cells as u64 / ASSUMED))
     }
 
     /// What one worker keeps: tiles, planes, and the masks of a batch.
