@@ -51,6 +51,24 @@ impl Estimate {
     }
 }
 
+impl Estimate {
+    /// Columns beside those of peaks, which are there twice when they are put together.
+    pub(crate) fn of_columns(
+        [n_x, n_y, n_t]: [usize; 3],
+        fixed_bytes: u64,
+        bytes_per_peak: u64,
+    ) -> Self {
+        Self {
+            mask_bytes: 0,
+            summary_bytes: 0,
+            list_bytes: 0,
+            fixed_bytes,
+            bytes_per_peak: bytes_per_peak.saturating_mul(2),
+            assumed_peaks: (n_t as u64).saturating_mul((n_x * n_y) as u64) / ASSUMED,
+        }
+    }
+}
+
 /// How an analysis is cut up, and what it will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {

@@ -220,6 +220,7 @@ impl<'a> One<'a> {
             bins: bins.clone(),
             limit: budget::limit(args.how.memory_limit),
             panels: args.picture.as_ref().map_or(0, |_| picture::PANELS),
+            lists: Some((&args.lists, args.filters.most())),
         };
         let plan = budget.plan()?;
         let strict = args.how.on_limit == MemoryGuard::Strict;
