@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use bytesize::ByteSize;
-use peakmask::{Estimate, LimitSource, MemoryLimit, Options};
+use peakmask::{Estimate, LimitSource, MaskForm, MemoryLimit, Options};
 
 use crate::args::ListArgs;
 use crate::failure::Failure;
@@ -129,6 +129,8 @@ pub(crate) struct Budget<'a> {
     pub(crate) limit: MemoryLimit,
     /// Time bins that are drawn.
     pub(crate) panels: usize,
+    /// The form of the masks; none where it cannot be another.
+    pub(crate) form: Option<MaskForm>,
     /// What is written of every listed peak, and the most peaks that filters leave in a time bin.
     pub(crate) lists: Option<(&'a ListArgs, Option<usize>)>,
 }
@@ -139,11 +141,15 @@ impl Budget<'_> {
     }
 
     fn plan_for(&self, n_bins: usize) -> Result<Plan, Failure> {
-        let mut plan = Plan::new(self.input, n_bins, self.options, self.panels)?;
+        self.plan_with(n_bins, self.options)
+    }
+
+    fn plan_with(&self, n_bins: usize, options: &Options) -> Result<Plan, Failure> {
+        let mut plan = Plan::new(self.input, n_bins, options, self.panels)?;
         if let Some((args, most)) = self.lists {
             let [n_x, n_y, _] = self.input.shape();
             let (shape, dtype) = ([n_x, n_y, n_bins], self.input.dtype);
-            plan.lists = ListPlan::new(args, most, shape, dtype, self.options)
+            plan.lists = ListPlan::new(args, most, shape, dtype, options)
                 .map_err(|error| self.input.array.unusable(error))?;
         }
         Ok(plan)
@@ -218,6 +224,28 @@ impl Budget<'_> {
         }
     }
 
+    /// The first other form of masks that has room, as options name it, and what it needs.
+    fn other_form(&self, peaks_per_bin: f64) -> Option<(&'static str, u64)> {
+        let forms = [
+            (MaskForm::Bytes, "--masks bytes"),
+            (MaskForm::Packed, "--masks packed"),
+            (MaskForm::Sparse, "--masks sparse"),
+            (MaskForm::None, "--masks none and a --summary"),
+        ];
+        let own = self.form?;
+        let smaller = forms.iter().skip_while(|&&(form, _)| form != own).skip(1);
+        smaller.copied().find_map(|(form, option)| {
+            let options = self.options.clone().masks(form);
+            let options = match form {
+                MaskForm::None => options.summary(true),
+                _ => options,
+            };
+            let plan = self.plan_with(self.bins.len(), &options).ok()?;
+            let bytes = plan.total_with_density(peaks_per_bin);
+            (bytes <= self.limit.bytes).then_some((option, bytes))
+        })
+    }
+
     fn refusal(&self, need: String, peaks_per_bin: f64) -> Failure {
         let advice = match self.largest(peaks_per_bin) {
             0 => "not even one time bin fits; raise --memory-limit".to_owned(),
@@ -227,8 +255,12 @@ impl Budget<'_> {
                 self.bins.start + n
             ),
         };
+        let form = match self.other_form(peaks_per_bin) {
+            None => String::new(),
+            Some((option, bytes)) => format!("with {option} it needs {}; else ", size(bytes)),
+        };
         Failure::Memory(format!(
-            "{need}, but the memory limit is {}; {advice}",
+            "{need}, but the memory limit is {}; {form}{advice}",
             limit_in_words(self.limit)
         ))
     }
