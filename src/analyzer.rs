@@ -598,6 +598,14 @@ impl<T: Element> Analyzer<T> {
             }
             offsets.resize(bins + n_t, 0);
         }
+        let lists = match Lists::open(sparse, n_t) {
+            Ok(lists) => lists,
+            Err(error) => {
+                offsets.truncate(bins);
+                peaks.offsets = offsets;
+                return Err(error);
+            }
+        };
         let (part, seams) = summary.parts();
         let job = Job {
             p,
@@ -613,7 +621,7 @@ impl<T: Element> Analyzer<T> {
                 summary: part,
                 near,
             },
-            lists: Lists::open(sparse),
+            lists,
         };
         let result = self.crew.run(job, peaks, seams);
         peaks.offsets = offsets;

@@ -202,21 +202,25 @@ impl<C: Copy> Column<C> {
     }
 
     /// Makes room for `needed` rows, or for `roomy` ones if that is more; where `assumed` rows were to come in all, in steps
-    /// of a size that befits them.
+    /// of a size that befits them. What is large has a mapping of its own from the first: outgrown, it would leave a hole in the heap.
     fn grow(&mut self, needed: usize, roomy: usize, assumed: usize) -> Result<(), Error> {
         // Where few rows are to come, a mapping does not matter, and address space may.
         let (len, size) = (self.cells.len(), size_of::<C>());
         if needed <= len {
             return Ok(());
         }
-        let quarter = if len == 0 {
-            0
-        } else {
-            (len + len / 4).max((MAPPED / size).min(assumed.saturating_mul(4)))
+        let first = needed.max(roomy);
+        let room = match len {
+            0 if first.saturating_mul(size) < ADVISED => first,
+            0 => first.max(MAPPED / size),
+            _ => first
+                .max(len + len / 4)
+                .max((MAPPED / size).min(assumed.saturating_mul(4))),
         };
-        let room = needed.max(roomy).max(quarter);
+        // Where address space is scarce, what is needed will do.
         self.cells
             .try_reserve_exact(room - len)
+            .or_else(|_| self.cells.try_reserve_exact(needed - len))
             .map_err(|_| Error::OutOfMemory {
                 bytes: (room * size) as u64,
             })?;
@@ -265,6 +269,9 @@ pub(crate) fn mask<A: bytemuck::Zeroable>(
     Array3::from_shape_vec(shape, cells).map_err(|_| out_of_memory(()))
 }
 
+/// So many bytes hold a huge page, wherever they begin.
+const ADVISED: usize = 4 << 20;
+
 /// Asks for huge pages: fresh memory costs as much as the work of filling it, and small pages several times more.
 ///
 /// The advice covers the pages of both ends whole. Advice for the middle alone would split the mapping in the kernel, and
@@ -273,8 +280,7 @@ pub(crate) fn mask<A: bytemuck::Zeroable>(
 #[expect(unsafe_code, reason = "page advice")]
 fn advise(start: *const u8, bytes: usize) {
     const PAGE: usize = 4096;
-    const HUGE: usize = 2 << 20;
-    if bytes >= 2 * HUGE {
+    if bytes >= ADVISED {
         let skip = start.addr() % PAGE;
         // SAFETY: the advice changes how pages are backed, never what they hold, whosever they are. A refusal changes
         // nothing, and is not an error.
@@ -305,6 +311,11 @@ mod tests {
             column.grow(101, 100, assumed).unwrap();
             let room = column.cells.len();
             assert!(range.contains(&room), "{room}");
+        }
+        for (first, room) in [(1_000, 1_000), (1 << 18, MAPPED / 16), (1 << 22, 1 << 22)] {
+            let mut column = Column::open(Vec::<[i64; 2]>::new());
+            column.grow(1, first, first).unwrap();
+            assert_eq!(column.cells.len(), room);
         }
         let mut column = Column::open(vec![0_u8]);
         let bytes = isize::MAX as u64;

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::analysis::Peaks;
 use crate::choices::{CancelToken, NanPolicy};
-use crate::element::Element;
+use crate::element::{Dtype, Element};
 use crate::error::Error;
 use crate::memory;
 use crate::options::Options;
@@ -95,8 +95,8 @@ pub(crate) fn workers(threads: usize, n_t: usize) -> usize {
 }
 
 /// Bytes that copies take on so many threads.
-pub(crate) fn scratch_bytes<T: Element>(cells: usize, workers: usize) -> u64 {
-    (TURNED as u64) * (cells as u64) * (workers as u64) * T::DTYPE.size() as u64
+pub(crate) fn scratch_bytes(cells: usize, dtype: Dtype, workers: usize) -> u64 {
+    (TURNED as u64) * (cells as u64) * (workers as u64) * dtype.size() as u64
 }
 
 /// Has `work` look at all parts, each with what is `given` for it, if anything is; the results in order.

@@ -51,6 +51,24 @@ impl Estimate {
     }
 }
 
+impl Estimate {
+    /// Columns beside those of peaks, which are there twice when they are put together.
+    pub(crate) fn of_columns(
+        [n_x, n_y, n_t]: [usize; 3],
+        fixed_bytes: u64,
+        bytes_per_peak: u64,
+    ) -> Self {
+        Self {
+            mask_bytes: 0,
+            summary_bytes: 0,
+            list_bytes: 0,
+            fixed_bytes,
+            bytes_per_peak: bytes_per_peak.saturating_mul(2),
+            assumed_peaks: (n_t as u64).saturating_mul((n_x * n_y) as u64) / ASSUMED,
+        }
+    }
+}
+
 /// How an analysis is cut up, and what it will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -126,6 +144,11 @@ impl Plan {
         if wanted.peaks || wanted.summary {
             let waiting = wanted.peaks && workers > 1;
             scratch = scratch.saturating_add(cpu.found_bytes(n_x * n_y, dtype, waiting));
+        }
+        if wanted.masks == MaskForm::Sparse {
+            let pieces = 1 + if workers > 1 { wanted.levels } else { 0 };
+            let pieces = (pieces as u64).saturating_mul(cpu.piece_bytes(n_x * n_y));
+            scratch = scratch.saturating_add(pieces);
         }
         if wanted.summary {
             scratch = scratch.saturating_add(cpu.summary_scratch_bytes(n_x, n_y));
@@ -227,6 +250,12 @@ impl CpuPlan {
         let measures = self.batch * (16 + 40 * self.alphas + 88);
         let planes = 6 * (n_y + 2) + (n_y + 4) * 32 + 10 * 64;
         (measures + planes * VECTOR_BYTES + n_x) as u64
+    }
+
+    /// A list of the cells of a mask in the bins of a batch: the one that a worker makes, or one of those, for each level, that wait
+    /// for the bins before them.
+    fn piece_bytes(&self, cells: usize) -> u64 {
+        (self.batch as u64).saturating_mul(12 + 4 * (cells as u64 / ASSUMED))
     }
 
     /// What one worker keeps: tiles, planes, and the masks of a batch.

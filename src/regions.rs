@@ -5,13 +5,13 @@ use ndarray::ArrayView3;
 use crate::analysis::Peaks;
 use crate::analyzer::cores;
 use crate::choices::Connectivity;
-use crate::element::Element;
+use crate::element::{Dtype, Element};
 use crate::error::Error;
 use crate::memory::{self, Budget, KeptLimit};
 use crate::options::Options;
 use crate::parts::{self, Part};
 use crate::plan::Estimate;
-use crate::posterior::Posterior;
+use crate::posterior::{Posterior, check_map};
 
 /// What is known of the region of each peak at one alpha: columns beside those of the peaks, a row for each.
 ///
@@ -25,7 +25,8 @@ pub struct Regions {
     pub boxes: Vec<[i64; 4]>,
     /// Mean of x and of y over the cells.
     pub centres: Vec<[f64; 2]>,
-    /// Cells between the region and the nearest border of the map; 0 where it touches one.
+    /// Cells between the region and the nearest border of the map; 0 where it touches one. Where maps are one cell wide, as those
+    /// of linear tracks, their two ends alone count.
     pub border_distances: Vec<i64>,
     /// Number of other peaks, of the same bin and listed too, whose regions share cells with this one.
     pub overlaps: Vec<i64>,
@@ -56,6 +57,7 @@ pub struct Regions {
 /// let half = &regions(p.view(), &peaks, &[0.5], &options, true)?[0];
 /// assert_eq!(half.areas, [3, 5, 1]);
 /// assert_eq!(half.boxes[0], [0, 0, 1, 3]);
+/// assert_eq!(half.border_distances, [1, 1, 1]); // to the nearer end of a track
 /// assert_eq!(half.overlaps, [1, 2, 1]);
 /// assert_eq!(half.holders, [1, -1, 1]); // those at 2.5 and 4.5 lie within the one at 2
 /// assert_eq!(half.cells[..3], [[0, 1], [0, 2], [0, 3]]);
@@ -77,16 +79,9 @@ pub fn regions<T: Element>(
     let [n_x, n_y, n_t] = p.shape();
     parts::check_peaks(&p, peaks)?;
     let workers = parts::workers(options.threads.unwrap_or_else(cores), n_t);
-    let scratch = (workers * n_x * n_y * 12) as u64;
-    let columns = (peaks.len() * alphas.len()) as u64;
     let estimate = Estimate {
-        mask_bytes: 0,
-        list_bytes: 0,
-        summary_bytes: 0,
-        fixed_bytes: scratch + parts::scratch_bytes::<T>(n_x * n_y, workers),
-        // Columns are there twice when they are put together.
-        bytes_per_peak: 2 * (5 * 8 + 4 * 8 + 2 * 8),
-        assumed_peaks: columns,
+        assumed_peaks: peaks.len() as u64,
+        ..estimate_regions(p.shape(), T::DTYPE, alphas.len(), options)?
     };
     let (guard, given) = (options.memory_guard, options.memory_limit);
     let limit = KeptLimit::recent().for_need(estimate.total(), given, guard);
@@ -111,6 +106,29 @@ pub fn regions<T: Element>(
         Ok(all)
     };
     memory::taking(work)?
+}
+
+/// What [`regions`] will allocate for so many alphas and the peaks of an input of this shape `[n_x, n_y, n_t]` and type, found columns
+/// included, which are there twice while they are put together; [`Estimate::total_with`] says it for a known number of peaks. Lists
+/// of cells come on top.
+///
+/// # Errors
+/// [`Error::EmptyMap`] and [`Error::MapTooLarge`].
+pub fn estimate_regions(
+    shape @ [n_x, n_y, n_t]: [usize; 3],
+    dtype: Dtype,
+    alphas: usize,
+    options: &Options,
+) -> Result<Estimate, Error> {
+    check_map(shape)?;
+    let workers = parts::workers(options.threads.unwrap_or_else(cores), n_t);
+    let scratch = ((n_x * n_y * 12) as u64).saturating_mul(workers as u64);
+    let parts = parts::scratch_bytes(n_x * n_y, dtype, workers);
+    Ok(Estimate::of_columns(
+        shape,
+        scratch.saturating_add(parts),
+        (alphas as u64).saturating_mul(5 * 8 + 4 * 8 + 2 * 8),
+    ))
 }
 
 /// Measures the regions of the peaks of some bins.
@@ -161,12 +179,14 @@ impl Regions {
         }
         self.reserve(1);
         let [low_x, high_x, low_y, high_y] = corners;
-        let border = [low_x, n_x - 1 - high_x, low_y, n_y - 1 - high_y];
+        let axes = [(low_x, high_x, n_x), (low_y, high_y, n_y)];
+        // A linear track has two ends, and no sides.
+        let along = axes.iter().filter(|&&(_, _, n)| n > 1);
+        let border = along.map(|&(low, high, n)| low.min(n - 1 - high)).min();
         self.areas.push(area);
         self.boxes.push(corners);
         self.centres.push(sums.map(|sum| sum as f64 / area as f64));
-        self.border_distances
-            .push(border.into_iter().fold(i64::MAX, i64::min));
+        self.border_distances.push(border.unwrap_or(0));
         self.overlaps.push(0);
         self.holders.push(-1);
         if cells {

@@ -60,6 +60,8 @@ pub(crate) struct Places<'a, T> {
     pub(crate) gathering: Gathering<'a, T>,
     pub(crate) seams: Seams,
     pub(crate) lists: Lists<'a>,
+    /// The most batches that wait for those before them.
+    pub(crate) most_waiting: usize,
 }
 
 /// Everything that the threads of one analysis share.
@@ -77,6 +79,10 @@ pub(crate) struct Run<'a, 'p, T> {
     pub(crate) gathering: Gathering<'a, T>,
     seams: Mutex<Seams>,
     lists: Mutex<Lists<'a>>,
+    /// Signalled when lists of cells have grown.
+    listed_more: Condvar,
+    /// The most batches that wait for those before them.
+    most_waiting: usize,
     progress: Option<&'a ProgressFn>,
     done: AtomicUsize,
     /// Those of them in which no share of the total could be told.
@@ -125,6 +131,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             gathering,
             seams,
             lists,
+            most_waiting,
         } = places;
         Self {
             p,
@@ -137,6 +144,8 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
             seams: Mutex::new(seams),
             sparse: !lists.is_empty(),
             lists: Mutex::new(lists),
+            listed_more: Condvar::new(),
+            most_waiting,
             progress,
             done: AtomicUsize::new(0),
             uncovered: AtomicUsize::new(0),
@@ -368,9 +377,12 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
                 engine.pool(),
             );
             if self.sparse {
+                if !self.near(bins.start, batch.in_turn) {
+                    return Err(Ended::Stopped);
+                }
                 let bytes = write_lists(
                     findings,
-                    &bins,
+                    (&bins, batch.in_turn),
                     levels.clone(),
                     [n_x, n_y],
                     &self.lists,
@@ -381,6 +393,9 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
                         .with_budget(|budget| budget.take_listed(bytes))
                 };
                 bytes.and_then(take).map_err(Ended::Error)?;
+                if self.most_waiting > 1 {
+                    self.listed_more.notify_all();
+                }
             }
             seconds.emit += start.elapsed().as_secs_f64();
             levels = levels.end..(levels.end + most).min(self.task.levels.len());
@@ -421,6 +436,20 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         Ok(done)
     }
 
+    /// Waits until lists of cells have come near to a batch from this time bin on: few pieces wait for those before them. False
+    /// when work should stop.
+    fn near(&self, first: usize, in_turn: bool) -> bool {
+        let mut lists = lock(&self.lists);
+        while in_turn && lists.far(first, self.most_waiting) {
+            if self.stop.requested() {
+                return false;
+            }
+            let waited = self.listed_more.wait_timeout(lists, TICK);
+            lists = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
     fn call(&self, bins: Range<usize>, levels: Range<usize>, peaks: bool) -> Call<'_, 'p, T> {
         Call {
             p: self.p,
@@ -441,6 +470,7 @@ impl<'a, 'p, T: Element> Run<'a, 'p, T> {
         drop(outcome);
         self.stop.fail();
         self.gathering.wake();
+        self.listed_more.notify_all();
         self.queue.wake();
     }
 }
@@ -685,7 +715,8 @@ mod tests {
                     queue: Queue::new(Batch::whole(n_t, parts)),
                     gathering: Gathering::new(&mut sheet.peaks, N_Y, budget(), threads),
                     seams: std::mem::take(seams),
-                    lists: Lists::open(sparse),
+                    lists: Lists::open(sparse, n_t).unwrap(),
+                    most_waiting: threads,
                 },
                 None,
             );

@@ -5,13 +5,13 @@ use ndarray::ArrayView3;
 use crate::analysis::Peaks;
 use crate::analyzer::cores;
 use crate::choices::NanPolicy;
-use crate::element::Element;
+use crate::element::{Dtype, Element};
 use crate::error::Error;
 use crate::memory::{self, Budget, KeptLimit};
 use crate::options::Options;
 use crate::parts::{self, Part};
 use crate::plan::Estimate;
-use crate::posterior::Posterior;
+use crate::posterior::{Posterior, check_map};
 use crate::terrain::Terrain;
 
 /// The saddle and the parent of every peak of a list: columns beside those of the peaks, a row for each.
@@ -79,18 +79,11 @@ pub fn saddles<T: Element>(
     let [n_x, n_y, n_t] = p.shape();
     parts::check_peaks(&p, peaks)?;
     parts::refuse_nan(&p, options)?;
-    let workers = parts::workers(options.threads.unwrap_or_else(cores), n_t);
-    let (cells, size) = ((n_x * n_y) as u64, T::DTYPE.size() as u64);
-    let scratch = cells * (size + 1 + 4 * 4 + 4 + 24 + 8 + size + 4 + 8 + 96);
     let estimate = Estimate {
-        mask_bytes: 0,
-        list_bytes: 0,
-        summary_bytes: 0,
-        fixed_bytes: scratch * workers as u64 + parts::scratch_bytes::<T>(n_x * n_y, workers),
-        // Columns are there twice when they are put together.
-        bytes_per_peak: 2 * (2 * 16 + 8 + 2 * size),
         assumed_peaks: peaks.len() as u64,
+        ..estimate_saddles(p.shape(), T::DTYPE, options)?
     };
+    let workers = parts::workers(options.threads.unwrap_or_else(cores), n_t);
     let (guard, given) = (options.memory_guard, options.memory_limit);
     let limit = KeptLimit::recent().for_need(estimate.total(), given, guard);
     Budget::new(estimate, limit, guard)?;
@@ -104,6 +97,29 @@ pub fn saddles<T: Element>(
         Ok(all)
     };
     memory::taking(work)?
+}
+
+/// What [`saddles`] will allocate for the peaks of an input of this shape `[n_x, n_y, n_t]` and type, found columns included, which
+/// are there twice while they are put together; [`Estimate::total_with`] says it for a known number of peaks.
+///
+/// # Errors
+/// [`Error::EmptyMap`] and [`Error::MapTooLarge`].
+pub fn estimate_saddles(
+    shape @ [n_x, n_y, n_t]: [usize; 3],
+    dtype: Dtype,
+    options: &Options,
+) -> Result<Estimate, Error> {
+    check_map(shape)?;
+    let workers = parts::workers(options.threads.unwrap_or_else(cores), n_t);
+    let (cells, size) = (n_x * n_y, dtype.size());
+    let scratch = cells * (size + 1 + 4 * 4 + 4 + 24 + 8 + size + 4 + 8 + 96);
+    let scratch = (scratch as u64).saturating_mul(workers as u64);
+    let parts = parts::scratch_bytes(cells, dtype, workers);
+    Ok(Estimate::of_columns(
+        shape,
+        scratch.saturating_add(parts),
+        2 * 16 + 8 + 2 * size as u64,
+    ))
 }
 
 /// The saddles of the peaks of some bins.

@@ -232,6 +232,7 @@ impl<T: Element> Crew<T> for Kept<T> {
                 gathering: Gathering::new(peaks, n_y, budget, most_waiting),
                 seams: std::mem::take(seams),
                 lists,
+                most_waiting,
             },
             options.progress.as_ref(),
         );

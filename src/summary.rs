@@ -185,7 +185,7 @@ columns! {
         first: [i64; 2] = [-1, -1],
         /// Highest x and highest y of the mask; -1 where it is empty.
         last: [i64; 2] = [-1, -1],
-        /// Whether the mask holds a cell of the map's border.
+        /// Whether the mask holds a cell of the map's border; in a map that is one cell wide every cell is one.
         border: bool = false,
         /// Number of cells that are in the mask, and in that of the next time bin; -1 where there is none.
         overlap: i64 = -1,

@@ -246,7 +246,7 @@ fn estimate<T: Element>([n_x, n_y, n_t]: [usize; 3], workers: usize, labels: boo
     let size = T::DTYPE.size() as u64;
     let all = cells.saturating_mul(n_t as u64);
     let scratch = cells * (size + 1 + 4 * 4 + 4 + 24 + 8 + size + 4 + 4) * workers as u64;
-    let copies = parts::scratch_bytes::<T>(n_x * n_y, workers);
+    let copies = parts::scratch_bytes(n_x * n_y, T::DTYPE, workers);
     let labels = if labels { all.saturating_mul(4) } else { 0 };
     Estimate {
         summary_bytes: 0,

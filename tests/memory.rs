@@ -54,6 +54,21 @@ fn estimate_is_what_the_system_sees_without_masks() {
     });
 }
 
+/// Columns of small values, which begin small, and leave no holes when they have grown.
+#[test]
+fn estimate_is_what_the_system_sees_of_f32_without_masks() {
+    in_own_process(
+        "estimate_is_what_the_system_sees_of_f32_without_masks",
+        || {
+            compare(
+                &noisy_bump([N_X, N_Y, 20_000], |v| v as f32),
+                &options(&[]).threads(1),
+                -10.0..=2.0,
+            );
+        },
+    );
+}
+
 #[test]
 fn estimate_is_what_the_system_sees_of_packed_masks() {
     in_own_process("estimate_is_what_the_system_sees_of_packed_masks", || {
@@ -70,11 +85,7 @@ fn estimate_is_what_the_system_sees_of_sparse_masks() {
     in_own_process("estimate_is_what_the_system_sees_of_sparse_masks", || {
         compare(
             &noisy_bump([N_X, N_Y, 20_000], f64::from),
-            // With more threads, lists that have waited for those of other time bins leave holes in the heap.
-            &options(&[0.1; 10])
-                .threads(1)
-                .masks(MaskForm::Sparse)
-                .peaks(false),
+            &options(&[0.1; 10]).masks(MaskForm::Sparse).peaks(false),
             -10.0..=10.0,
         );
     });

@@ -39,12 +39,19 @@ fn region<T: Float>(
 }
 
 fn random_regions<T: Float>() {
-    let mut overlapping = 0;
-    for (seed, shape) in [[6, 7, 70], [9, 4, 3], [1, 66, 9], [12, 12, 5]]
-        .into_iter()
-        .cycle()
-        .take(40)
-        .enumerate()
+    let (mut overlapping, mut inland) = (0, [false; 2]);
+    for (seed, shape) in [
+        [6, 7, 70],
+        [9, 4, 3],
+        [1, 66, 9],
+        [12, 12, 5],
+        [40, 1, 6],
+        [1, 1, 3],
+    ]
+    .into_iter()
+    .cycle()
+    .take(60)
+    .enumerate()
     {
         let case = Case::<T>::sized(seed as u64, shape);
         let connectivity = if case.eight {
@@ -93,14 +100,14 @@ fn random_regions<T: Float>() {
                         [mean(xs.sum()), mean(ys.sum())],
                         "{story}"
                     );
-                    let border = cells
-                        .iter()
-                        .map(|&(x, y)| x.min(y).min(z.nrows() - 1 - x).min(z.ncols() - 1 - y));
-                    assert_eq!(
-                        Some(found.border_distances[row] as usize),
-                        border.min(),
-                        "{story}"
-                    );
+                    let border = cells.iter().map(|&(x, y)| match z.dim() {
+                        (n_x, 1) => x.min(n_x - 1 - x),
+                        (1, n_y) => y.min(n_y - 1 - y),
+                        (n_x, n_y) => x.min(y).min(n_x - 1 - x).min(n_y - 1 - y),
+                    });
+                    let border = border.min().expect("a cell");
+                    assert_eq!(found.border_distances[row], border as i64, "{story}");
+                    inland[usize::from(z.ncols() == 1)] |= border > 0;
                     let others = || all.iter().enumerate().filter(|&(j, _)| j != i);
                     let overlaps = others()
                         .filter(|(_, other)| !other.is_disjoint(cells))
@@ -118,6 +125,7 @@ fn random_regions<T: Float>() {
         }
     }
     assert!(overlapping > 1000, "{overlapping}");
+    assert_eq!(inland, [true; 2]);
 }
 
 #[test]

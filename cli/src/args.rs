@@ -427,6 +427,11 @@ impl FilterArgs {
         (filter != PeakFilter::new()).then_some(filter)
     }
 
+    /// The most peaks that are left in a time bin, if there is such a number.
+    pub(crate) fn most(&self) -> Option<usize> {
+        self.highest.or(self.most_prominent)
+    }
+
     /// The option that reads prominences, if one does.
     pub(crate) fn of_prominence(&self) -> Option<&'static str> {
         let options = [
@@ -549,7 +554,8 @@ With --saddles, of every listed peak, -1 where there is none:
   peak_parents, parent_coords                   int64 (N,), int64 (N, 2)          row of the parent, if listed; its cell
 With --peak-regions, of every listed peak at each alpha:
   region_alpha                                  float64 (n_region_alpha,)
-  region_areas, region_border_distances         int64 (n_region_alpha, N)         in cells
+  region_areas, region_border_distances         int64 (n_region_alpha, N)         in cells; of a
+                                                linear track the distance is that to the nearer end
   region_overlaps, region_holders               int64 (n_region_alpha, N)         number of regions that share cells; row of the
                                                 peak with the smallest region that holds this one, -1 without one
   region_boxes                                  int64 (n_region_alpha, N, 4)      first and last x, first and last y

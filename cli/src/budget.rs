@@ -4,10 +4,12 @@ use std::fmt;
 use std::ops::Range;
 
 use bytesize::ByteSize;
-use peakmask::{Estimate, LimitSource, MemoryLimit, Options};
+use peakmask::{Estimate, LimitSource, MaskForm, MemoryLimit, Options};
 
+use crate::args::ListArgs;
 use crate::failure::Failure;
 use crate::input::Input;
+use crate::lists::ListPlan;
 
 /// A number of bytes in words, as in `1.5 GiB`.
 pub(crate) fn size(bytes: u64) -> impl fmt::Display {
@@ -44,6 +46,8 @@ pub(crate) struct Plan {
     /// What a picture takes.
     pub(crate) picture: u64,
     pub(crate) estimate: Estimate,
+    /// What columns beside those of peaks take, when the analysis has given its scratch back.
+    pub(crate) lists: ListPlan,
 }
 
 impl Plan {
@@ -61,11 +65,39 @@ impl Plan {
             copy: input.copy_bytes(n_bins),
             picture: picture_bytes(input, panels.min(n_bins), options.level_values().len()),
             estimate,
+            lists: ListPlan::default(),
         })
     }
 
     pub(crate) fn total(&self) -> u64 {
-        self.beside_analysis().saturating_add(self.estimate.total())
+        self.total_with(self.estimate.assumed_peaks)
+    }
+
+    /// The most that is there at a time, with a known number of peaks.
+    fn total_with(&self, peaks: u64) -> u64 {
+        let analysis = self.estimate.total_with(peaks);
+        self.beside_analysis()
+            .saturating_add(analysis.max(match self.lists.bytes(peaks) {
+                0 => 0,
+                bytes => self.result_bytes(peaks).saturating_add(bytes),
+            }))
+    }
+
+    /// What an analysis leaves.
+    fn result_bytes(&self, peaks: u64) -> u64 {
+        let Estimate {
+            mask_bytes,
+            summary_bytes,
+            bytes_per_peak,
+            ..
+        } = self.estimate;
+        [
+            summary_bytes,
+            8 * self.n_bins as u64,
+            bytes_per_peak.saturating_mul(peaks),
+        ]
+        .into_iter()
+        .fold(mask_bytes, u64::saturating_add)
     }
 
     /// What is taken beside the analysis.
@@ -76,10 +108,7 @@ impl Plan {
     /// The total if every time bin has so many peaks, should that be more than assumed.
     fn total_with_density(&self, peaks_per_bin: f64) -> u64 {
         let peaks = (peaks_per_bin * self.n_bins as f64) as u64;
-        self.beside_analysis().saturating_add(
-            self.estimate
-                .total_with(peaks.max(self.estimate.assumed_peaks)),
-        )
+        self.total_with(peaks.max(self.estimate.assumed_peaks))
     }
 }
 
@@ -100,6 +129,10 @@ pub(crate) struct Budget<'a> {
     pub(crate) limit: MemoryLimit,
     /// Time bins that are drawn.
     pub(crate) panels: usize,
+    /// The form of the masks; none where it cannot be another.
+    pub(crate) form: Option<MaskForm>,
+    /// What is written of every listed peak, and the most peaks that filters leave in a time bin.
+    pub(crate) lists: Option<(&'a ListArgs, Option<usize>)>,
 }
 
 impl Budget<'_> {
@@ -108,7 +141,18 @@ impl Budget<'_> {
     }
 
     fn plan_for(&self, n_bins: usize) -> Result<Plan, Failure> {
-        Plan::new(self.input, n_bins, self.options, self.panels)
+        self.plan_with(n_bins, self.options)
+    }
+
+    fn plan_with(&self, n_bins: usize, options: &Options) -> Result<Plan, Failure> {
+        let mut plan = Plan::new(self.input, n_bins, options, self.panels)?;
+        if let Some((args, most)) = self.lists {
+            let [n_x, n_y, _] = self.input.shape();
+            let (shape, dtype) = ([n_x, n_y, n_bins], self.input.dtype);
+            plan.lists = ListPlan::new(args, most, shape, dtype, options)
+                .map_err(|error| self.input.array.unusable(error))?;
+        }
+        Ok(plan)
     }
 
     /// Refuses a plan that exceeds the limit; `peaks_per_bin` samples the input, for advice that holds.
@@ -128,9 +172,17 @@ impl Budget<'_> {
             0 => String::new(),
             bytes => format!("; a picture takes {}", size(bytes)),
         };
+        let lists = match plan.lists.bytes(plan.estimate.assumed_peaks) {
+            0 => String::new(),
+            bytes => format!(
+                "; {} take {} beside results",
+                plan.lists.names(),
+                size(bytes)
+            ),
+        };
         Err(self.refusal(
             format!(
-                "analysing {} time bins needs {} (masks and scratch {}, some {} peaks {}{copy}{picture})",
+                "analysing {} time bins needs {} (masks and scratch {}, some {} peaks {}{lists}{copy}{picture})",
                 self.bins.len(),
                 size(plan.total()),
                 size(plan.estimate.fixed_bytes),
@@ -172,6 +224,28 @@ impl Budget<'_> {
         }
     }
 
+    /// The first other form of masks that has room, as options name it, and what it needs.
+    fn other_form(&self, peaks_per_bin: f64) -> Option<(&'static str, u64)> {
+        let forms = [
+            (MaskForm::Bytes, "--masks bytes"),
+            (MaskForm::Packed, "--masks packed"),
+            (MaskForm::Sparse, "--masks sparse"),
+            (MaskForm::None, "--masks none and a --summary"),
+        ];
+        let own = self.form?;
+        let smaller = forms.iter().skip_while(|&&(form, _)| form != own).skip(1);
+        smaller.copied().find_map(|(form, option)| {
+            let options = self.options.clone().masks(form);
+            let options = match form {
+                MaskForm::None => options.summary(true),
+                _ => options,
+            };
+            let plan = self.plan_with(self.bins.len(), &options).ok()?;
+            let bytes = plan.total_with_density(peaks_per_bin);
+            (bytes <= self.limit.bytes).then_some((option, bytes))
+        })
+    }
+
     fn refusal(&self, need: String, peaks_per_bin: f64) -> Failure {
         let advice = match self.largest(peaks_per_bin) {
             0 => "not even one time bin fits; raise --memory-limit".to_owned(),
@@ -181,8 +255,12 @@ impl Budget<'_> {
                 self.bins.start + n
             ),
         };
+        let form = match self.other_form(peaks_per_bin) {
+            None => String::new(),
+            Some((option, bytes)) => format!("with {option} it needs {}; else ", size(bytes)),
+        };
         Failure::Memory(format!(
-            "{need}, but the memory limit is {}; {advice}",
+            "{need}, but the memory limit is {}; {form}{advice}",
             limit_in_words(self.limit)
         ))
     }

@@ -55,6 +55,8 @@ pub(crate) fn info(args: InfoArgs, cancel: &CancelToken) -> Result<String, Failu
         bins: 0..input.n_bins(),
         limit,
         panels: 0,
+        form: None,
+        lists: None,
     };
     plan(&mut text, &budget)?;
     Ok(text)

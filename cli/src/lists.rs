@@ -3,13 +3,68 @@
 use std::io::{self, Seek, Write};
 
 use bytemuck::{NoUninit, Pod};
-use peakmask::{Analysis, Element, Error, Regions, Saddles};
+use peakmask::{Analysis, Dtype, Element, Error, Estimate, Options, Regions, Saddles};
 
 use crate::args::ListArgs;
 use crate::budget::{self, Budget};
 use crate::failure::Failure;
 use crate::input::Posterior;
 use crate::output::{Npz, along_track, native, npz_bytes};
+
+/// What columns beside those of peaks take.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ListPlan {
+    saddles: Option<Estimate>,
+    regions: Option<Estimate>,
+    /// The most peaks that filters leave in a time bin.
+    most: Option<usize>,
+    n_bins: usize,
+}
+
+impl ListPlan {
+    pub(crate) fn new(
+        args: &ListArgs,
+        most: Option<usize>,
+        shape: [usize; 3],
+        dtype: Dtype,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let saddles = (args.saddles).then(|| peakmask::estimate_saddles(shape, dtype, options));
+        let alphas = args.peak_regions.len();
+        let regions =
+            (alphas > 0).then(|| peakmask::estimate_regions(shape, dtype, alphas, options));
+        Ok(Self {
+            saddles: saddles.transpose()?,
+            regions: regions.transpose()?,
+            most,
+            n_bins: shape[2],
+        })
+    }
+
+    /// Bytes beside all that an analysis leaves, for so many peaks before they are filtered: first of saddles, then of regions
+    /// beside the saddles, none if neither is asked for.
+    pub(crate) fn bytes(&self, peaks: u64) -> u64 {
+        let most = (self.most).map(|most| (most as u64).saturating_mul(self.n_bins as u64));
+        let listed = peaks.min(most.unwrap_or(u64::MAX));
+        let of = |plan: Option<Estimate>| plan.map_or(0, |plan| plan.total_with(listed));
+        // While columns are put together they are there twice.
+        let kept =
+            (self.saddles).map_or(0, |plan| (plan.bytes_per_peak / 2).saturating_mul(listed));
+        of(self.saddles).max(match self.regions {
+            None => 0,
+            regions => of(regions).saturating_add(kept),
+        })
+    }
+
+    /// What they are, by the options that ask for them.
+    pub(crate) fn names(&self) -> &'static str {
+        match (self.saddles, self.regions) {
+            (Some(_), Some(_)) => "columns of --saddles and --peak-regions",
+            (Some(_), None) => "columns of --saddles",
+            (None, _) => "columns of --peak-regions",
+        }
+    }
+}
 
 /// What was asked for beside the columns of peaks.
 pub(crate) struct Lists<'a, T> {

@@ -267,6 +267,7 @@ pub(crate) fn json(
             "assumed_peaks": plan.estimate.assumed_peaks,
             "copy_bytes": plan.copy,
             "picture_bytes": plan.picture,
+            "peak_columns_bytes": plan.lists.bytes(plan.estimate.assumed_peaks),
             "total_bytes": plan.total(),
         },
         "outputs": {

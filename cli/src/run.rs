@@ -1,12 +1,10 @@
 //! `peakmask run`: from a posterior to masks, peaks, a report and a picture.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytemuck::Pod;
 use indicatif::ProgressBar;
 use peakmask::{
     Analysis, Backend, CancelToken, Dtype, Element, GpuUse, MaskForm, MemoryGuard, Options,
@@ -204,11 +202,7 @@ impl<'a> One<'a> {
         }
     }
 
-    fn run_as<T: Element + Pod + Into<f64> + Display>(
-        &self,
-        input: &Input,
-        cancel: &CancelToken,
-    ) -> Result<(), Failure> {
+    fn run_as<T: Element>(&self, input: &Input, cancel: &CancelToken) -> Result<(), Failure> {
         let args = self.args;
         let table = self.table()?;
         let bins = BinRange::resolve(args.how.bins, input.n_bins())
@@ -220,6 +214,8 @@ impl<'a> One<'a> {
             bins: bins.clone(),
             limit: budget::limit(args.how.memory_limit),
             panels: args.picture.as_ref().map_or(0, |_| picture::PANELS),
+            form: args.picture.is_none().then(|| args.form()),
+            lists: Some((&args.lists, args.filters.most())),
         };
         let plan = budget.plan()?;
         let strict = args.how.on_limit == MemoryGuard::Strict;
@@ -337,7 +333,7 @@ impl<'a> One<'a> {
     }
 
     /// The same piece by piece, into a folder.
-    fn stream<T: Element + Pod + Display>(
+    fn stream<T: Element>(
         &self,
         folder: &Path,
         budget: &Budget<'_>,

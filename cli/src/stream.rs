@@ -5,7 +5,6 @@
 //! the run has come. So a run that was killed is continued after its last complete piece.
 
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
@@ -91,7 +90,7 @@ struct Piece<T> {
 impl Job<'_> {
     /// Analyses all bins, or those that are left, and gives the folder its name, and the file of a summary, if there is one;
     /// `tell` makes a report, if one is wanted.
-    pub(crate) fn run<T: Element + Pod + Display>(
+    pub(crate) fn run<T: Element>(
         &self,
         table: Option<(&Path, Format)>,
         tell: impl FnOnce(&Outcome) -> Value,

@@ -3,7 +3,6 @@
 #[cfg(feature = "parquet")]
 mod parquet;
 
-use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
@@ -193,10 +192,7 @@ impl<'a, T: Element + Pod> Table<'a, T> {
         format: Format,
         levels: &[Level],
         cancel: &CancelToken,
-    ) -> io::Result<()>
-    where
-        T: Display,
-    {
+    ) -> io::Result<()> {
         match format {
             Format::Npz => self.write_npz(writer, levels, cancel),
             Format::Csv => self.write_csv(writer, levels, cancel),
@@ -248,16 +244,13 @@ impl<'a, T: Element + Pod> Table<'a, T> {
     }
 
     /// A row for each time bin; columns of a level end in its alpha, those of x and y in `_x` and `_y`. Numbers are written such
-    /// that reading them yields the same bits.
+    /// that reading them yields the same bits, in few digits: very small and very large ones with an exponent.
     fn write_csv(
         &self,
         writer: &mut (dyn WriteSeek + '_),
         levels: &[Level],
         cancel: &CancelToken,
-    ) -> io::Result<()>
-    where
-        T: Display,
-    {
+    ) -> io::Result<()> {
         const ROWS: usize = 1000;
         let fields = self.fields(levels);
         write!(writer, "bin")?;
@@ -281,11 +274,11 @@ impl<'a, T: Element + Pod> Table<'a, T> {
                 match column.cells {
                     Cells::Bool(values) => write!(writer, ",{}", u8::from(values[at]))?,
                     Cells::Int(values) => write!(writer, ",{}", values[at])?,
-                    Cells::Float(values) => write!(writer, ",{}", values[at])?,
-                    Cells::Value(values) => write!(writer, ",{}", values[at])?,
+                    Cells::Float(values) => write!(writer, ",{:?}", values[at])?,
+                    Cells::Value(values) => write!(writer, ",{:?}", values[at])?,
                     Cells::Ints(values) => write!(writer, ",{},{}", values[at][0], values[at][1])?,
                     Cells::Floats(values) => {
-                        write!(writer, ",{},{}", values[at][0], values[at][1])?;
+                        write!(writer, ",{:?},{:?}", values[at][0], values[at][1])?;
                     }
                 }
             }

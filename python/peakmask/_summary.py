@@ -68,7 +68,8 @@ class Summary:
     centroid : ndarray of float64, shape (n_levels, n_t, 2)
         x and y of the mask's centroid, weighted by P, in cells; NaN where it is empty.
     border, near : ndarray of bool, shape (n_levels, n_t)
-        Whether the mask touches the map's border; whether it holds a cell within the radius of the animal.
+        Whether the mask touches the map's border, as every cell of a linear track does; whether it holds a cell within the
+        radius of the animal.
     overlap, dilated_overlap, dilated_union : ndarray of int64, shape (n_levels, n_t)
         With the mask of the next bin: cells in both; cells in both after this mask was dilated by 3 x 3; cells in either
         after that. -1 in the last bin.

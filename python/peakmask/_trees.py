@@ -347,7 +347,8 @@ class Regions:
     centres : ndarray of float64, shape (n_alpha, N, 2)
         Mean x and y of its cells.
     border_distances : ndarray of int64, shape (n_alpha, N)
-        Cells between the region and the nearest border of the map; 0 where it touches one.
+        Cells between the region and the nearest border of the map; 0 where it touches one. Of a linear track, and of other
+        maps one cell wide, the two ends alone count.
     overlaps : ndarray of int64, shape (n_alpha, N)
         Number of other listed peaks of the bin whose regions at this alpha share cells with this one. Of two that do,
         one holds the other.

@@ -154,6 +154,7 @@ def test_lists_of_a_linear_track():
     assert not any(name.endswith("iy") for name in table)
     regions = peakmask.regions(P, two, 0.4, layout="xt")
     assert regions.areas.tolist() == [[3, 1, 1, 1]]
+    assert regions.border_distances.tolist() == [[1, 1, 2, 1]]  # to the nearer end
     assert regions.to_dataframe()["width_x"].tolist() == [3, 1, 1, 1]
     assert not any(name.endswith(("iy", "_y")) for name in regions.to_dataframe())
 

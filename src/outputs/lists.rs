@@ -20,6 +20,8 @@ const LONG: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub(crate) struct Lists<'a> {
     masks: SmallVec<[Growing<'a>; FEW]>,
+    /// Pieces that have waited: their memory serves the next that have to, and leaves no holes meanwhile.
+    spare: Vec<Piece>,
 }
 
 /// A sparse mask while a run appends to it.
@@ -40,6 +42,8 @@ struct Piece {
     first: usize,
     counts: Vec<u32>,
     cells: Vec<u32>,
+    /// Whether those before it come soon, or it comes from the far end.
+    in_turn: bool,
 }
 
 /// What a worker needs to list cells, kept from batch to batch.
@@ -51,8 +55,11 @@ pub(crate) struct Listing {
 }
 
 impl<'a> Lists<'a> {
-    /// Lists of cells behind those that the masks hold, or in their place.
-    pub(crate) fn open(outputs: impl IntoIterator<Item = SparseOutput<'a>>) -> Self {
+    /// Lists of cells of so many time bins behind those that the masks hold, or in their place.
+    pub(crate) fn open(
+        outputs: impl IntoIterator<Item = SparseOutput<'a>>,
+        bins: usize,
+    ) -> Result<Self, Error> {
         let growing = outputs.into_iter().map(|output| {
             let SparseOutput {
                 level,
@@ -62,16 +69,30 @@ impl<'a> Lists<'a> {
             if !append {
                 mask.clear();
             }
-            Growing {
+            let room = mask.offsets.len() + bins;
+            mask.offsets
+                .try_reserve(bins)
+                .map_err(|_| refused::<i64>(room))?;
+            Ok(Growing {
                 level,
                 before: mask.n_bins(),
                 mask,
                 waiting: Vec::new(),
-            }
+            })
         });
-        Self {
-            masks: growing.collect(),
-        }
+        Ok(Self {
+            masks: growing.collect::<Result<_, _>>()?,
+            spare: Vec::new(),
+        })
+    }
+
+    /// Whether a batch from this time bin on is far ahead: so many wait for others before them already. Those from the far end
+    /// do not count.
+    pub(crate) fn far(&self, first: usize, most_waiting: usize) -> bool {
+        self.masks.iter().any(|growing| {
+            let waiting = growing.waiting.iter().filter(|piece| piece.in_turn);
+            first > growing.next() && waiting.count() >= most_waiting
+        })
     }
 
     /// Whether there are none.
@@ -91,7 +112,7 @@ impl<'a> Lists<'a> {
 /// that they take.
 pub(crate) fn write_lists<T>(
     findings: &Findings<T>,
-    bins: &Range<usize>,
+    (bins, in_turn): (&Range<usize>, bool),
     levels: Range<usize>,
     shape: [usize; 2],
     lists: &Mutex<Lists<'_>>,
@@ -107,8 +128,10 @@ pub(crate) fn write_lists<T>(
     for (i, level) in wanted {
         listing.list(findings.mask(level - levels.start, shape), bins.clone())?;
         let piece = &mut listing.piece;
+        piece.in_turn = in_turn;
         bytes += (piece.cells.len() * size_of::<u32>()) as u64;
-        lock(lists).masks[i].add(piece)?;
+        let Lists { masks, spare } = &mut *lock(lists);
+        masks[i].add(piece, spare)?;
     }
     Ok(bytes)
 }
@@ -121,6 +144,7 @@ impl Listing {
             first,
             counts,
             cells,
+            ..
         } = piece;
         *first = bins.start;
         counts.clear();
@@ -133,16 +157,19 @@ impl Listing {
             end - count as usize
         }));
         cells.clear();
-        cells.try_reserve(end).map_err(|_| {
-            let bytes = (end * size_of::<u32>()) as u64;
-            Error::OutOfMemory { bytes }
-        })?;
+        cells.try_reserve(end).map_err(|_| refused::<u32>(end))?;
         cells.resize(end, 0);
         each(rows, bins.len(), |cell, lane| {
             cells[next[lane]] = cell;
             next[lane] += 1;
         });
         Ok(())
+    }
+}
+
+fn refused<V>(len: usize) -> Error {
+    Error::OutOfMemory {
+        bytes: (len * size_of::<V>()) as u64,
     }
 }
 
@@ -164,10 +191,11 @@ fn each(rows: Rows<'_>, n: usize, mut see: impl FnMut(u32, usize)) {
 
 impl Growing<'_> {
     /// Appends a piece, and those that have waited for it, if it is their turn; else it is taken, and waits.
-    fn add(&mut self, piece: &mut Piece) -> Result<(), Error> {
+    fn add(&mut self, piece: &mut Piece, spare: &mut Vec<Piece>) -> Result<(), Error> {
         let next = self.next();
         if piece.first > next {
-            self.waiting.push(std::mem::take(piece));
+            let empty = spare.pop().unwrap_or_default();
+            self.waiting.push(std::mem::replace(piece, empty));
             return Ok(());
         }
         self.append(piece, next - piece.first)?;
@@ -178,6 +206,9 @@ impl Growing<'_> {
                 return Ok(());
             };
             self.append(&piece, next - piece.first)?;
+            if piece.in_turn {
+                spare.push(piece);
+            }
         }
     }
 
@@ -198,9 +229,6 @@ impl Growing<'_> {
             offsets,
             cells: all,
         } = &mut *self.mask;
-        let refused = |len: usize, size: usize| Error::OutOfMemory {
-            bytes: (len * size) as u64,
-        };
         if all.capacity() - all.len() < cells.len() {
             let needed = all.len() + cells.len();
             let mapped = match needed * size_of::<u32>() < LONG {
@@ -211,13 +239,8 @@ impl Growing<'_> {
             // Where address space is scarce, what is needed will do.
             all.try_reserve_exact(room - all.len())
                 .or_else(|_| all.try_reserve_exact(cells.len()))
-                .map_err(|_| refused(needed, size_of::<u32>()))?;
+                .map_err(|_| refused::<u32>(needed))?;
         }
-        let more = piece.counts.len();
-        let room = offsets.len() + more;
-        offsets
-            .try_reserve(more)
-            .map_err(|_| refused(room, size_of::<i64>()))?;
         all.extend_from_slice(cells);
         let mut end = offsets.last().copied().unwrap_or(0);
         for &count in &piece.counts[known..] {
@@ -225,5 +248,49 @@ impl Growing<'_> {
             offsets.push(end);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pieces of two bins with a cell each, in an order in which two workers and the far end may bring them.
+    #[test]
+    fn pieces_wait_for_those_before_them_and_few_do() {
+        let mut mask = SparseMask::new();
+        let output = SparseOutput {
+            level: 0,
+            mask: &mut mask,
+            append: false,
+        };
+        let mut lists = Lists::open([output], 12).unwrap();
+        let bring = |lists: &mut Lists<'_>, first: usize, in_turn: bool| {
+            let mut piece = Piece {
+                first,
+                counts: vec![1, 1],
+                cells: vec![first as u32, first as u32 + 1],
+                in_turn,
+            };
+            let Lists { masks, spare } = lists;
+            masks[0].add(&mut piece, spare).unwrap();
+        };
+        bring(&mut lists, 10, false);
+        bring(&mut lists, 2, true);
+        // The far end is no reason to wait, and nobody waits for himself.
+        assert!(!lists.far(4, 2) && lists.far(4, 1) && !lists.far(0, 1));
+        bring(&mut lists, 4, true);
+        assert!(lists.far(6, 2));
+        bring(&mut lists, 0, true);
+        assert!(!lists.far(8, 1));
+        assert_eq!(lists.spare.len(), 2);
+        bring(&mut lists, 8, true);
+        assert_eq!(lists.spare.len(), 1, "what has waited serves again");
+        bring(&mut lists, 6, true);
+        // Lists from the far end are long, and freed.
+        assert_eq!(lists.spare.len(), 2);
+        lists.close(true);
+        assert_eq!(mask.offsets, Vec::from_iter(0..=12));
+        assert_eq!(mask.cells, Vec::from_iter(0..12));
     }
 }

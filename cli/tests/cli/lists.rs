@@ -126,10 +126,35 @@ fn streams_and_too_little_memory_are_refused() {
         let said = format!("{name} is written into an archive, and --stream writes none");
         folder.fail(&format!("run in.npy {option} --stream -o out"), 2, &[&said]);
     }
-    // The analysis fits, and what comes beside it does not.
+    // The analysis fits, and what comes beside it does not: that is known before.
     let run = "run in.npy --threads 1 --memory-limit 32MiB";
-    folder.succeed(&format!("{run} --peak-regions 0.5 -o fits.npz"));
-    let many = "--peak-regions 0.5 ".repeat(2000);
+    folder.succeed(&format!("{run} --saddles --peak-regions 0.5 -o fits.npz"));
+    let many = "--peak-regions 0.5 ".repeat(500);
+    for (options, names) in [
+        (many.clone(), "; columns of --peak-regions take"),
+        (
+            format!("--saddles {many}"),
+            "; columns of --saddles and --peak-regions take",
+        ),
+    ] {
+        let said = ["analysing 100 time bins needs", names, "--bins"];
+        folder.fail(&format!("{run} {options}-o out.npz"), 3, &said);
+    }
+    // Fewer are planned for where filters leave fewer.
+    folder.succeed(&format!("{run} {many}--highest 1 -o few.npz"));
+    assert_eq!(folder.names(), ["few.npz", "fits.npz", "in.npy"]);
+}
+
+/// More peaks than a plan assumes are refused when they are known.
+#[test]
+fn columns_of_more_peaks_than_assumed_are_refused_when_they_are_found() {
+    let folder = Folder::new();
+    // Half of all cells are peaks.
+    let p = Array3::from_shape_fn((20, 30, 100), |(x, y, _)| (x * y % 2) as f64);
+    folder.write("in.npy", &npy(p.view(), PLAIN));
+    let run = "run in.npy --threads 1 --memory-limit 24MiB";
+    folder.succeed(&format!("{run} -o fits.npz"));
+    let many = "--peak-regions 0.5 ".repeat(10);
     let said = ["--peak-regions needs", "--bins"];
     folder.fail(&format!("{run} {many}-o out.npz"), 3, &said);
     assert_eq!(folder.names(), ["fits.npz", "in.npy"]);

@@ -1,7 +1,7 @@
 //! More memory than allowed: exit code 3, and the number of time bins that fits.
 
 use ndarray::Array3;
-use peakmask::{Dtype, Options};
+use peakmask::{Dtype, MaskForm, Options};
 
 use crate::support::{Folder, Form, PLAIN, npy, npz, posterior};
 
@@ -105,4 +105,41 @@ fn a_warning_lets_the_analysis_go_on() {
     let said = folder.succeed(words).stderr;
     assert!(said.contains("warning: "), "{said}");
     assert_eq!(folder.read("out.npz"), folder.read("free.npz"));
+}
+
+/// A refusal names the form of masks that would fit, and it does.
+#[test]
+fn the_form_that_fits_is_named() {
+    let folder = Folder::new();
+    // One peak a bin: fewer than assumed.
+    let p = Array3::from_shape_fn((60, 50, 800), |(x, y, t)| {
+        (x * y + 1) as f64 / (t + 1) as f64
+    });
+    folder.write("in.npy", &npy(p.view(), PLAIN));
+    let alphas = "--alpha 0.5 ".repeat(8);
+    let options = Options::new().alphas([0.5; 8]).threads(1);
+    for (form, option, other) in [
+        (MaskForm::Packed, "--masks packed", ""),
+        (
+            MaskForm::None,
+            "--masks none and a --summary",
+            "--summary s.csv",
+        ),
+    ] {
+        let options = (options.clone().masks(form)).summary(form == MaskForm::None);
+        let limit = peakmask::estimate([60, 50, 800], Dtype::F64, &options);
+        let limit = limit.expect("a valid shape").total();
+        let run = format!("run in.npy {alphas} --threads 1 --memory-limit {limit} -o out.npz");
+        folder.fail(
+            &run,
+            3,
+            &[&format!("; with {option} it needs"), "--bins 0:"],
+        );
+        folder.succeed(&format!("{run} --masks {form} {other}"));
+    }
+    let least = format!("run in.npy {alphas} --threads 1 --memory-limit 1000 -o out.npz");
+    let said = folder
+        .fail(&least, 3, &["not even one time bin fits"])
+        .stderr;
+    assert!(!said.contains("it needs"), "{said}");
 }

@@ -1,6 +1,9 @@
 //! `peakmask summary`, and what `run` writes beside or instead of masks of bytes.
 
-use ndarray::{Array1, Array2, Array3, Array4, s};
+use std::str::FromStr;
+
+use ndarray::{Array1, Array2, Array3, Array4, ArrayD, s};
+use ndarray_npy::{ReadableElement, WritableElement, write_npy};
 
 use crate::support::{Folder, PLAIN, npy, outcome, posterior};
 
@@ -117,6 +120,56 @@ fn a_table_has_a_row_for_each_bin() {
         assert_eq!(fields[area], cells.to_string(), "bin {t}");
     }
     assert_eq!(text.lines().count(), 71);
+}
+
+/// Numbers of any size are read back to the bit, and have no more digits than that takes.
+#[test]
+fn tables_hold_small_and_large_numbers_exactly() {
+    fn of_type<T>(p: Array3<T>)
+    where
+        T: ReadableElement + WritableElement + FromStr + PartialEq,
+    {
+        let folder = Folder::new();
+        write_npy(folder.path("in.npy"), &p).expect("an input");
+        for ending in ["npz", "csv"] {
+            folder.succeed(&format!("summary in.npy --alpha 0.9 -o s.{ending}"));
+        }
+        let text = String::from_utf8(folder.read("s.csv")).expect("text");
+        let mut rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let names = rows.next().expect("a head");
+        let rows: Vec<_> = rows.collect();
+        let longest = rows.iter().flatten().map(|field| field.len()).max();
+        assert!(longest <= Some(24), "{longest:?}");
+        let mut archive = folder.archive("s.npz");
+        let column = |name: &str| {
+            let at = names.iter().position(|found| *found == name);
+            let at = at.unwrap_or_else(|| panic!("{name} in {names:?}"));
+            rows.iter().map(move |row| row[at])
+        };
+        for name in ["height", "prominence", "minimum", "threshold_0.9"] {
+            let right: ArrayD<T> = archive
+                .by_name(name.trim_end_matches("_0.9"))
+                .expect("a column");
+            let read = column(name).map(|field| field.parse::<T>().ok());
+            assert!(right.into_iter().map(Some).eq(read), "{name}");
+        }
+        for name in ["total", "mass_0.9"] {
+            let right: ArrayD<f64> = archive
+                .by_name(name.trim_end_matches("_0.9"))
+                .expect("a column");
+            let read = column(name).map(|field| field.parse::<f64>().ok());
+            assert!(right.into_iter().map(Some).eq(read), "{name}");
+        }
+    }
+    // From the smallest numbers to large ones, with all digits in use.
+    let values = |lowest: i32| {
+        Array3::from_shape_fn((3, 4, 60), move |(x, y, t)| {
+            let step = -lowest as usize * 2 / 64;
+            f64::from(lowest + (t * step) as i32).exp2() * (1 + x * 4 + y) as f64 / 3.0
+        })
+    };
+    of_type(values(-1070));
+    of_type(values(-145).mapv(|value| value as f32));
 }
 
 #[test]
