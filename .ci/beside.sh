@@ -10,7 +10,7 @@ beside() {
     local name=$1
     shift
     set -m
-    "$@" >"$target/beside-$name.log" 2>&1 </dev/null &
+    { echo "+ $*"; "$@"; } >"$target/beside-$name.log" 2>&1 </dev/null &
     set +m
     going[$name]=$!
 }
