@@ -248,6 +248,8 @@ def test_a_summary_needs_no_masks(p):
 @pytest.mark.parametrize("n_t", [1_000, 997])
 @pytest.mark.parametrize("t_chunks", [1_000, 248, 333, 3, (1, 0, 1, 990, 0)], ids=str)
 def test_packed_masks_of_chunks_are_those_of_the_whole(p, layout, n_t, t_chunks):
+    # Chunks of 3 meet bytes alike every 24 bins; more of them only keep the scheduler busy.
+    n_t = n_t - 800 if t_chunks == 3 else n_t
     array = p[:, :, :n_t] if layout == "xyt" else np.ascontiguousarray(np.moveaxis(p[:, :, :n_t], 2, 0))
     t_chunks = (*t_chunks, n_t - sum(t_chunks)) if isinstance(t_chunks, tuple) else t_chunks
     chunks = (9, 8, t_chunks) if layout == "xyt" else (t_chunks, 9, 8)
@@ -265,8 +267,8 @@ def test_packed_masks_of_chunks_are_those_of_the_whole(p, layout, n_t, t_chunks)
     assert peaks.coords.tobytes() == expected.peaks.coords.tobytes()
     assert_same_summary(summary, expected.summary)
     # What dask was told of every chunk is what it holds.
-    for block, size in enumerate(lazy.packed.chunks[3]):
-        assert lazy.packed.blocks[0, 0, 0, block].compute().shape == (2, 9, 8, size)
+    blocks = dask.compute(*lazy.packed.to_delayed()[0, 0, 0])
+    assert [block.shape for block in blocks] == [(2, 9, 8, size) for size in lazy.packed.chunks[3]]
 
 
 def test_chunks_of_whole_bytes_stay_as_they_are(p):

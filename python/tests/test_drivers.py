@@ -78,17 +78,18 @@ def calls(driver, mode, *backends, patience=PATIENCE):
         env=environment(driver, mode, patience),
     )
     assert (ran.returncode, ran.stderr) == (0, ""), (mode, ran)
-    assert not left(mode), mode
+    assert not left(driver, mode), mode
     return time.perf_counter() - start, json.loads(ran.stdout)
 
 
-def left(mode):
-    """Processes that have this driver's variable, once they have had time to end."""
+def left(driver, mode):
+    """Processes that have this driver's variables, once they have had time to end."""
+    ours = {f"VK_DRIVER_FILES={driver}".encode(), f"FAKE_DRIVER={mode}".encode()}
     for _ in range(100):
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                if f"FAKE_DRIVER={mode}\0".encode() in (process / "environ").read_bytes():
+                if ours <= set((process / "environ").read_bytes().split(b"\0")):
                     found.append((process / "cmdline").read_bytes())
             except OSError:
                 continue
@@ -168,7 +169,7 @@ print("done")
         env=environment(driver, "create hang", 60),
     )
     assert (ran.returncode, ran.stdout.strip(), ran.stderr) == (0, "done", ""), ran
-    assert not left("create hang")
+    assert not left(driver, "create hang")
 
 
 def test_the_trial_ends_with_python(driver):
@@ -177,4 +178,4 @@ def test_the_trial_ends_with_python(driver):
     time.sleep(2)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not left("devices hang")
+    assert not left(driver, "devices hang")

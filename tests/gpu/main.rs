@@ -112,15 +112,15 @@ impl<T: Float> Known<T> {
         view: ArrayView3<'_, T>,
         options: &Options,
     ) -> (Report, Option<Difference>) {
-        let Analysis {
-            masks,
-            peaks,
-            report,
-            ..
-        } = analyze(view, &self.options(options)).unwrap_or_else(|error| panic!("{error}"));
-        let views: Vec<_> = masks.iter().map(|mask| mask.view()).collect();
-        let difference = first_difference(&self.answer, &views, &peaks, Zeros::Signed);
-        (report, difference)
+        let found = analyze(view, &self.options(options)).unwrap_or_else(|error| panic!("{error}"));
+        let difference = self.difference(&found);
+        (found.report, difference)
+    }
+
+    /// The first difference of what was found from what the oracle says.
+    fn difference(&self, found: &Analysis<T>) -> Option<Difference> {
+        let views: Vec<_> = found.masks.iter().map(|mask| mask.view()).collect();
+        first_difference(&self.answer, &views, &found.peaks, Zeros::Signed)
     }
 
     /// Analyses with these options, which must find what the oracle finds: what ran.
