@@ -128,6 +128,26 @@ pub(super) fn rows<'p, 'a, T: Element>(
         .filter(|Segment { piece, bins }| piece.line([0, 0, bins.start], 2, bins.len()).is_some())
 }
 
+/// The values of a cell, of a segment of which they lie side by side; those of the cell so many further on are asked for.
+#[inline(always)]
+pub(super) fn cell<'a, T: Element>(
+    Segment { piece, bins }: &Segment<'a, '_, T>,
+    [x, y]: [usize; 2],
+    ahead: Option<isize>,
+) -> &'a [T] {
+    let values = piece
+        .line([x, y, bins.start], 2, bins.len())
+        .unwrap_or_default();
+    if let Some(cells) = ahead {
+        let (_, [_, step, _]) = piece.place([0; 3]);
+        prefetch(
+            values.as_ptr().wrapping_offset(step.wrapping_mul(cells)),
+            values.len(),
+        );
+    }
+    values
+}
+
 /// The only segment of these bins, if they have one, that may be asked for early.
 #[inline(always)]
 pub(super) fn askable<'p, 'a, T: Element>(

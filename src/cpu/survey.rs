@@ -5,7 +5,8 @@
 //! cell, in row-major order, that holds its maximum. Per lane and by comparison alone, so no order of lanes matters.
 //! Where NaN is off the track, it is no cell.
 
-use super::lanes::{prefetch, set_lanes};
+use super::lanes::set_lanes;
+use super::load::cell;
 use super::tile::Shape;
 use crate::plan::BLOCK;
 use crate::posterior::Segment;
@@ -85,31 +86,24 @@ impl Survey {
     #[inline(always)]
     pub(super) fn load<T: Element, S: Set<T>, const OFF_TRACK: bool>(
         &mut self,
-        Segment { piece, bins }: &Segment<'_, '_, T>,
+        rows: &Segment<'_, '_, T>,
         shape: Shape,
         tile: &mut [Line],
         x: usize,
         asked: bool,
     ) {
-        let ahead = piece.place([0; 3]).1[1].wrapping_mul(AHEAD);
+        let ahead = (!asked).then_some(AHEAD);
         let tile = &mut tile[shape.start(x, 0)..][..S::TOGETHER * shape.stride()];
         let mut extremes = [Extremes::<T, S>::of(&self.floor[0]); MOST_GROUPS];
         for g in 1..S::TOGETHER {
             extremes[g] = Extremes::of(&self.floor[g]);
         }
-        let values = |y| {
-            let from = [x, y, bins.start];
-            let values = piece.line(from, 2, bins.len()).unwrap_or_default();
-            if !asked {
-                prefetch(values.as_ptr().wrapping_offset(ahead), values.len());
-            }
-            &values[..S::TOGETHER * width::<T>()]
-        };
         for b in 0..shape.blocks() {
             let end = shape.n_y.min((b + 1) * BLOCK);
             for y in (b * BLOCK..end).step_by(2) {
                 let next = (y + 1).min(end - 1);
-                let (here, beside) = (values(y), values(next));
+                let here = &cell(rows, [x, y], ahead)[..S::TOGETHER * width::<T>()];
+                let beside = &cell(rows, [x, next], ahead)[..S::TOGETHER * width::<T>()];
                 for g in 0..S::TOGETHER {
                     let a = S::load_from(&here[g * width::<T>()..]);
                     let b = S::load_from(&beside[g * width::<T>()..]);
