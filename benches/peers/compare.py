@@ -8,8 +8,9 @@ Progress goes to standard error, two tables in Markdown to standard output: the 
 
 Results are compared before anything is timed: masks, areas, coordinates and heights to the bit, prominences by value.
 
-"packed" are masks as bits, "areas" are areas per bin and alpha (a whole summary) without masks. The reference's areas are
-`numpy.nansum(mask, axis=(0, 1))` after its own masks; "areas of masks" are peakmask's own byte masks, added up.
+"touch" is to take as much memory from the system as fresh results need, and to write a byte in each page. "packed" are masks as
+bits, "areas" are areas per bin and alpha (a whole summary) without masks. The reference's areas are `numpy.nansum(mask,
+axis=(0, 1))` after its own masks; "areas of masks" are peakmask's own byte masks, added up.
 
 The reference takes a minute or more for 100,000 bins, and its time is linear in their number; so every round times it on
 some runs of consecutive bins, at places spread over the whole recording, inside the whole array. That leaves out what
@@ -36,7 +37,7 @@ from results import ROOT, say
 
 ALPHAS = [0.5, 0.9]
 RUN = 16  # consecutive bins: two cache lines of float64 a cell
-JOBS = ("end_to_end", "fresh", "peaks_only", "masks_only", "packed", "areas", "areas_of_masks", "floor")
+JOBS = ("end_to_end", "fresh", "touch", "peaks_only", "masks_only", "packed", "areas", "areas_of_masks", "floor")
 
 
 class Driver:

@@ -18,7 +18,7 @@ import results
 from results import Refused
 
 KINDS = ("openfield", "gm", "po")
-JOBS = ("end_to_end", "fresh", "peaks_only", "masks_only", "packed", "areas", "areas_of_masks", "floor")
+JOBS = ("end_to_end", "fresh", "touch", "peaks_only", "masks_only", "packed", "areas", "areas_of_masks", "floor")
 
 
 def heading(result, *more):
@@ -72,6 +72,12 @@ def ratio(case, name, other, of=None):
     return median(a / b for a, b in zip(times[name], (of or case)["us_per_bin"][other]))
 
 
+def to_touch(case, n):
+    """Median over the rounds of fresh outputs by warm ones and as much memory that is touched for the first time."""
+    times = (case["us_per_bin"][f"{job} {n}"] for job in ("fresh", "end_to_end", "touch"))
+    return median(fresh / (warm + touch) for fresh, warm, touch in zip(*times))
+
+
 def peers(result):
     cases = result["cases"]
     reference = [time for case in cases for time in case["us_per_bin"]["reference"]]
@@ -84,15 +90,15 @@ def peers(result):
     most = max(n for case in cases for n in case["threads"])
     yield head(
         "input", "bins", "reference", "peakmask", "x reference", f"{most} threads x one", "txy / xyt", "masks only / floor",
-        "fresh x reference", "packed / masks only", "areas x reference", "MB beyond input and results",
+        "fresh x reference", "fresh / warm and touch", "packed / masks only", "areas x reference", "MB beyond input and results",
     )  # fmt: skip
     for case in cases:
         if (case["layout"], case["dtype"]) == ("xyt", "f64") and 1 in case["threads"]:
             yield ratios_row(case, cases, most)
     yield "\n<details><summary>All layouts, types and numbers of threads</summary>\n"
     yield head(
-        "input", "bins", "layout, type", "threads", "reference", "warm", "fresh", "peaks only", "masks only", "packed",
-        "areas", "areas of masks", "floor", "x reference", "fresh x reference", "areas x reference", "x fewest threads",
+        "input", "bins", "layout, type", "threads", "reference", "warm", "fresh", "touch", "peaks only", "masks only", "packed",
+        "areas", "areas of masks", "floor", "x reference", "fresh x reference", "fresh / warm and touch", "areas x reference", "x fewest threads",
         "/ first layout", "/ floor", "masks only / floor", "MB beyond input and results",
     )  # fmt: skip
     for case in cases:
@@ -119,6 +125,7 @@ def ratios_row(case, cases, most):
         f"{ratio(txy[0], 'end_to_end 1', 'end_to_end 1', case):.2f}" if txy else "",
         f"{ratio(case, 'masks_only 1', 'floor 1'):.2f}",
         f"{ratio(case, 'reference, read', 'fresh 1'):.0f}",
+        f"{to_touch(case, 1):.2f}",
         f"{ratio(case, 'packed 1', 'masks_only 1'):.2f}",
         f"{ratio(case, 'reference, areas', 'areas 1'):.0f}",
         megabytes(case["beyond"]["1"]),
@@ -137,6 +144,7 @@ def peers_row(case, cases, n):
         *(f"{middle(case, f'{job} {n}'):.2f}" for job in JOBS),
         f"{ratio(case, 'reference', warm):.0f}",
         f"{ratio(case, 'reference, read', f'fresh {n}'):.0f}",
+        f"{to_touch(case, n):.2f}",
         f"{ratio(case, 'reference, areas', f'areas {n}'):.0f}",
         f"{ratio(case, fewest, warm):.2f}",
         f"{ratio(case, warm, warm, beside(case, cases)[0]):.2f}",

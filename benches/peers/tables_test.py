@@ -82,7 +82,7 @@ class Tables(unittest.TestCase):
         self.assertNotIn("old", "".join(written))
         self.assertEqual(written[0].count("Between."), 4)
         for line in (
-            "| openfield, 15 peaks a bin | 2,000 | 5 | 5.00 | 1 | 1.00 | 1.20 | 1.00 | 1 | 1.00 | 1 | 8.6 |",
+            "| openfield, 15 peaks a bin | 2,000 | 5 | 5.00 | 1 | 1.00 | 1.20 | 1.00 | 1 | 0.50 | 1.00 | 1 | 8.6 |",
             "| openfield | 1 | 15 (4,132) | 15 (4,132) |",
             "| openfield | 20 x 3 to 40 bins | 1 | 2.00 | 4.00 | 2.00 |",
             "| 4,000 | 1 | 2 | 6.00 | 1.20 | not known |",

@@ -1,10 +1,13 @@
-//! What else is made of regions than bytes: bits, areas without masks, and areas of masks, which others make.
+//! What else is made of regions than bytes: bits, areas without masks, and areas of masks, which others make. And what memory
+//! for results costs without any.
 
 use std::time::{Duration, Instant};
 
 use bytemuck::Pod;
-use ndarray::{Array2, Array3};
+use memmap2::MmapMut;
+use ndarray::{Array2, Array3, ArrayBase};
 use peakmask::{Analyzer, Element, MaskForm, Options, Outputs, Summary};
+use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::bed::Bed;
@@ -56,6 +59,13 @@ impl<T: Element + Pod> Forms<T> {
         let pool = floor::pool(engine.threads());
         let start = Instant::now();
         match name {
+            "touch" => {
+                let touched = touched(result_bytes(bed), &pool);
+                let time = start.elapsed();
+                // Given back after the clock has stopped.
+                drop(touched);
+                return Some(time);
+            }
             "packed" => {
                 let masks = self.packed.iter_mut().enumerate();
                 let outputs = masks.fold(Outputs::new(), |outputs, (level, mask)| {
@@ -92,6 +102,31 @@ pub(crate) fn assert_bits(masks: &[Array3<bool>], packed: &[Array3<u8>]) {
             assert_eq!(bit == 1, inside, "bit of cell ({x}, {y}) in bin {t}");
         }
     }
+}
+
+fn result_bytes<T: Element + Pod>(bed: &Bed<T>) -> usize {
+    let peaks = bed.peaks();
+    bed.masks().iter().map(ArrayBase::len).sum::<usize>()
+        + size_of_val(&peaks.offsets[..])
+        + size_of_val(&peaks.coords[..])
+        + size_of_val(&peaks.prominences[..])
+        + size_of_val(&peaks.heights[..])
+}
+
+/// Memory of the system's, for which huge pages are advised as for results, after a byte was written in each small page.
+fn touched(bytes: usize, pool: &ThreadPool) -> MmapMut {
+    let mut memory = MmapMut::map_anon(bytes).expect("memory as for results");
+    #[cfg(target_os = "linux")]
+    let _ = memory.advise(memmap2::Advice::HugePage);
+    let part = bytes.div_ceil(pool.current_num_threads()).max(1);
+    pool.install(|| {
+        memory.par_chunks_mut(part).for_each(|part| {
+            for page in part.chunks_mut(4096) {
+                page[0] = 1;
+            }
+        });
+    });
+    memory
 }
 
 fn options(alphas: &[f64], engine: Engine) -> Options {

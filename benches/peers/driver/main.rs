@@ -12,7 +12,7 @@
 //! | line | answer |
 //! |---|---|
 //! | `about` | version, instruction set, cores, peaks, speeds of the floor's read and of a copy, bytes in huge pages |
-//! | `end_to_end N`, `fresh N`, `peaks_only N`, `masks_only N`, `floor N`, `packed N`, `areas N`, `areas_of_masks N` | seconds of one such job on N threads; `gpu` or `auto` in place of N |
+//! | `end_to_end N`, `fresh N`, `touch N`, `peaks_only N`, `masks_only N`, `floor N`, `packed N`, `areas N`, `areas_of_masks N` | seconds of one such job on N threads; `gpu` or `auto` in place of N |
 //! | `dump FOLDER FIRST END` | writes the warm results of the time bins FIRST to END as `.npy` files |
 //!
 //! `grow` answers `growth.py`: what it analyses is the input TIMES over, as pieces of one recording, into peaks and packed masks.
