@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytemuck::Pod;
 use memmap2::MmapMut;
 use ndarray::{Array2, Array3, ArrayBase};
-use peakmask::{Analyzer, Element, MaskForm, Options, Outputs, Summary};
+use peakmask::{Analyzer, Element, MaskForm, Options, Outputs, Peaks, Summary};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
@@ -60,7 +60,8 @@ impl<T: Element + Pod> Forms<T> {
         let start = Instant::now();
         match name {
             "touch" => {
-                let touched = touched(result_bytes(bed), &pool);
+                let masks: usize = bed.masks().iter().map(ArrayBase::len).sum();
+                let touched = touched(masks + column_bytes(bed.peaks()), &pool);
                 let time = start.elapsed();
                 // Given back after the clock has stopped.
                 drop(touched);
@@ -104,10 +105,9 @@ pub(crate) fn assert_bits(masks: &[Array3<bool>], packed: &[Array3<u8>]) {
     }
 }
 
-fn result_bytes<T: Element + Pod>(bed: &Bed<T>) -> usize {
-    let peaks = bed.peaks();
-    bed.masks().iter().map(ArrayBase::len).sum::<usize>()
-        + size_of_val(&peaks.offsets[..])
+/// Bytes of the columns of peaks.
+pub(crate) fn column_bytes<T: Element>(peaks: &Peaks<T>) -> usize {
+    size_of_val(&peaks.offsets[..])
         + size_of_val(&peaks.coords[..])
         + size_of_val(&peaks.prominences[..])
         + size_of_val(&peaks.heights[..])

@@ -46,7 +46,7 @@ use std::path::Path;
 use bed::Bed;
 use bytemuck::Pod;
 use engine::Engine;
-use forms::Forms;
+use forms::{Forms, column_bytes};
 use growth::Growth;
 use jobs::jobs;
 use memmap2::Mmap;
@@ -229,14 +229,10 @@ fn grow<T: Element + Pod + WritableElement>(mut growth: Growth<T>) -> Outcome<()
 /// the allocator's hands.
 fn beyond<T: Element + Pod>(job: impl FnOnce() -> Analysis<T>) -> String {
     let (bytes, analysis) = resident::peak_beyond_now(job);
-    let peaks = &analysis.peaks;
     let packed = analysis.packed.iter().flatten();
     let results: usize = analysis.masks.iter().map(ArrayBase::len).sum::<usize>()
         + packed.map(|mask| mask.bits().len()).sum::<usize>()
-        + size_of_val(&peaks.offsets[..])
-        + size_of_val(&peaks.coords[..])
-        + size_of_val(&peaks.prominences[..])
-        + size_of_val(&peaks.heights[..]);
+        + column_bytes(&analysis.peaks);
     let beyond = bytes.map_or("null".to_owned(), |bytes| {
         (bytes - results as i64).to_string()
     });
