@@ -109,7 +109,7 @@ mod platform {
     use std::path::Path;
     use std::ptr;
     use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicPtr, Ordering};
+    use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
     use libc::{c_char, c_int, c_void, siginfo_t};
 
@@ -284,9 +284,16 @@ mod platform {
     /// Ends the program from within a handler.
     #[expect(unsafe_code, reason = "the end of the process")]
     fn leave(code: c_int, sentence: &str) -> ! {
-        remove_unfinished();
+        // Two workers may meet the same hole in a file: whoever comes first has its say. A signal may interrupt itself.
+        static LEAVING: AtomicUsize = AtomicUsize::new(0);
         // SAFETY: system calls; nothing of this process is used afterwards.
         unsafe {
+            let own = libc::pthread_self() as usize;
+            let first = LEAVING.compare_exchange(0, own, Ordering::SeqCst, Ordering::SeqCst);
+            while first.is_err_and(|thread| thread != own) {
+                libc::pause();
+            }
+            remove_unfinished();
             libc::write(
                 libc::STDERR_FILENO,
                 sentence.as_ptr().cast(),
