@@ -26,9 +26,9 @@ const SQUARE: usize = 8;
 pub(super) struct Soon<T> {
     next: *const T,
     step: isize,
-    /// Lines to ask for before the next `jump`, of so many each time.
+    /// Turns before the next `jump`, of so many each time.
     left: usize,
-    run: usize,
+    turns: usize,
     jump: isize,
     /// Whether no group follows: where rows of time do not begin with a cache line, they end in one more.
     last: bool,
@@ -53,28 +53,24 @@ impl<T: Element> Soon<T> {
         let first = bins.start + lane;
         if piece.fastest() == Fastest::T {
             let (next, [_, step, _]) = piece.place([x, 0, first]);
-            let run = shape.n_y;
-            Self {
+            return Self {
                 next,
                 step,
-                left: run,
-                run,
-                jump: 0,
                 last,
-            }
-        } else {
-            let (next, [_, _, to_next]) = piece.place([x, shape.n_y - 1, first]);
-            let step = -(width::<T>() as isize);
-            let run = shape.n_y.div_ceil(width::<T>());
-            let jump = to_next - step * run as isize;
-            Self {
-                next,
-                step,
-                left: run,
-                run,
-                jump,
-                last: false,
-            }
+                ..Self::nothing()
+            };
+        }
+        let (next, [_, _, to_next]) = piece.place([x, shape.n_y - 1, first]);
+        let step = -(width::<T>() as isize);
+        let asks = 64 / width::<T>();
+        let turns = shape.n_y.div_ceil(width::<T>()).div_ceil(asks);
+        Self {
+            next,
+            step,
+            left: turns,
+            turns,
+            jump: to_next - step * (turns * asks) as isize,
+            last: false,
         }
     }
 
@@ -84,7 +80,7 @@ impl<T: Element> Soon<T> {
             next: std::ptr::null(),
             step: 0,
             left: usize::MAX,
-            run: usize::MAX,
+            turns: usize::MAX,
             jump: 0,
             last: false,
         }
@@ -98,9 +94,14 @@ impl<T: Element> Soon<T> {
             prefetch_early(self.next.wrapping_add(width::<T>() - 1));
         }
         self.next = self.next.wrapping_offset(self.step);
+    }
+
+    /// Goes on to the next bin if the row of this one has been asked for: to be called after as many lines as a word has cells.
+    #[inline(always)]
+    pub(super) fn turn(&mut self) {
         self.left -= 1;
         if self.left == 0 {
-            self.left = self.run;
+            self.left = self.turns;
             self.next = self.next.wrapping_offset(self.jump);
         }
     }

@@ -76,6 +76,7 @@ impl Row {
                 soon.ask();
                 y += 1;
             }
+            soon.turn();
             *peaks = highest & above_floor;
             flat |= highest & !above_floor;
         }

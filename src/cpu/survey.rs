@@ -71,9 +71,12 @@ impl Survey {
             let tops = &mut self.tops[(g * shape.n_x + x) * blocks..][..blocks];
             let mut extremes = Extremes::<T, S>::of(&self.floor[g]);
             for (cells, top) in cells.chunks(BLOCK).zip(tops) {
-                for pair in cells.chunks(2) {
-                    let (a, b) = (S::load(&pair[0]), S::load(&pair[pair.len() - 1]));
-                    extremes.add::<OFF_TRACK>(a, b);
+                let mut pairs = cells.chunks_exact(2);
+                for pair in &mut pairs {
+                    extremes.add::<OFF_TRACK>(S::load(&pair[0]), S::load(&pair[1]));
+                }
+                for last in pairs.remainder() {
+                    extremes.add::<OFF_TRACK>(S::load(last), S::load(last));
                 }
                 extremes.close_block(top);
             }
