@@ -6,6 +6,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
@@ -235,6 +236,9 @@ static LAID_BY: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 /// More than allocators ask of the system at a time.
 const BYTES_LAID_BY: usize = 4 << 20;
 
+/// Whether what was laid by has been given back. From then on nobody is given more, or another thread takes it all.
+static GIVEN_BACK: AtomicBool = AtomicBool::new(false);
+
 fn lay_by() -> Result<(), Error> {
     let mut laid_by = lock(&LAID_BY);
     let bytes = BYTES_LAID_BY.saturating_sub(laid_by.capacity());
@@ -242,7 +246,9 @@ fn lay_by() -> Result<(), Error> {
         .try_reserve_exact(bytes)
         .map_err(|_| Error::OutOfMemory {
             bytes: bytes as u64,
-        })
+        })?;
+    GIVEN_BACK.store(false, Ordering::SeqCst);
+    Ok(())
 }
 
 /// Does what takes scratch where nobody else notes how it ends.
@@ -258,6 +264,7 @@ pub(crate) fn taking<R>(scratch: impl FnOnce() -> R) -> Result<R, Error> {
 }
 
 fn refuse<V>(len: usize) -> ! {
+    GIVEN_BACK.store(true, Ordering::SeqCst);
     drop(std::mem::take(&mut *lock(&LAID_BY)));
     let bytes = (len as u64).saturating_mul(size_of::<V>() as u64);
     // Without a word on the standard error: it is no defect.
@@ -275,7 +282,8 @@ pub(crate) fn room<V>(len: usize) -> Vec<V> {
 
 /// Makes room for so many more values.
 pub(crate) fn reserve<V>(vector: &mut Vec<V>, more: usize) {
-    if vector.try_reserve(more).is_err() {
+    let grows = vector.capacity() - vector.len() < more;
+    if grows && (GIVEN_BACK.load(Ordering::SeqCst) || vector.try_reserve(more).is_err()) {
         refuse::<V>(vector.len().saturating_add(more));
     }
 }
