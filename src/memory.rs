@@ -236,7 +236,7 @@ static LAID_BY: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 /// More than allocators ask of the system at a time.
 const BYTES_LAID_BY: usize = 4 << 20;
 
-/// Whether what was laid by has been given back. From then on nobody is given more, or another thread takes it all.
+/// Whether what was laid by has been given back, and not been laid by again.
 static GIVEN_BACK: AtomicBool = AtomicBool::new(false);
 
 fn lay_by() -> Result<(), Error> {
@@ -251,6 +251,15 @@ fn lay_by() -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether there is far more than what is laid by.
+fn plenty() -> bool {
+    let mut tried = Vec::<u8>::new();
+    let there = tried.try_reserve_exact(16 * BYTES_LAID_BY).is_ok();
+    // Memory that nobody looks at a compiler need not ask for.
+    std::hint::black_box(&tried);
+    there
+}
+
 /// Does what takes scratch where nobody else notes how it ends.
 pub(crate) fn taking<R>(scratch: impl FnOnce() -> R) -> Result<R, Error> {
     lay_by()?;
@@ -263,9 +272,22 @@ pub(crate) fn taking<R>(scratch: impl FnOnce() -> R) -> Result<R, Error> {
     })
 }
 
+/// Room for so many values, if `take` finds it. What was given back is for those who unwind: until there is plenty again, or the
+/// next call begins, no other thread is given more, or it takes that too.
+fn grant<V, R, E>(len: usize, take: impl FnOnce() -> Result<R, E>) -> R {
+    let free = !GIVEN_BACK.load(Ordering::SeqCst) || (plenty() && lay_by().is_ok());
+    match free.then(take) {
+        Some(Ok(taken)) => taken,
+        _ => refuse::<V>(len),
+    }
+}
+
 fn refuse<V>(len: usize) -> ! {
-    GIVEN_BACK.store(true, Ordering::SeqCst);
-    drop(std::mem::take(&mut *lock(&LAID_BY)));
+    // Else what was asked for was too much, and nobody is short of memory.
+    if !plenty() {
+        GIVEN_BACK.store(true, Ordering::SeqCst);
+        drop(std::mem::take(&mut *lock(&LAID_BY)));
+    }
     let bytes = (len as u64).saturating_mul(size_of::<V>() as u64);
     // Without a word on the standard error: it is no defect.
     resume_unwind(Box::new(Refused { bytes }))
@@ -274,23 +296,21 @@ fn refuse<V>(len: usize) -> ! {
 /// An empty vector with room, whose memory is touched only when it is written.
 pub(crate) fn room<V>(len: usize) -> Vec<V> {
     let mut vector = Vec::new();
-    if vector.try_reserve_exact(len).is_err() {
-        refuse::<V>(len);
-    }
+    grant::<V, _, _>(len, || vector.try_reserve_exact(len));
     vector
 }
 
 /// Makes room for so many more values.
 pub(crate) fn reserve<V>(vector: &mut Vec<V>, more: usize) {
-    let grows = vector.capacity() - vector.len() < more;
-    if grows && (GIVEN_BACK.load(Ordering::SeqCst) || vector.try_reserve(more).is_err()) {
-        refuse::<V>(vector.len().saturating_add(more));
+    if vector.capacity() - vector.len() < more {
+        let len = vector.len().saturating_add(more);
+        grant::<V, _, _>(len, || vector.try_reserve(more));
     }
 }
 
 /// A vector of zeros, whose memory is touched only when it is written.
 pub(crate) fn zeros<V: bytemuck::Zeroable>(len: usize) -> Vec<V> {
-    bytemuck::allocation::try_zeroed_vec(len).unwrap_or_else(|()| refuse::<V>(len))
+    grant::<V, _, _>(len, || bytemuck::allocation::try_zeroed_vec(len))
 }
 
 /// A vector of so many copies of a value.
@@ -302,11 +322,9 @@ pub(crate) fn filled<V: Clone>(len: usize, value: V) -> Vec<V> {
 
 /// Makes a vector as long as this, with copies of a value where it grows.
 pub(crate) fn resize<V: Clone>(vector: &mut Vec<V>, len: usize, value: V) {
-    if vector
-        .try_reserve_exact(len.saturating_sub(vector.len()))
-        .is_err()
-    {
-        refuse::<V>(len);
+    if vector.capacity() < len {
+        let more = len - vector.len();
+        grant::<V, _, _>(len, || vector.try_reserve_exact(more));
     }
     vector.resize(len, value);
 }

@@ -49,9 +49,7 @@ impl Estimate {
         self.fixed_bytes
             .saturating_add(self.bytes_per_peak.saturating_mul(peaks))
     }
-}
 
-impl Estimate {
     /// Columns beside those of peaks, which are there twice when they are put together.
     pub(crate) fn of_columns(
         [n_x, n_y, n_t]: [usize; 3],

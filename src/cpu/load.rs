@@ -26,9 +26,9 @@ const SQUARE: usize = 8;
 pub(super) struct Soon<T> {
     next: *const T,
     step: isize,
-    /// Turns before the next `jump`, of so many each time.
+    /// Words before the next `jump`, of so many for each bin.
     left: usize,
-    turns: usize,
+    words: usize,
     jump: isize,
     /// Whether no group follows: where rows of time do not begin with a cache line, they end in one more.
     last: bool,
@@ -62,14 +62,14 @@ impl<T: Element> Soon<T> {
         }
         let (next, [_, _, to_next]) = piece.place([x, shape.n_y - 1, first]);
         let step = -(width::<T>() as isize);
-        let asks = 64 / width::<T>();
-        let turns = shape.n_y.div_ceil(width::<T>()).div_ceil(asks);
+        let lines = shape.n_y.div_ceil(width::<T>());
+        let words = lines.div_ceil(64 / width::<T>());
         Self {
             next,
             step,
-            left: turns,
-            turns,
-            jump: to_next - step * (turns * asks) as isize,
+            left: words,
+            words,
+            jump: to_next - step * (words * 64 / width::<T>()) as isize,
             last: false,
         }
     }
@@ -80,7 +80,7 @@ impl<T: Element> Soon<T> {
             next: std::ptr::null(),
             step: 0,
             left: usize::MAX,
-            turns: usize::MAX,
+            words: usize::MAX,
             jump: 0,
             last: false,
         }
@@ -96,12 +96,12 @@ impl<T: Element> Soon<T> {
         self.next = self.next.wrapping_offset(self.step);
     }
 
-    /// Goes on to the next bin if the row of this one has been asked for: to be called after as many lines as a word has cells.
+    /// After as many lines as a word has cells: goes on to the next bin, if the row of this one has been asked for.
     #[inline(always)]
-    pub(super) fn turn(&mut self) {
+    pub(super) fn close_word(&mut self) {
         self.left -= 1;
         if self.left == 0 {
-            self.left = self.turns;
+            self.left = self.words;
             self.next = self.next.wrapping_offset(self.jump);
         }
     }

@@ -389,9 +389,10 @@ impl<T: Element> Scratch<T> {
                 .start(self.n_x * self.n_y, shape.groups * width::<T>());
         }
         let off_track = call.task.nan_policy == NanPolicy::OffTrack;
-        let rows = load::rows(call.p, bins.clone());
-        let whole = bins.len() == S::TOGETHER * width::<T>();
-        let whole = rows.as_ref().filter(|_| whole);
+        let whole = match bins.len() == S::TOGETHER * width::<T>() {
+            true => load::rows(call.p, bins.clone()),
+            false => None,
+        };
         let askable = load::askable(call.p, bins.clone());
         let (mut loaded, mut taken) = (0, 0);
         for from in (0..self.n_x).step_by(BAND) {
@@ -402,7 +403,7 @@ impl<T: Element> Scratch<T> {
                 }
                 let asked = askable.is_some() && call.task.peaks && taken > BAND;
                 let tile = &mut self.tile;
-                if let Some(rows) = whole {
+                if let Some(rows) = &whole {
                     match off_track {
                         false => self
                             .survey

@@ -76,7 +76,7 @@ impl Row {
                 soon.ask();
                 y += 1;
             }
-            soon.turn();
+            soon.close_word();
             *peaks = highest & above_floor;
             flat |= highest & !above_floor;
         }
